@@ -1,1 +1,72 @@
-fn main() {}
+//! `cargo xtask`: the chores of this repository, on std alone.
+//!
+//! Every chore is a list of stages (see [`stage`]): one command each, timed, the first failure ends the run. `verify`
+//! never writes to the tree and `fix` does; everything that is made goes below the target directory. What a chore
+//! promises is written in [`USAGE`], which is also what an unknown word is answered with.
+//!
+//! Not here: the rules of the house. They are tests (`tests/tidy.rs`) and run with all the others.
+
+#![expect(clippy::print_stdout, reason = "a command line talks on standard output")]
+
+mod apt;
+mod fix;
+mod mutants;
+mod setup;
+mod sim;
+mod stage;
+mod tree;
+mod verify;
+
+use std::process::ExitCode;
+
+use stage::{Error, Outcome};
+use tree::Tree;
+
+const USAGE: &str = "\
+usage: cargo xtask <chore>
+
+  verify [--fast]   check formatting, lints, documentation and tests; writes nothing
+                    --fast: formatting, lints and the house rules only
+  fix               write what can be written: formatting, trailing space
+  test              set up what the tests need (once), then everything that CI runs
+  sim [options]     simulated clusters
+                      --seed S     one run, with its trace
+                      --seeds N    the seeds 0 to N - 1 (default 32)
+                      --mutants    every seeded bug of crates/sim/mutants must be caught
+  help              this text";
+
+fn main() -> ExitCode {
+    let arguments: Vec<String> = std::env::args().skip(1).collect();
+    let words: Vec<&str> = arguments.iter().map(String::as_str).collect();
+    match run(&words) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(Error::Usage(message)) => {
+            eprintln!("xtask: {message}\n\n{USAGE}");
+            ExitCode::from(2)
+        }
+        Err(Error::Failed(message)) => {
+            eprintln!("xtask: {message}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn run(words: &[&str]) -> Outcome {
+    let tree = Tree::of_this_crate();
+    match words {
+        ["verify"] => verify::verify(&tree, false),
+        ["verify", "--fast"] => verify::verify(&tree, true),
+        ["fix"] => fix::fix(&tree),
+        ["test"] => verify::test(&tree),
+        ["sim", options @ ..] => sim::sim(&tree, options),
+        ["help" | "--help" | "-h"] => {
+            println!("{USAGE}");
+            Ok(())
+        }
+        [] => Err(Error::Usage("which chore?".into())),
+        [chore @ ("verify" | "fix" | "test"), rest @ ..] => {
+            Err(Error::Usage(format!("`{chore}` does not know `{}`", rest.join(" "))))
+        }
+        [chore, ..] => Err(Error::Usage(format!("there is no chore `{chore}`"))),
+    }
+}

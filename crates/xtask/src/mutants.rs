@@ -1,0 +1,103 @@
+//! Seeded bugs: the patches of `crates/sim/mutants`, each of which the simulator must catch.
+//!
+//! A patch is applied to a copy of the tree below the target directory, never to the tree. The copy shares the target
+//! directory, so that only our own crates are built again, and between two patches only the files that differ are
+//! written, so that cargo rebuilds what the patch touched and no more.
+//!
+//! ```text
+//! target/mutants/tree    the copy, with one patch applied
+//! ```
+
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use crate::stage::{Error, Outcome, expect_success, not_started, output_of, timed};
+use crate::tree::Tree;
+
+/// Seeds that a mutant may survive before it counts as not caught.
+const SEEDS_MAX: &str = "1000";
+
+/// Replays every patch and prints a table row for each; fails when one was not caught, does not apply or does not build.
+pub(crate) fn replay(tree: &Tree) -> Outcome {
+    let patches = patches(tree)?;
+    let copy = tree.target().join("mutants").join("tree");
+    println!("| mutant | caught by | seconds |\n| --- | --- | --- |");
+    let mut survivors = Vec::new();
+    for patch in &patches {
+        let name = patch.file_stem().unwrap_or_default().to_string_lossy();
+        copy_tracked(tree, &copy)?;
+        apply(&copy, patch)?;
+        expect_success(&mut cargo_in(tree, &copy, "build"))?;
+        let mut run = cargo_in(tree, &copy, "run");
+        run.args(["--", "--seeds", SEEDS_MAX]);
+        let (output, took) = timed(|| run.output());
+        let output = output.map_err(|error| not_started(&run, &error))?;
+        if output.status.success() {
+            survivors.push(name.into_owned());
+            continue;
+        }
+        let said = [output.stdout, output.stderr].concat();
+        println!("| {name} | {} | {:.1} |", verdict(&String::from_utf8_lossy(&said)), took.as_secs_f64());
+    }
+    if survivors.is_empty() {
+        return Ok(());
+    }
+    Err(Error::Failed(format!("not caught within {SEEDS_MAX} seeds: {}", survivors.join(", "))))
+}
+
+/// The patches by name; none at all is an error, as it would prove nothing.
+fn patches(tree: &Tree) -> Outcome<Vec<PathBuf>> {
+    let dir = tree.root().join("crates/sim/mutants");
+    let read = fs::read_dir(&dir).map_err(|error| Error::Failed(format!("{}: {error}", dir.display())))?;
+    let mut patches: Vec<PathBuf> = read
+        .flatten()
+        .map(|entry| entry.path())
+        .filter(|path| path.extension().is_some_and(|e| e == "patch"))
+        .collect();
+    patches.sort();
+    if patches.is_empty() {
+        return Err(Error::Failed(format!("{}: no patches", dir.display())));
+    }
+    Ok(patches)
+}
+
+/// Makes `copy` equal to the files that git knows of, writing only what differs.
+fn copy_tracked(tree: &Tree, copy: &Path) -> Outcome {
+    let mut list = Command::new("git");
+    list.args(["ls-files", "--cached", "--others", "--exclude-standard", "-z"]).current_dir(tree.root());
+    let files = output_of(&mut list).ok_or_else(|| Error::Failed("git ls-files: not a git repository?".into()))?;
+    for file in files.split_terminator('\0') {
+        let (from, to) = (tree.root().join(file), copy.join(file));
+        // A file that is deleted but still in the index.
+        let Ok(bytes) = fs::read(&from) else { continue };
+        if fs::read(&to).is_ok_and(|old| old == bytes) {
+            continue;
+        }
+        let write = || {
+            fs::create_dir_all(to.parent().expect("a file lies in a directory"))?;
+            fs::write(&to, &bytes)
+        };
+        write().map_err(|error| Error::Failed(format!("{}: {error}", to.display())))?;
+    }
+    Ok(())
+}
+
+/// Applies `patch` in `copy`, outside any repository: git would skip what lies below an ignored directory.
+fn apply(copy: &Path, patch: &Path) -> Outcome {
+    let outside = copy.parent().expect("the copy lies below the target directory");
+    let mut git = Command::new("git");
+    git.arg("apply").arg(patch).current_dir(copy).env("GIT_CEILING_DIRECTORIES", outside);
+    expect_success(&mut git)
+}
+
+fn cargo_in(tree: &Tree, copy: &Path, verb: &str) -> Command {
+    let mut cargo = tree.cargo([verb, "--locked", "--quiet", "-p", "sim"]);
+    cargo.current_dir(copy).env("CARGO_TARGET_DIR", tree.target());
+    cargo
+}
+
+/// The part of the simulator's words that names the seed.
+fn verdict(said: &str) -> &str {
+    said.lines().find(|line| line.starts_with("seed ")).unwrap_or("an end without a word")
+}
