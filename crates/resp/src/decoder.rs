@@ -16,6 +16,7 @@ use crate::arguments::{ArgumentRanges, Arguments, push_bulk};
 use crate::error::ProtocolError;
 use crate::inline;
 use crate::number::{integer, push_line, short_length};
+use std::fmt;
 
 /// What a client may announce before it has authenticated. // redis: networking.c processMultibulkBuffer
 const UNAUTHENTICATED_ARGS_MAX: usize = 10;
@@ -90,7 +91,7 @@ pub enum Decoded {
 /// }
 /// assert_eq!(names, [b"ECHO", b"PING"]);
 /// ```
-#[derive(Debug, Default)]
+#[derive(Default)]
 pub struct RequestDecoder {
     ranges: ArgumentRanges,
     /// An inline command rewritten as an array.
@@ -135,6 +136,10 @@ impl RequestDecoder {
     /// # Errors
     ///
     /// What the client did wrong, in Redis's words; the connection answers it and closes.
+    ///
+    /// # Panics
+    ///
+    /// If bytes of the command in progress are missing.
     pub fn decode(&mut self, buffer: &[u8], limits: &Limits) -> Result<Decoded, ProtocolError> {
         debug_assert!(
             self.at <= buffer.len() && self.scanned <= buffer.len(),
@@ -323,6 +328,13 @@ impl RequestDecoder {
     }
 }
 
+/// Shows the progress only: an inline command may hold a password.
+impl fmt::Debug for RequestDecoder {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "RequestDecoder({} arguments, {} to come, at byte {})", self.ranges.len(), self.left, self.at)
+    }
+}
+
 /// Calls `take` with each word of an inline command; returns how many there are.
 fn split(mut line: &[u8], mut take: impl FnMut(&[u8])) -> Result<usize, ProtocolError> {
     let (mut word, mut count) = (Vec::new(), 0);
@@ -333,3 +345,6 @@ fn split(mut line: &[u8], mut take: impl FnMut(&[u8])) -> Result<usize, Protocol
     }
     Ok(count)
 }
+
+#[cfg(test)]
+mod tests;

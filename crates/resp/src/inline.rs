@@ -1,6 +1,7 @@
 //! Inline commands: a line of words as one types it into a bare connection. // redis: sds.c sdssplitargs
 //!
-//! Words are separated by white space. Within double quotes `\n \r \t \b \a` and `\xHH` stand for bytes, and `\`
+//! Words are separated by spaces, tabs and line ends; before a word and behind a quote, vertical tabs and form feeds
+//! count as space too, within one they do not. Within double quotes `\n \r \t \b \a` and `\xHH` stand for bytes, and `\`
 //! before any other byte for that byte; within single quotes only `\'` does. A quote may open within a word, but
 //! where it closes the word must end.
 
@@ -19,7 +20,7 @@ pub(crate) fn next_word(line: &mut &[u8], word: &mut Vec<u8>) -> Result<bool, Un
         match byte {
             b'"' => return double_quoted(line, word).map(|()| true),
             b'\'' => return single_quoted(line, word).map(|()| true),
-            _ if is_space(byte) => break,
+            b' ' | b'\t' | b'\n' | b'\r' => break,
             _ => word.push(byte),
         }
     }

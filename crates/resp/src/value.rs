@@ -162,6 +162,9 @@ impl<'a> Parser<'a> {
     /// The type byte and the rest of the line.
     fn line(&mut self) -> Result<(u8, &'a [u8]), Stop> {
         let rest = &self.bytes[self.at..];
+        if rest.first().is_some_and(|kind| !b"+-:$*_#,(=!~>%|".contains(kind)) {
+            return Err(Stop::Malformed);
+        }
         let end = rest.windows(2).position(|two| two == b"\r\n").ok_or(Stop::Incomplete)?;
         let (&kind, text) = rest[..end].split_first().ok_or(Stop::Malformed)?;
         self.at += end + 2;
