@@ -1,1 +1,3 @@
-//! Placeholder, replaced by the crate's first code.
+//! One running node.
+
+pub mod config;

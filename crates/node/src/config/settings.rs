@@ -1,0 +1,425 @@
+//! The typed side of the directives: what the rest of the program reads.
+//!
+//! Plain data. A value here has passed its row's checks; [`Settings::check`] holds the rules that need more
+//! than one directive. Numbers carry their unit in the name.
+
+use std::fmt;
+use std::net::IpAddr;
+
+use super::table::PARAMS;
+
+/// The distance between the client port and the peer port, as between Redis's client port and its cluster bus.
+pub const PEER_PORT_OFFSET: u16 = 10_000;
+
+/// All directives of one process, typed.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Settings {
+    /// Addresses to listen on, in the order given.
+    pub bind: Vec<BindAddress>,
+    /// TCP port for clients; 0: no TCP.
+    pub port: u16,
+    /// TCP port for peers; 0: `port` + 10000. Read it through [`Settings::peer_port`].
+    pub cluster_port: u16,
+    /// Reserved for TLS; only 0 passes the checks.
+    pub tls_port: u16,
+    /// Reserved for the operators' gRPC; only 0 passes the checks.
+    pub admin_port: u16,
+    /// Reserved for metrics; only 0 passes the checks.
+    pub http_port: u16,
+    /// Reserved for the Sentinel face; only 0 passes the checks.
+    pub sentinel_port: u16,
+    /// Length of the queue of connections that the kernel has accepted and we have not.
+    pub tcp_backlog: u32,
+    /// Seconds of silence after which the kernel probes a client; 0: never.
+    pub tcp_keepalive_seconds: u32,
+    /// Seconds after which an idle client is closed; 0: never.
+    pub timeout_seconds: u32,
+    /// Clients served at once; one more is answered with an error and closed.
+    pub maxclients: u32,
+    /// Without a password, serve loopback clients only.
+    pub protected_mode: bool,
+    /// Who may use DEBUG.
+    pub enable_debug_command: DebugCommand,
+    /// The password of the default user; empty: none needed.
+    pub requirepass: String,
+    /// The secret that peers share; empty: peers on loopback only.
+    pub masterauth: String,
+    /// Where the node keeps everything. The server makes it absolute before the node starts.
+    pub dir: String,
+    /// The file for the process id; empty: none.
+    pub pidfile: String,
+    /// The file for log lines; empty: standard output.
+    pub logfile: String,
+    /// The least important lines that are logged.
+    pub loglevel: LogLevel,
+    /// Only `false` passes the checks: a supervisor runs the process in the foreground.
+    pub daemonize: bool,
+    /// Only `no` exists.
+    pub supervised: Supervised,
+    /// Threads that serve connections; 0: chosen by [`Settings::io_threads_on`].
+    pub io_threads: u32,
+    /// Threads that apply entries; 0: chosen by [`Settings::apply_threads_on`].
+    pub apply_threads: u32,
+    /// The longest string in a command, in bytes.
+    pub proto_max_bulk_len_bytes: u64,
+    /// The most unread input that is held for one client, in bytes.
+    pub client_query_buffer_limit_bytes: u64,
+    /// The most unsent output that is held for one client, by class.
+    pub client_output_buffer_limit: OutputLimits,
+    /// Kept for CONFIG GET; the Raft log always persists.
+    pub appendonly: bool,
+    /// Kept for CONFIG GET.
+    pub aof_use_rdb_preamble: bool,
+    /// Kept for CONFIG GET: (seconds, changes) pairs.
+    pub save: Vec<(u64, u64)>,
+    /// Only `false` passes the checks for now.
+    pub cluster_enabled: bool,
+    /// Milliseconds after which a dead voter is replaced in cluster mode.
+    pub cluster_voter_replace_after_ms: u64,
+    /// The shortest and the longest wait for a leader before an election, in milliseconds.
+    pub election_timeout_ms: ElectionTimeout,
+    /// The client addresses of all first voters, the node's own among them; empty: one voter, standalone.
+    pub initial_members: Vec<Member>,
+    /// The node to copy from; refused by the checks for now.
+    pub replicaof: Option<Member>,
+    /// What the shard's own state decides. On a running node this mirrors the shard; before, it is the file's wish.
+    pub shard: ShardSettings,
+}
+
+/// The directives whose truth is in the shard's own log, because they change results, order or durability.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct ShardSettings {
+    /// Databases of SELECT, numbered from 0. Fixed at start.
+    pub databases: u32,
+    /// When a voter counts as having an entry.
+    pub appendfsync: Fsync,
+    /// Bytes of data after which writes that grow it are refused or keys evicted; 0: no limit.
+    pub maxmemory_bytes: u64,
+    /// What is evicted at the limit.
+    pub maxmemory_policy: EvictionPolicy,
+    /// Most fields of a hash in the small encoding.
+    pub hash_max_listpack_entries: u64,
+    /// Longest field or value of a hash in the small encoding, in bytes.
+    pub hash_max_listpack_value: u64,
+    /// Positive: most elements in one list block. Negative, -1 to -5: 4, 8, 16, 32, 64 KiB.
+    pub list_max_listpack_size: i64,
+    /// Most members of a set of integers in the integer encoding.
+    pub set_max_intset_entries: u64,
+    /// Most members of a set in the small encoding.
+    pub set_max_listpack_entries: u64,
+    /// Longest member of a set in the small encoding, in bytes.
+    pub set_max_listpack_value: u64,
+    /// Most members of a sorted set in the small encoding.
+    pub zset_max_listpack_entries: u64,
+    /// Longest member of a sorted set in the small encoding, in bytes.
+    pub zset_max_listpack_value: u64,
+}
+
+/// One address of `bind`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct BindAddress {
+    /// An IP address, a host name, `*` (every IPv4 address) or `::*` (every IPv6 address).
+    pub host: String,
+    /// Written with a leading `-`: not having this address on the machine is no error.
+    pub optional: bool,
+}
+
+/// A node by the address its clients use.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Member {
+    /// An IP address (without brackets) or a host name.
+    pub host: String,
+    /// Its client port.
+    pub port: u16,
+}
+
+impl Member {
+    /// Whether the address can only mean this machine.
+    pub fn is_loopback(&self) -> bool {
+        self.host.eq_ignore_ascii_case("localhost") || self.host.parse::<IpAddr>().is_ok_and(|ip| ip.is_loopback())
+    }
+}
+
+impl fmt::Display for Member {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if self.host.contains(':') {
+            write!(f, "[{}]:{}", self.host, self.port)
+        } else {
+            write!(f, "{}:{}", self.host, self.port)
+        }
+    }
+}
+
+/// Bounds of the randomized election timeout.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct ElectionTimeout {
+    /// The shortest wait in milliseconds.
+    pub min_ms: u64,
+    /// The longest wait in milliseconds, above the shortest.
+    pub max_ms: u64,
+}
+
+/// When a client's unsent output gets it closed.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct OutputLimit {
+    /// Closed at once above this many bytes; 0: no limit.
+    pub hard_bytes: u64,
+    /// Closed when above this many bytes for `soft_seconds`; 0: no limit.
+    pub soft_bytes: u64,
+    /// How long the soft limit may be exceeded.
+    pub soft_seconds: u64,
+}
+
+/// The output limits of the three classes of clients.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct OutputLimits {
+    /// Ordinary clients, MONITOR among them.
+    pub normal: OutputLimit,
+    /// Kept for CONFIG GET: replicas are peers and never appear as clients.
+    pub replica: OutputLimit,
+    /// Clients with subscriptions.
+    pub pubsub: OutputLimit,
+}
+
+/// How much is logged. The order is that of the directive's words.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum LogLevel {
+    /// Everything.
+    Debug,
+    /// Rarely useful detail.
+    Verbose,
+    /// What an operator wants to see.
+    #[default]
+    Notice,
+    /// What an operator has to see.
+    Warning,
+    /// Not a line.
+    Nothing,
+}
+
+impl LogLevel {
+    /// In the order of the directive's words.
+    pub(super) const ALL: [Self; 5] = [Self::Debug, Self::Verbose, Self::Notice, Self::Warning, Self::Nothing];
+}
+
+/// Who may use DEBUG. The order is that of the directive's words.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum DebugCommand {
+    /// Nobody.
+    #[default]
+    No,
+    /// Every client.
+    Yes,
+    /// Clients on loopback.
+    Local,
+}
+
+impl DebugCommand {
+    /// In the order of the directive's words.
+    pub(super) const ALL: [Self; 3] = [Self::No, Self::Yes, Self::Local];
+}
+
+/// Process supervision; only the foreground is supported.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Supervised {
+    /// No supervisor is told anything.
+    #[default]
+    No,
+}
+
+/// When a voter counts as having an entry. The order is that of the directive's words.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Fsync {
+    /// In memory; synced once a second. Promise P1 does not hold.
+    EverySecond,
+    /// Synced. Promise P1 holds.
+    #[default]
+    Always,
+    /// In memory; the operating system syncs when it likes. Promise P1 does not hold.
+    No,
+}
+
+impl Fsync {
+    /// In the order of the directive's words.
+    pub(super) const ALL: [Self; 3] = [Self::EverySecond, Self::Always, Self::No];
+}
+
+/// What `maxmemory-policy` evicts. The order is that of the directive's words.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum EvictionPolicy {
+    /// Keys with a deadline, least recently used first.
+    VolatileLru,
+    /// Keys with a deadline, least frequently used first.
+    VolatileLfu,
+    /// Keys with a deadline, at random.
+    VolatileRandom,
+    /// Keys with a deadline, the nearest first.
+    VolatileTtl,
+    /// Any key, least recently used first.
+    AllkeysLru,
+    /// Any key, least frequently used first.
+    AllkeysLfu,
+    /// Any key, at random.
+    AllkeysRandom,
+    /// Nothing: writes that grow the data are refused.
+    #[default]
+    NoEviction,
+}
+
+impl EvictionPolicy {
+    /// In the order of the directive's words.
+    pub(super) const ALL: [Self; 8] = [
+        Self::VolatileLru,
+        Self::VolatileLfu,
+        Self::VolatileRandom,
+        Self::VolatileTtl,
+        Self::AllkeysLru,
+        Self::AllkeysLfu,
+        Self::AllkeysRandom,
+        Self::NoEviction,
+    ];
+}
+
+impl Settings {
+    /// Every directive at the default of its row.
+    pub fn defaults() -> Self {
+        let mut settings = Self::default();
+        for param in PARAMS {
+            param.set_text(&mut settings, param.default).expect("a table test parses every default");
+        }
+        settings
+    }
+
+    /// The port for peers, when there is one: with `initial-members`, `replicaof` or `cluster-enabled`.
+    pub fn peer_port(&self) -> Option<u16> {
+        let has_peers = !self.initial_members.is_empty() || self.replicaof.is_some() || self.cluster_enabled;
+        match (has_peers, self.cluster_port, self.port) {
+            (false, _, _) | (true, 0, 0) => None,
+            (true, 0, port) => port.checked_add(PEER_PORT_OFFSET),
+            (true, cluster_port, _) => Some(cluster_port),
+        }
+    }
+
+    /// How many threads serve connections on a machine with so many cores.
+    pub fn io_threads_on(&self, cores: usize) -> usize {
+        if self.io_threads == 0 { cores.clamp(1, 2) } else { self.io_threads as usize }
+    }
+
+    /// How many threads apply entries on a machine with so many cores. A node has one shard for now, and a shard
+    /// is always applied by one thread, so more than one is never chosen.
+    pub fn apply_threads_on(&self, _cores: usize) -> usize {
+        if self.apply_threads == 0 { 1 } else { self.apply_threads as usize }
+    }
+
+    /// The rules between directives. An error names the directive to change and says why.
+    pub fn check(&self) -> Result<(), (&'static str, String)> {
+        if self.dir.is_empty() {
+            return Err(("dir", "a directory is needed".to_owned()));
+        }
+        self.check_not_yet()?;
+        self.check_members()?;
+        let has_peers = !self.initial_members.is_empty();
+        if has_peers && self.peer_port().is_none() {
+            let reason = if self.port == 0 {
+                "with port 0 the peers' port has to be named by cluster-port".to_owned()
+            } else {
+                format!(
+                    "peers are served on port + {PEER_PORT_OFFSET}, which must not exceed 65535: take a lower port or set cluster-port"
+                )
+            };
+            return Err(("port", reason));
+        }
+        if self.port != 0 && self.peer_port() == Some(self.port) {
+            return Err(("cluster-port", "clients and peers need ports of their own".to_owned()));
+        }
+        Ok(())
+    }
+
+    /// What an operator should be told about these settings at start, as lines for the log.
+    pub fn notes(&self) -> Vec<String> {
+        let mut notes = Vec::new();
+        if self.shard.appendfsync != Fsync::Always {
+            let note = "appendfsync is not always: promise P1 does not hold, a write that was acknowledged can be lost";
+            notes.push(note.to_owned());
+        }
+        if !self.initial_members.is_empty() && self.initial_members.len().is_multiple_of(2) {
+            notes.push(format!(
+                "initial-members lists {} voters: an even number survives no more losses than one voter less",
+                self.initial_members.len()
+            ));
+        }
+        notes
+    }
+
+    /// Refuses what later versions will accept, so that nobody relies on it meanwhile.
+    fn check_not_yet(&self) -> Result<(), (&'static str, String)> {
+        let ports = [
+            ("tls-port", self.tls_port, "TLS"),
+            ("admin-port", self.admin_port, "the admin service"),
+            ("http-port", self.http_port, "the metrics page"),
+            ("sentinel-port", self.sentinel_port, "the Sentinel face"),
+        ];
+        for (name, port, what) in ports {
+            if port != 0 {
+                return Err((name, format!("{what} is not in this version yet: leave it at 0")));
+            }
+        }
+        if self.cluster_enabled {
+            return Err(("cluster-enabled", "cluster mode is not in this version yet: leave it at no".to_owned()));
+        }
+        if self.daemonize {
+            let reason = "the server runs in the foreground only: start it from a supervisor, or leave it at no";
+            return Err(("daemonize", reason.to_owned()));
+        }
+        if self.replicaof.is_some() {
+            let reason = if self.initial_members.is_empty() {
+                "joining as a replica is not in this version yet: list all nodes in initial-members instead"
+            } else {
+                "replicaof and initial-members exclude each other: initial-members forms a shard, replicaof joins one"
+            };
+            return Err(("replicaof", reason.to_owned()));
+        }
+        Ok(())
+    }
+
+    fn check_members(&self) -> Result<(), (&'static str, String)> {
+        for (at, member) in self.initial_members.iter().enumerate() {
+            if self.initial_members[..at].contains(member) {
+                return Err(("initial-members", format!("{member} is listed twice")));
+            }
+            if self.masterauth.is_empty() && !member.is_loopback() {
+                let reason =
+                    format!("{member} is not on loopback: peers on other machines need a shared secret in masterauth");
+                return Err(("initial-members", reason));
+            }
+        }
+        Ok(())
+    }
+}
+
+impl ShardSettings {
+    /// The settings as (directive, value) pairs in table order: what an entry or a snapshot carries.
+    pub fn to_pairs(&self) -> Vec<(&'static str, String)> {
+        let settings = Settings { shard: self.clone(), ..Settings::default() };
+        super::params::of_shard().map(|param| (param.name, param.text(&settings))).collect()
+    }
+
+    /// Takes over (directive, value) pairs, as [`ShardSettings::to_pairs`] and [`super::Plan::shard`] produce them.
+    /// On an error, which names the directive, nothing was changed. Deterministic: fit for apply.
+    pub fn take_pairs<'a>(
+        &mut self,
+        pairs: impl IntoIterator<Item = (&'a str, &'a str)>,
+    ) -> Result<(), super::ConfigError> {
+        let mut settings = Settings { shard: self.clone(), ..Settings::default() };
+        for (name, value) in pairs {
+            let Some(param) = super::params::of_shard().find(|param| param.answers_to(name)) else {
+                return Err(super::ConfigError::Unknown(name.to_owned()));
+            };
+            param
+                .set_text(&mut settings, value)
+                .map_err(|reason| super::ConfigError::Refused { name: name.to_owned(), reason })?;
+        }
+        *self = settings.shard;
+        Ok(())
+    }
+}
