@@ -347,4 +347,4 @@ fn split(mut line: &[u8], mut take: impl FnMut(&[u8])) -> Result<usize, Protocol
 }
 
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;

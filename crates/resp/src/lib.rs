@@ -30,3 +30,6 @@ pub use number::Decimal;
 pub use reply::{Deferred, Mark, Protocol, Reply};
 pub use skip::skip_value;
 pub use value::{MalformedReply, Value, parse_reply};
+
+#[cfg(test)]
+mod properties;

@@ -361,3 +361,6 @@ impl Reply {
         self.buffer.extend_from_slice(b"\r\n");
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -210,3 +210,59 @@ impl fmt::Display for MalformedReply {
 }
 
 impl std::error::Error for MalformedReply {}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn parsed(bytes: &[u8]) -> Value {
+        let (value, end) = parse_reply(bytes).unwrap().unwrap();
+        assert_eq!(end, bytes.len());
+        value
+    }
+
+    #[test]
+    fn every_type_is_read() {
+        assert_eq!(parsed(b"+OK\r\n"), Value::Simple(b"OK".to_vec()));
+        assert_eq!(parsed(b"-ERR no\r\n").as_error(), Some(&b"ERR no"[..]));
+        assert_eq!(parsed(b"!6\r\nERR no\r\n").as_error(), Some(&b"ERR no"[..]));
+        assert_eq!(parsed(b":-7\r\n").as_integer(), Some(-7));
+        assert_eq!(parsed(b"$3\r\na\r\n\r\n").as_bytes(), Some(&b"a\r\n"[..]));
+        assert!(parsed(b"$-1\r\n").is_null() && parsed(b"*-1\r\n").is_null() && parsed(b"_\r\n").is_null());
+        assert_eq!(parsed(b"#f\r\n"), Value::Boolean(false));
+        assert_eq!(parsed(b",-inf\r\n"), Value::Double(b"-inf".to_vec()));
+        assert_eq!(parsed(b"=6\r\nmkd:# \r\n"), Value::Verbatim { format: *b"mkd", text: b"# ".to_vec() });
+        let (one, two) = (Value::Integer(1), Value::Integer(2));
+        assert_eq!(parsed(b">2\r\n:1\r\n:2\r\n").as_array(), Some(&[one.clone(), two.clone()][..]));
+        assert_eq!(parsed(b"%1\r\n:1\r\n:2\r\n"), Value::Map(vec![(one.clone(), two.clone())]));
+        let attributed = Value::Attributed { attributes: vec![(one, two)], value: Box::new(Value::Set(Vec::new())) };
+        assert_eq!(parsed(b"|1\r\n:1\r\n:2\r\n~0\r\n"), attributed);
+    }
+
+    #[test]
+    fn what_cannot_become_a_reply_is_malformed() {
+        for bytes in [
+            &b"PING"[..],
+            b"\r\n",
+            b":x\r\n",
+            b"$-2\r\n",
+            b"%-1\r\n",
+            b"=2\r\nab\r\n",
+            b"$1\r\nabc",
+            b"#x\r\n",
+            b"_x\r\n",
+        ] {
+            assert_eq!(parse_reply(bytes), Err(MalformedReply), "{}", bytes.escape_ascii());
+        }
+        assert_eq!(parse_reply(b""), Ok(None));
+    }
+
+    #[test]
+    fn nesting_is_bounded_and_an_announced_length_costs_nothing() {
+        let nested = |depth: usize| format!("{}:1\r\n", "*1\r\n".repeat(depth)).into_bytes();
+        assert!(parse_reply(&nested(DEPTH_MAX)).unwrap().is_some());
+        assert_eq!(parse_reply(&nested(DEPTH_MAX + 1)), Err(MalformedReply));
+        assert_eq!(parse_reply(b"*9223372036854775807\r\n:1\r\n"), Ok(None));
+        assert_eq!(parse_reply(b"$9223372036854775807\r\n"), Ok(None));
+    }
+}
