@@ -1,14 +1,17 @@
 //! Debian packages, installed only when a program is missing and we may.
 //!
-//! Installing `redis-server` must not start one: it would sit on port 6379, where `cargo run` wants to be. Debian's
+//! Installing `redis-server` must not start one, now or at the next boot: it would sit on port 6379, where `cargo run` wants to be. Debian's
 //! way to say so is `/usr/sbin/policy-rc.d`; ours exists while apt-get runs, and never replaces one that is there.
 
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
-use std::process::Command;
+use std::process::{Command, Stdio};
 
 use crate::stage::{Error, Outcome, expect_success, output_of};
+
+/// The package that wants to run as a service.
+const SERVICE: &str = "redis-server";
 
 const POLICY: &str = "/usr/sbin/policy-rc.d";
 const POLICY_TEXT: &str = "#!/bin/sh\n# Written by Cairn's `cargo xtask test` while it installs packages.\nexit 101\n";
@@ -28,13 +31,21 @@ pub(crate) fn install(packages: &[&str]) -> Outcome {
         Error::Failed(message) => Error::Failed(format!("{message}\nIs this machine online? By hand: {by_hand}")),
         usage @ Error::Usage(_) => usage,
     };
+    eprintln!("{by_hand}");
     expect_success(apt_get().args(["update", "-qq"])).map_err(offline)?;
-    expect_success(apt_get().args(["install", "-y", "-qq", "--no-install-recommends"]).args(packages)).map_err(offline)
+    let mut install = apt_get();
+    install.args(["install", "-y", "-qq", "--no-install-recommends"]).args(packages);
+    expect_success(&mut install).map_err(offline)?;
+    if packages.contains(&SERVICE) {
+        // Nor at the next boot. A machine without systemd has nothing to disable.
+        let _ = output_of(Command::new("systemctl").args(["disable", SERVICE]));
+    }
+    Ok(())
 }
 
 fn apt_get() -> Command {
     let mut command = Command::new("apt-get");
-    command.env("DEBIAN_FRONTEND", "noninteractive");
+    command.env("DEBIAN_FRONTEND", "noninteractive").stdout(Stdio::null());
     command
 }
 

@@ -113,6 +113,23 @@ fn tests_are_neither_ignored_nor_meant_to_panic() {
 }
 
 #[test]
+fn exceptions_give_a_reason() {
+    let starts = [["#[al", "low("].concat(), ["#![al", "low("].concat(), ["#[exp", "ect("].concat()];
+    let mut wrong = Vec::new();
+    for file in tree::rust_files() {
+        for start in &starts {
+            for (at, _) in file.text.match_indices(start.as_str()) {
+                let end = file.text[at..].find(']').map_or(file.text.len(), |length| at + length);
+                if !file.text[at..end].contains("reason = ") {
+                    wrong.push(format!("{}: {}", file.path, &file.text[at..end]));
+                }
+            }
+        }
+    }
+    assert_none("Exceptions from lints without a reason:", &wrong);
+}
+
+#[test]
 fn the_code_is_formatted() {
     tree::cargo(&["fmt", "--all", "--check"]);
 }
