@@ -5,7 +5,8 @@ use std::fmt;
 /// The bytes are no command. The reader is out of step with the client from here on, so the only sound reaction
 /// is [`Reply::protocol_error`](crate::Reply::protocol_error), then close.
 ///
-/// Displayed as Redis words it, with the leading `ERR ` and without the `-` and the line end.
+/// Displayed as Redis words it, with the leading `ERR ` and without the `-` and the line end (a quoted byte that
+/// cannot stand in text is shown escaped, which the reply does not do).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum ProtocolError {
     /// An inline command has no line end within [`Limits::inline_max_bytes`](crate::Limits::inline_max_bytes).
@@ -51,6 +52,7 @@ impl fmt::Display for ProtocolError {
             Self::InvalidBulkLength => "invalid bulk length",
             Self::UnauthenticatedCount => "unauthenticated multibulk length",
             Self::UnauthenticatedBulkLength => "unauthenticated bulk length",
+            Self::ExpectedBulk(b'\r' | b'\n') => "expected '$', got ' '",
             Self::ExpectedBulk(byte) => return write!(f, "expected '$', got '{}'", byte.escape_ascii()),
             Self::InvalidLineEnd => "invalid CRLF in request",
             Self::UnbalancedQuotes => "unbalanced quotes in request",
