@@ -25,7 +25,8 @@ pub(crate) fn fix(tree: &Tree) -> Outcome {
         }
         files.iter().try_for_each(|file| trim(file))
     })?;
-    stages.command("format", tree.cargo(["fmt", "--all"]))
+    stages.check("format", tree.cargo(["fmt", "--all"]));
+    stages.finish()
 }
 
 /// Appends the text files at or below `path`.

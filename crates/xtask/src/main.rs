@@ -1,10 +1,10 @@
 //! `cargo xtask`: the chores of this repository, on std alone.
 //!
-//! Every chore is a list of stages (see [`stage`]): one command each, timed, the first failure ends the run. `verify`
-//! never writes to the tree and `fix` does; everything that is made goes below the target directory. What a chore
-//! promises is written in [`USAGE`], which is also what an unknown word is answered with.
+//! Every chore is a list of stages (see [`stage`]): one command each, timed. `verify` never writes to the tree and
+//! `fix` does; everything that is made goes below the target directory. What a chore promises is written in [`USAGE`],
+//! which is also what an unknown word is answered with.
 //!
-//! Not here: the rules of the house. They are tests (`tests/tidy.rs`) and run with all the others.
+//! Not here: the rules of the house. They are tests (`tests/tidy`) and run with all the others.
 
 #![expect(clippy::print_stdout, reason = "a command line talks on standard output")]
 

@@ -22,5 +22,7 @@ pub(crate) fn sim(tree: &Tree, options: &[&str]) -> Outcome {
 }
 
 fn seeds(tree: &Tree, option: &str, number: &str) -> Outcome {
-    Stages::new().command("sim", tree.cargo(["run", "--locked", "--quiet", "-p", "sim", "--", option, number]))
+    let mut stages = Stages::new();
+    stages.check("sim", tree.cargo(["run", "--locked", "--quiet", "-p", "sim", "--", option, number]));
+    stages.finish()
 }

@@ -1,5 +1,6 @@
 //! Stages: commands that are run one after the other, each with its time.
 //!
+//! A *check* that fails lets the others run and fails the chore at its end; a *step* that fails ends the chore.
 //! A stage inherits our standard streams, so that the output of cargo is cargo's own. Our lines go to standard error
 //! and start with `==`; nothing is printed after the output of a chore's last stage but its time.
 
@@ -18,31 +19,34 @@ pub(crate) enum Error {
 /// What a chore and its stages come to.
 pub(crate) type Outcome<T = ()> = Result<T, Error>;
 
-/// Runs stages and keeps their times.
+/// Runs stages and keeps their times and failures.
 pub(crate) struct Stages {
     times: Vec<(&'static str, Duration)>,
+    failed: Vec<String>,
 }
 
 impl Stages {
     /// No stage has run yet.
     pub(crate) fn new() -> Self {
-        Self { times: Vec::new() }
+        Self { times: Vec::new(), failed: Vec::new() }
     }
 
-    /// Runs `command` as the stage `name`. A failure names the stage and how to repeat it.
-    pub(crate) fn command(&mut self, name: &'static str, mut command: Command) -> Outcome {
-        self.step(name, || expect_success(&mut command))
+    /// Runs `command` as the stage `name`. A failure is kept for [`finish`](Self::finish), and the stages behind it run
+    /// all the same: one run shows everything that is wrong.
+    pub(crate) fn check(&mut self, name: &'static str, mut command: Command) {
+        match self.step(name, || expect_success(&mut command)) {
+            Ok(()) => {}
+            Err(Error::Usage(message) | Error::Failed(message)) => self.failed.push(format!("{name} ({message})")),
+        }
     }
 
-    /// Runs `work` as the stage `name`.
+    /// Runs `work` as the stage `name`, which those behind it need.
     pub(crate) fn step<T>(&mut self, name: &'static str, work: impl FnOnce() -> Outcome<T>) -> Outcome<T> {
         eprintln!("== {name}");
         let (result, took) = timed(work);
         self.times.push((name, took));
-        match &result {
-            Ok(_) => eprintln!("== {name}: {:.1} s", took.as_secs_f64()),
-            Err(_) => eprintln!("== {name}: failed after {:.1} s", took.as_secs_f64()),
-        }
+        let verdict = if result.is_ok() { "took" } else { "FAILED after" };
+        eprintln!("== {name} {verdict} {:.1} s", took.as_secs_f64());
         result
     }
 
@@ -52,6 +56,11 @@ impl Stages {
             self.times.iter().map(|(name, took)| format!("{name} {:.0} s", took.as_secs_f64())).collect();
         let total: Duration = self.times.iter().map(|(_, took)| *took).sum();
         eprintln!("== so far {:.0} s: {}", total.as_secs_f64(), times.join(", "));
+    }
+
+    /// What the checks came to, all together.
+    pub(crate) fn finish(self) -> Outcome {
+        if self.failed.is_empty() { Ok(()) } else { Err(Error::Failed(format!("failed: {}", self.failed.join(", ")))) }
     }
 }
 

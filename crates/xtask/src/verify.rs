@@ -13,9 +13,10 @@ use crate::tree::Tree;
 /// Formatting, lints, documentation and tests; with `fast` formatting, lints and the house rules.
 pub(crate) fn verify(tree: &Tree, fast: bool) -> Outcome {
     let mut stages = Stages::new();
-    check(tree, &mut stages, fast)?;
+    check_texts(tree, &mut stages, fast);
     let tests = if fast { tree.cargo(["test", "--locked", "-p", "xtask"]) } else { all_tests(tree) };
-    stages.command("tests", tests)
+    stages.check("tests", tests);
+    stages.finish()
 }
 
 /// The set-up, then everything.
@@ -23,24 +24,23 @@ pub(crate) fn test(tree: &Tree) -> Outcome {
     let mut stages = Stages::new();
     stages.step("components", || setup::components(tree))?;
     let tools = stages.step("set-up", || setup::set_up(tree))?;
-    check(tree, &mut stages, false)?;
+    check_texts(tree, &mut stages, false);
     stages.print_times();
     let mut tests = all_tests(tree);
     tests.env("CAIRN_TEST_PYTHON", tools.python).env("CAIRN_TEST_VALKEY", tools.valkey);
-    stages.command("tests", tests)
+    stages.check("tests", tests);
+    stages.finish()
 }
 
-fn check(tree: &Tree, stages: &mut Stages, fast: bool) -> Outcome {
-    stages.command("format", tree.cargo(["fmt", "--all", "--check"]))?;
-    let clippy = ["clippy", "--locked", "--workspace", "--all-targets", "--quiet", "--", "-D", "warnings"];
-    stages.command("lints", tree.cargo(clippy))?;
+fn check_texts(tree: &Tree, stages: &mut Stages, fast: bool) {
+    stages.check("format", tree.cargo(["fmt", "--all", "--check"]));
+    let clippy = ["clippy", "--locked", "--workspace", "--all-targets", "--", "-D", "warnings"];
+    stages.check("lints", tree.cargo(clippy));
     if !fast {
-        let mut doc =
-            tree.cargo(["doc", "--locked", "--workspace", "--no-deps", "--document-private-items", "--quiet"]);
+        let mut doc = tree.cargo(["doc", "--locked", "--workspace", "--no-deps", "--document-private-items"]);
         doc.env("RUSTDOCFLAGS", "-D warnings --cfg tokio_unstable");
-        stages.command("documentation", doc)?;
+        stages.check("documentation", doc);
     }
-    Ok(())
 }
 
 fn all_tests(tree: &Tree) -> Command {
