@@ -8,6 +8,8 @@
 //! The crate reads no socket, knows no command and formats no float. What it must bound it is told by [`Limits`].
 //! Where Redis 7 and Valkey 9 read requests differently, the stricter one is followed: every line and every
 //! argument ends in CR LF (Valkey), and a closing quote of an inline command ends its argument (Redis).
+//! Bounds hold wherever the reads cut: a line too long is refused even if its end came in the same read, and
+//! [`Limits::args_max`] is a limit for the authenticated too, whom they allow two thousand million arguments.
 //! One thing is wider than both: a NUL byte in an inline command is an ordinary byte, where they stop reading.
 //!
 //! Invariant: the bytes of a decoded command, [`Arguments::raw`], are one complete array of bulk strings in its
