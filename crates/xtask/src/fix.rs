@@ -54,7 +54,7 @@ fn entries(dir: &Path) -> Outcome<Vec<PathBuf>> {
 /// Rewrites `file` without blanks at the ends of its lines, if it has any.
 fn trim(file: &Path) -> Outcome {
     let text = fs::read_to_string(file).map_err(|error| failed(file, &error))?;
-    let trimmed: String = text.lines().flat_map(|line| [line.trim_end(), "\n"]).collect();
+    let trimmed = trimmed(&text);
     if trimmed == text {
         return Ok(());
     }
@@ -62,6 +62,22 @@ fn trim(file: &Path) -> Outcome {
     fs::write(file, trimmed).map_err(|error| failed(file, &error))
 }
 
+/// The lines of `text`, each without the blanks at its end and with a newline.
+fn trimmed(text: &str) -> String {
+    text.lines().flat_map(|line| [line.trim_end(), "\n"]).collect()
+}
+
 fn failed(path: &Path, error: &std::io::Error) -> Error {
     Error::Failed(format!("{}: {error}", path.display()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::trimmed;
+
+    #[test]
+    fn lines_lose_their_blanks_and_nothing_else() {
+        assert_eq!(trimmed("a \t\n\n  b\r\nc"), "a\n\n  b\nc\n");
+        assert_eq!(trimmed(""), "");
+    }
 }

@@ -70,3 +70,22 @@ fn run(words: &[&str]) -> Outcome {
         [chore, ..] => Err(Error::Usage(format!("there is no chore `{chore}`"))),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn is_refused(words: &[&str]) -> bool {
+        matches!(run(words), Err(Error::Usage(_)))
+    }
+
+    #[test]
+    fn words_that_mean_nothing_are_refused() {
+        assert!(is_refused(&[]));
+        assert!(is_refused(&["verfy"]));
+        assert!(is_refused(&["verify", "--slow"]));
+        assert!(is_refused(&["test", "--fast"]));
+        assert!(is_refused(&["sim", "--seed"]));
+        assert!(is_refused(&["sim", "--seeds", "many"]));
+    }
+}

@@ -101,3 +101,30 @@ fn cargo_in(tree: &Tree, copy: &Path, verb: &str) -> Command {
 fn verdict(said: &str) -> &str {
     said.lines().find(|line| line.starts_with("seed ")).unwrap_or("an end without a word")
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_patch_changes_the_copy_though_git_ignores_its_place() {
+        let tree = Tree::of_this_crate();
+        let copy = tree.target().join(format!("xtask-test-{}", std::process::id())).join("tree");
+        fs::create_dir_all(&copy).expect("the target directory is writable");
+        fs::write(copy.join("fence.rs"), "fn held() -> bool {\n    true\n}\n").expect("the copy is writable");
+        let patch = copy.join("fence.patch");
+        let text = "Why: an example.\n\n--- a/fence.rs\n+++ b/fence.rs\n@@ -1,3 +1,3 @@\n fn held() -> bool {\n\
+                    -    true\n+    false\n }\n";
+        fs::write(&patch, text).expect("the copy is writable");
+        apply(&copy, &patch).expect("the patch fits");
+        let changed = fs::read_to_string(copy.join("fence.rs")).expect("the file is still there");
+        assert_eq!(changed, "fn held() -> bool {\n    false\n}\n");
+        fs::remove_dir_all(copy.parent().expect("made above")).expect("the directory is ours");
+    }
+
+    #[test]
+    fn the_verdict_is_the_line_that_names_the_seed() {
+        assert_eq!(verdict("running\nseed 17 failed: lost a write\ntrace\n"), "seed 17 failed: lost a write");
+        assert_eq!(verdict("thread panicked\n"), "an end without a word");
+    }
+}

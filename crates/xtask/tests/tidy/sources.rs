@@ -158,3 +158,14 @@ fn contains_word(line: &str, word: &str) -> bool {
         !line[..at].ends_with(part) && !line[at + word.len()..].starts_with(part)
     })
 }
+
+#[test]
+fn the_readers_of_lines_read_well() {
+    assert_eq!(empty_word("    pub(crate) fn get_value(&self) {"), Some("fn get_"));
+    assert_eq!(empty_word("pub struct LogManager {"), Some("Manager"));
+    assert_eq!(empty_word("pub struct Implied;"), None);
+    assert_eq!(empty_word("fn getrange() {"), None);
+    assert!(contains_word("use std::fs;", "std::fs"));
+    assert!(!contains_word("use std::fsync;", "std::fs"));
+    assert!(!contains_word("my_std::fs", "std::fs"));
+}

@@ -1,5 +1,7 @@
 //! Rules about every text file, and about the few that every reader opens first.
 
+use std::process::Command;
+
 use crate::{assert_none, tree};
 
 /// Hosts that a text may link to. Builds and tests reach none of them.
@@ -97,4 +99,17 @@ fn the_readme_names_the_two_commands() {
     for command in ["cargo run --release", "cargo xtask test"] {
         assert!(readme.contains(command), "README.md does not say `{command}`");
     }
+}
+
+#[test]
+fn seeded_bugs_still_apply() {
+    let mut wrong = Vec::new();
+    for file in tree::files().iter().filter(|file| file.path.ends_with(".patch")) {
+        let mut git = Command::new("git");
+        let output = git.args(["apply", "--check", &file.path]).current_dir(tree::root()).output().expect("git runs");
+        if !output.status.success() {
+            wrong.push(format!("{}: {}", file.path, String::from_utf8_lossy(&output.stderr).trim()));
+        }
+    }
+    assert_none("Patches that no longer apply to the tree (write them anew):", &wrong);
 }
