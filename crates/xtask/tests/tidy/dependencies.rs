@@ -19,6 +19,13 @@ struct Row {
     pure: bool,
 }
 
+impl Row {
+    /// The path of its manifest from the root.
+    fn manifest(&self) -> String {
+        if self.name == "cairn" { "Cargo.toml".to_owned() } else { format!("crates/{}/Cargo.toml", self.name) }
+    }
+}
+
 /// Bottom up, as in crates/README.md. The root package is `cairn`, whose sources are crates/server.
 const ROWS: &[Row] = &[
     Row { name: "slot", uses: &[], tests_use: &[], libraries: &["crc16"], pure: true },
@@ -55,6 +62,8 @@ const ROWS: &[Row] = &[
             "prost",
             "hmac",
             "sha2",
+            "rand",
+            "hyper-util",
             "futures-util",
             "tokio",
             "bytes",
@@ -84,7 +93,7 @@ const ROWS: &[Row] = &[
         libraries: &["tracing-subscriber", "mimalloc", "anyhow", "rustix", "tokio", "tracing"],
         pure: false,
     },
-    Row { name: "xtask", uses: &[], tests_use: &[], libraries: &["serde_json"], pure: false },
+    Row { name: "xtask", uses: &[], tests_use: &[], libraries: &[], pure: false },
 ];
 
 /// Libraries that more than one crate may name, and why.
@@ -93,13 +102,17 @@ const SHARED: &[(&str, &str)] = &[
     ("bytes", "buffers cross the seams without a copy"),
     ("tracing", "every part of the shell logs"),
     ("parking_lot", "the one kind of lock"),
-    ("rand", "raft draws replica ids and election jitter, sim its faults; both seeded"),
+    ("rand", "raft draws replica ids and election jitter, sim its faults, both seeded; rpc the nonces of a handshake"),
     ("rustix", "storage asks for locks and syncs, the server for limits and the boottime clock"),
     ("futures-util", "streams, as the traits of openraft (raft) and tonic (rpc) ask for them"),
 ];
 
-/// Libraries that any crate's tests may use.
-const FOR_TESTS: &[&str] = &["proptest"];
+/// Libraries that need no reason in a manifest.
+const OBVIOUS: &[&str] = &["tokio", "bytes", "tracing", "parking_lot"];
+
+/// Libraries for tests only, and the crate that may use them there.
+const FOR_TESTS: &[(&str, &str)] =
+    &[("proptest", "any"), ("protox", "rpc"), ("tonic-prost-build", "rpc"), ("serde_json", "xtask")];
 
 /// Libraries that are not to come in by any way, and why.
 const BANNED: &[(&str, &str)] = &[
@@ -130,6 +143,10 @@ fn row(name: &str) -> Option<&'static Row> {
     ROWS.iter().find(|row| row.name == name)
 }
 
+fn is_for_tests(row: &Row, library: &str) -> bool {
+    FOR_TESTS.iter().any(|(name, owner)| *name == library && (*owner == "any" || *owner == row.name))
+}
+
 #[test]
 fn every_crate_has_a_row_and_lies_in_a_folder_of_its_name() {
     let mut wrong = Vec::new();
@@ -137,12 +154,10 @@ fn every_crate_has_a_row_and_lies_in_a_folder_of_its_name() {
     for package in &packages {
         let name = text(package, "name");
         let manifest = text(package, "manifest_path");
-        let folder = if name == "cairn" { "Cargo.toml".to_owned() } else { format!("crates/{name}/Cargo.toml") };
-        if !manifest.ends_with(&folder) {
-            wrong.push(format!("{name}: its manifest is {manifest}"));
-        }
-        if row(name).is_none() {
-            wrong.push(format!("{name}: no row in {}", file!()));
+        match row(name) {
+            Some(row) if tree::root().join(row.manifest()) == *manifest => {}
+            Some(_) => wrong.push(format!("{name}: its manifest is {manifest}")),
+            None => wrong.push(format!("{name}: no row in {}", file!())),
         }
     }
     for row in ROWS {
@@ -164,7 +179,7 @@ fn crates_use_only_what_their_row_allows() {
             let allowed = if ours {
                 row.uses.contains(&name) || for_tests && row.tests_use.contains(&name)
             } else {
-                row.libraries.contains(&name) || for_tests && FOR_TESTS.contains(&name)
+                row.libraries.contains(&name) || for_tests && is_for_tests(row, name)
             };
             if !allowed {
                 wrong.push(format!("{} -> {name}", row.name));
@@ -251,8 +266,31 @@ fn the_lock_file_names_no_banned_library_and_no_foreign_source() {
 #[test]
 fn every_manifest_takes_the_lints_of_the_workspace() {
     for row in ROWS {
-        let path =
-            if row.name == "cairn" { "Cargo.toml".to_owned() } else { format!("crates/{}/Cargo.toml", row.name) };
+        let path = row.manifest();
         assert!(tree::read(&path).contains("[lints]\nworkspace = true"), "{path}: no `[lints] workspace = true`");
     }
+}
+
+#[test]
+fn manifests_say_why_they_need_a_library() {
+    let mut wrong = Vec::new();
+    for row in ROWS {
+        let mut in_dependencies = false;
+        // A comment gives the reason for the libraries that follow it without anything else between.
+        let mut has_reason = false;
+        for line in tree::read(&row.manifest()).lines() {
+            let name = line.split(['.', ' ', '=']).next().unwrap_or_default();
+            if line.starts_with('[') {
+                in_dependencies = matches!(line, "[dependencies]" | "[dev-dependencies]");
+                has_reason = false;
+            } else if line.starts_with('#') {
+                has_reason = true;
+            } else if name.is_empty() || OBVIOUS.contains(&name) || ROWS.iter().any(|row| row.name == name) {
+                has_reason = false;
+            } else if in_dependencies && !has_reason {
+                wrong.push(format!("{}: {name}", row.manifest()));
+            }
+        }
+    }
+    assert_none("Libraries without a reason in a comment above them:", &wrong);
 }
