@@ -1,7 +1,7 @@
 //! The configuration: one table of directives, typed settings, and the handle that a running node shares.
 //!
 //! Text (a file, flags, CONFIG SET) is parsed and checked once, at the edge, by the rows of [`PARAMS`]; the rest
-//! of the program reads [`Settings`]. This module does no I/O of its own: [`load`] is given a function that
+//! of the program reads [`Settings`]. This module does no I/O of its own: [`load()`] is given a function that
 //! reads files.
 //!
 //! A directive has one of three homes ([`Home`]). A *node's* values are this process's own. A *shard's* values
@@ -16,7 +16,7 @@
 //!                    -> Config::commit     the node's own part, which cannot fail any more
 //! ```
 //!
-//! Apply itself never reads a [`Config`] (DESIGN.md section 5): it reads the [`ShardSettings`] of its own state.
+//! Apply itself never reads a [`Config`]: it reads the [`ShardSettings`] of its own state.
 
 mod load;
 mod params;

@@ -1,7 +1,7 @@
 //! The table of directives: one row each, in the order of the sample file.
 //!
 //! A row is all there is to know about a directive. Adding one is a field in
-//! [`Settings`](super::settings::Settings) and a row here; the table's tests then check its default, its bounds
+//! [`Settings`] and a row here; the table's tests then check its default, its bounds
 //! and its way through CONFIG SET, file and CONFIG REWRITE. Nothing is accepted that nobody reads, except what
 //! common files of Redis set: those rows say why they are inert.
 //!

@@ -72,6 +72,29 @@ fn links_go_to_few_hosts() {
 }
 
 #[test]
+fn documents_that_are_mentioned_exist() {
+    let files = tree::files();
+    let exists = |from: &str, name: &str| {
+        let beside = from.rsplit_once('/').map_or(String::new(), |(folder, _)| format!("{folder}/"));
+        let path = format!("{beside}{name}");
+        files.iter().any(|file| file.path == name || file.path == path || file.path.ends_with(&format!("/{name}")))
+    };
+    let mut wrong = Vec::new();
+    for file in files.iter().filter(|file| !FOREIGN.contains(&file.path.as_str())) {
+        for (number, line) in file.text.lines().enumerate() {
+            for word in line.split(|c: char| !(c.is_ascii_alphanumeric() || "._-/".contains(c))) {
+                let name = word.trim_start_matches("../").trim_end_matches('.');
+                let is_document = name.len() > 3 && name.ends_with(".md") && !name.starts_with(['.', '/']);
+                if is_document && !exists(&file.path, name) {
+                    wrong.push(format!("{}:{}: {name}", file.path, number + 1));
+                }
+            }
+        }
+    }
+    assert_none("Documents that the tree does not have:", &wrong);
+}
+
+#[test]
 fn cargo_is_told_of_no_other_registry() {
     let config = tree::read(".cargo/config.toml");
     for word in ["[source", "[registr", "replace-with", "directory ="] {
