@@ -1,1 +1,83 @@
-//! Placeholder, replaced by the crate's first code.
+//! The disk under Raft: the logs, votes and snapshots of all groups of one node, in one data directory.
+//!
+//! The only crate that names sled. It implements [`raft::LogStore`]: bytes in, bytes out, in order, durable when it
+//! says so. It knows nothing of terms and majorities beyond comparing log ids, never repairs by guessing, and never
+//! answers damaged bytes as data.
+//!
+//! # The directory
+//!
+//! ```text
+//! dir/                   locked (flock) by the process that has it open
+//!   node                 who this directory is                              identity.rs
+//!   raft/                sled: one tree for all groups                      keys.rs, disk.rs
+//!   marks                what the tree must hold at the next start          marks.rs
+//!   snap/<group>/*.snap  complete snapshots, the newest counts              snapshot.rs
+//! ```
+//! `node` is written last when a directory is created: without it creation was cut off and begins anew; with it
+//! `raft/db` and `marks` have to be there, or a volume is missing.
+//!
+//! # Keys and values of the tree
+//!
+//! ```text
+//! 'L' group u128  index u64  part u32  ->  crc u32 | term u64, length u64 (part 0 only) | at most 16 KiB of the entry
+//! 'V' group u128                       ->  crc u32 | number u64 | vote
+//! 'C' group u128                       ->  crc u32 | term u64, index u64    committed
+//! 'P' group u128                       ->  crc u32 | term u64, index u64    purged
+//! 'S' group u128                       ->  crc u32 | term u64, index u64    newest complete snapshot
+//! 'F'                                  ->  crc u32 | version u32            of this layout
+//! ```
+//! Keys are big-endian, so that they sort; values little-endian. A checksum covers its key too. Why parts of 16 KiB
+//! in segments of 2 MiB: see `keys.rs`; a larger record of sled's would not be synced.
+//!
+//! # Order of writes
+//!
+//! The thread `log` takes what is queued, for all groups at once, at most 1 MiB a round, and then, in this order:
+//!
+//! 1. if a suffix goes away: lowers `marks` and syncs it;
+//! 2. applies one batch, atomic over all groups;
+//! 3. if anything in it has to be durable (entries, votes, truncations; not commit marks, not purges): flushes sled
+//!    and syncs its file, once;
+//! 4. if there is a vote: raises `marks` and syncs it; otherwise `marks` follows at most 100 ms later;
+//! 5. calls the answers, in the order of the changes.
+//!
+//! So at any moment the tree holds at least what `marks` says, and at the next start a tree that holds less is
+//! damaged: sled cuts its log at the first record that does not fit, and says nothing. What a commit mark or a purge
+//! loses in a crash is harmless; they ride with the next batch, or are written within 100 ms. Keys of purged entries
+//! are removed in small batches when nothing else is queued (a few at a time under load).
+//!
+//! A failed write or sync is final: it is answered to everything that is queued, then and later, and never tried
+//! again (after a failed fsync the kernel may have dropped the pages and report success the next time).
+//!
+//! The thread `files` reads entries for laggards and at the start, and writes and reads snapshots, which it syncs every
+//! 8 MiB so that the log's syncs do not wait behind theirs.
+//!
+//! # Cutting the power in a test
+//!
+//! kill -9 proves nothing about syncs, because the page cache survives it. With [`Options::withhold`] nothing is handed to the
+//! system before its sync is due, and the sync itself is held up for a moment. So whatever was answered before its sync is
+//! gone after kill -9 (with a probability that grows with the delay), and whatever was answered after it is there:
+//! killing such a process at random shows answers that came too early, also those of the code above this crate. It
+//! does not show that the system's sync does what it says.
+
+mod disk;
+mod error;
+mod files;
+mod files_thread;
+mod group;
+mod identity;
+mod keys;
+mod marks;
+mod queue;
+mod scan;
+mod snapshot;
+mod store;
+mod writer;
+
+pub use error::Error;
+pub use files::free_bytes;
+pub use identity::{Identity, RECORD_BYTES_MAX};
+pub use snapshot::{Reader as SnapshotReader, Writer as SnapshotWriter};
+pub use store::{Durability, Opened, Options, Store, open};
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,88 @@
+//! What is durable when: shown by a store that withholds, and by `appendfsync`.
+
+use raft::{LogChange, LogStore};
+
+use super::*;
+use crate::Durability;
+
+/// Long enough to copy a directory in it.
+const HELD: Duration = Duration::from_millis(500);
+
+fn withholding(dir: &TestDir) -> Store {
+    open(&Options { withhold: Some(HELD), ..Options::new(dir.data()) }).unwrap().store
+}
+
+#[test]
+fn nothing_is_on_the_disk_before_its_sync_and_everything_after_it() {
+    let dir = TestDir::new();
+    let store = withholding(&dir);
+    write(&store, GROUP, append(1, 0..1, 10));
+    let wait = submit(&store, GROUP, append(1, 1..2, 10));
+    let before = dir.copy();
+    assert!(wait.try_recv().is_err(), "the copy has to be made while the sync is held up");
+    wait.recv().unwrap().unwrap();
+    let after = dir.copy();
+    assert_eq!(before.open().store.load(GROUP).unwrap().last, Some(id(1, 0)));
+    assert_eq!(after.open().store.load(GROUP).unwrap().last, Some(id(1, 1)));
+}
+
+#[test]
+fn a_vote_is_durable_and_marked_when_it_is_answered_also_in_a_relaxed_group() {
+    let dir = TestDir::new();
+    let store = withholding(&dir);
+    store.set_durability(GROUP, Durability::No);
+    write(&store, GROUP, LogChange::Vote(bytes("first")));
+    let after = dir.copy();
+    let marks = crate::marks::Marks::open(&after.data().join("marks")).unwrap().unwrap();
+    assert_eq!(marks.groups[&GROUP].vote, bytes("first"));
+    assert_eq!(after.open().store.load(GROUP).unwrap().vote, Some(bytes("first")));
+}
+
+#[test]
+fn a_relaxed_group_answers_before_its_sync_and_loses_only_what_marks_does_not_name() {
+    for durability in [Durability::EverySecond, Durability::No] {
+        let dir = TestDir::new();
+        let store = withholding(&dir);
+        store.set_durability(GROUP, durability);
+        write(&store, GROUP, append(1, 0..3, 10));
+        let killed = dir.copy().open();
+        assert!(!killed.was_closed);
+        assert_eq!(killed.store.load(GROUP).unwrap().last, None);
+        // A sync for another group takes it along.
+        write(&store, OTHER, append(1, 0..1, 10));
+        assert_eq!(dir.copy().open().store.load(GROUP).unwrap().last, Some(id(1, 2)));
+    }
+}
+
+#[test]
+fn every_second_is_synced_without_being_asked() {
+    let dir = TestDir::new();
+    let store = open(&Options { withhold: Some(Duration::ZERO), ..Options::new(dir.data()) }).unwrap().store;
+    store.set_durability(GROUP, Durability::EverySecond);
+    write(&store, GROUP, append(1, 0..3, 10));
+    let deadline = Duration::from_secs(10);
+    wait_for(deadline, || dir.copy().open().store.load(GROUP).unwrap().last == Some(id(1, 2)));
+}
+
+#[test]
+fn marks_and_commit_marks_follow_without_being_asked() {
+    let dir = TestDir::new();
+    let store = dir.open().store;
+    write(&store, GROUP, append(1, 0..3, 10));
+    write(&store, GROUP, LogChange::Committed(id(1, 1)));
+    wait_for(Duration::from_secs(10), || {
+        let copy = dir.copy();
+        let marks = crate::marks::Marks::open(&copy.data().join("marks")).unwrap().unwrap();
+        let marked = marks.groups.get(&GROUP).is_some_and(|mark| mark.durable == Some(id(1, 2)));
+        marked && copy.open().store.load(GROUP).unwrap().committed == Some(id(1, 1))
+    });
+}
+
+/// Looks again and again until the condition holds.
+#[expect(clippy::disallowed_methods, reason = "a deadline for a store that has threads of its own")]
+fn wait_for(deadline: Duration, mut holds: impl FnMut() -> bool) {
+    let begin = std::time::Instant::now();
+    while !holds() {
+        assert!(begin.elapsed() < deadline, "still not");
+    }
+}
