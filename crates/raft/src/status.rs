@@ -1,0 +1,63 @@
+//! What a group looks like from this replica.
+
+use std::collections::BTreeMap;
+
+use crate::ids::{LogId, ReplicaId};
+use crate::member::Member;
+
+/// What this replica is in its group.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Role {
+    /// Replicates and does not vote.
+    #[default]
+    Learner,
+    /// Votes and replicates.
+    Follower,
+    /// Asks for votes.
+    Candidate,
+    /// Proposes.
+    Leader,
+}
+
+/// A group as this replica knows it. Positions may be some 60 ms old; role, term, leader and members are not.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Status {
+    /// What this replica is.
+    pub role: Role,
+    /// The term of its vote.
+    pub term: u64,
+    /// The leader of that term, once known.
+    pub leader: Option<Member>,
+    /// On the leader: its term's blank entry is applied here, so that its memory holds all that was committed
+    /// before. Before that it proposes but must not answer reads.
+    pub ready: bool,
+    /// Who votes. While a change of voters is under way, those of both sides.
+    pub voters: BTreeMap<ReplicaId, Member>,
+    /// Who only replicates.
+    pub learners: BTreeMap<ReplicaId, Member>,
+    /// A change of voters is under way.
+    pub joint: bool,
+    /// The last entry of the log.
+    pub last: Option<LogId>,
+    /// The last entry known to be committed.
+    pub committed: Option<LogId>,
+    /// The last entry whose effects readers see.
+    pub applied: Option<LogId>,
+    /// The last entry in the newest snapshot.
+    pub snapshot: Option<LogId>,
+    /// The last purged entry.
+    pub purged: Option<LogId>,
+    /// Bytes of log since the newest snapshot.
+    pub log_bytes: u64,
+    /// On the leader: the last entry that each other member is known to hold.
+    pub matched: BTreeMap<ReplicaId, Option<LogId>>,
+    /// Why the group stopped, if it did: the log store failed, the machine failed, or it was told to.
+    pub stopped: Option<String>,
+}
+
+impl Status {
+    /// Whether this replica leads.
+    pub fn leads(&self) -> bool {
+        self.role == Role::Leader
+    }
+}
