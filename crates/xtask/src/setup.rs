@@ -54,21 +54,28 @@ pub(crate) fn components(tree: &Tree) -> Outcome {
 
 /// Makes sure of the programs and of the Python environment.
 pub(crate) fn set_up(tree: &Tree) -> Outcome<Tools> {
+    let found = tools(tree);
     let mut packages: Vec<&str> =
         PROGRAMS.iter().filter(|(program, _)| !is_on_path(program)).map(|&(_, package)| package).collect();
-    let home = tree.target().join("python");
-    let ready = fs::read_to_string(home.join("stamp")).is_ok_and(|stamp| stamp == REQUIREMENTS);
-    if !ready && usable_python().is_none() {
+    if found.is_none() && usable_python().is_none() {
         packages.extend(["python3", "python3-venv"]);
     }
     packages.dedup();
     if !packages.is_empty() {
         apt::install(&packages)?;
     }
-    match tools_in(&home) {
-        Some(tools) if ready => Ok(tools),
-        _ => make_environment(&home),
-    }
+    found.map_or_else(|| make_environment(&home(tree)), Ok)
+}
+
+/// The tools of an earlier set-up, if it was completed with today's pins.
+pub(crate) fn tools(tree: &Tree) -> Option<Tools> {
+    let home = home(tree);
+    let stamp = fs::read_to_string(home.join("stamp")).ok()?;
+    if stamp == REQUIREMENTS { tools_in(&home) } else { None }
+}
+
+fn home(tree: &Tree) -> PathBuf {
+    tree.target().join("python")
 }
 
 /// Makes the environment anew: a half-made or outdated one is not worth mending.

@@ -6,15 +6,22 @@
 
 use std::process::Command;
 
-use crate::setup;
-use crate::stage::{Outcome, Stages};
+use crate::setup::{self, Tools};
+use crate::stage::{Error, Outcome, Stages};
 use crate::tree::Tree;
 
 /// Formatting, lints, documentation and tests; with `fast` formatting, lints and the house rules.
 pub(crate) fn verify(tree: &Tree, fast: bool) -> Outcome {
+    let tests = match setup::tools(tree) {
+        _ if fast => tree.cargo(["test", "--locked", "-p", "xtask"]),
+        Some(tools) => all_tests(tree, &tools),
+        None => {
+            let message = "the tests need foreign clients and servers: run `cargo xtask test` once, it sets them up";
+            return Err(Error::Failed(message.into()));
+        }
+    };
     let mut stages = Stages::new();
     check_texts(tree, &mut stages, fast);
-    let tests = if fast { tree.cargo(["test", "--locked", "-p", "xtask"]) } else { all_tests(tree) };
     stages.check("tests", tests);
     stages.finish()
 }
@@ -26,9 +33,7 @@ pub(crate) fn test(tree: &Tree) -> Outcome {
     let tools = stages.step("set-up", || setup::set_up(tree))?;
     check_texts(tree, &mut stages, false);
     stages.print_times();
-    let mut tests = all_tests(tree);
-    tests.env("CAIRN_TEST_PYTHON", tools.python).env("CAIRN_TEST_VALKEY", tools.valkey);
-    stages.check("tests", tests);
+    stages.check("tests", all_tests(tree, &tools));
     stages.finish()
 }
 
@@ -43,6 +48,8 @@ fn check_texts(tree: &Tree, stages: &mut Stages, fast: bool) {
     }
 }
 
-fn all_tests(tree: &Tree) -> Command {
-    tree.cargo(["test", "--locked", "--workspace", "--no-fail-fast"])
+fn all_tests(tree: &Tree, tools: &Tools) -> Command {
+    let mut tests = tree.cargo(["test", "--locked", "--workspace", "--no-fail-fast"]);
+    tests.env("CAIRN_TEST_PYTHON", &tools.python).env("CAIRN_TEST_VALKEY", &tools.valkey);
+    tests
 }
