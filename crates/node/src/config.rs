@@ -1,8 +1,8 @@
 //! The configuration: one table of directives, typed settings, and the handle that a running node shares.
 //!
 //! Text (a file, flags, CONFIG SET) is parsed and checked once, at the edge, by the rows of [`PARAMS`]; the rest
-//! of the program reads [`Settings`]. This module does no I/O of its own: [`load()`] is given a function that
-//! reads files.
+//! of the program reads [`Settings`]. The only I/O here is CONFIG REWRITE's; [`load()`] is given a function that reads
+//! files.
 //!
 //! A directive has one of three homes ([`Home`]). A *node's* values are this process's own. A *shard's* values
 //! are part of the shard's state: CONFIG SET of one is an entry of its log, and what [`Config`] holds is a mirror of
@@ -30,6 +30,7 @@ mod words;
 mod tests;
 
 use std::fmt;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
@@ -52,6 +53,7 @@ pub struct Config {
 }
 
 struct Shared {
+    file: Option<PathBuf>,
     current: RwLock<Arc<Settings>>,
     version: AtomicU64,
     watchers: Mutex<Vec<Watcher>>,
@@ -66,7 +68,7 @@ pub struct Plan {
     shard: Vec<(&'static str, String)>,
 }
 
-/// Why CONFIG SET changed nothing. Displays as the line of the error reply.
+/// Why CONFIG SET or CONFIG REWRITE did nothing. Displays as the line of the error reply.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum ConfigError {
     /// No such directive.
@@ -78,6 +80,10 @@ pub enum ConfigError {
         /// What is wrong, in Redis's words.
         reason: String,
     },
+    /// CONFIG REWRITE without a file.
+    NoFile,
+    /// CONFIG REWRITE could not write the file: what the system said.
+    NotRewritten(String),
 }
 
 impl fmt::Display for ConfigError {
@@ -87,6 +93,8 @@ impl fmt::Display for ConfigError {
             Self::Refused { name, reason } => {
                 write!(f, "ERR CONFIG SET failed (possibly related to argument '{name}') - {reason}")
             }
+            Self::NoFile => f.write_str("ERR The server is running without a config file"),
+            Self::NotRewritten(why) => write!(f, "ERR Rewriting config file: {why}"),
         }
     }
 }
@@ -94,15 +102,28 @@ impl fmt::Display for ConfigError {
 impl std::error::Error for ConfigError {}
 
 impl Config {
-    /// Shares these settings, which should have passed [`Settings::check`].
-    pub fn new(settings: Settings) -> Self {
+    /// Shares these settings, which should have passed [`Settings::check`], and remembers the file they came from.
+    pub fn new(settings: Settings, file: Option<PathBuf>) -> Self {
         let current = RwLock::new(Arc::new(settings));
-        Self { shared: Arc::new(Shared { current, version: AtomicU64::new(1), watchers: Mutex::new(Vec::new()) }) }
+        let (version, watchers) = (AtomicU64::new(1), Mutex::new(Vec::new()));
+        Self { shared: Arc::new(Shared { file, current, version, watchers }) }
     }
 
-    /// Every directive at its default.
+    /// Every directive at its default, from no file.
     pub fn defaults() -> Self {
-        Self::new(Settings::defaults())
+        Self::new(Settings::defaults(), None)
+    }
+
+    /// The configuration file that the process was started with.
+    pub fn file(&self) -> Option<&Path> {
+        self.shared.file.as_deref()
+    }
+
+    /// CONFIG REWRITE: writes the present values into the file that the process was started with (see [`rewrite()`]). The new
+    /// text is written aside, synced and renamed, so that a crash leaves the one or the other.
+    pub fn rewrite_file(&self) -> Result<(), ConfigError> {
+        let file = self.file().ok_or(ConfigError::NoFile)?;
+        rewrite::rewrite_file(file, &self.current()).map_err(|error| ConfigError::NotRewritten(error.to_string()))
     }
 
     /// The settings of this moment. Takes a lock for a moment: where it is hot, keep the result as long as

@@ -5,6 +5,10 @@
 //! differs from its default. Rewriting twice gives the same text.
 
 use std::collections::BTreeSet;
+use std::ffi::OsString;
+use std::fs::{self, File};
+use std::io::{self, Write as _};
+use std::path::{Path, PathBuf};
 
 use super::params::{Kind, Param, param};
 use super::settings::Settings;
@@ -41,6 +45,27 @@ pub fn rewrite(original: &str, settings: &Settings) -> String {
         text.push('\n');
     }
     text
+}
+
+/// Rewrites a file in place, with the permissions it has.
+pub(super) fn rewrite_file(file: &Path, settings: &Settings) -> io::Result<()> {
+    let original = match fs::read_to_string(file) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => String::new(),
+        other => other?,
+    };
+    let mut aside = OsString::from(file);
+    aside.push(".rewriting");
+    let aside = PathBuf::from(aside);
+    let mut out = File::create(&aside)?;
+    if let Ok(metadata) = fs::metadata(file) {
+        out.set_permissions(metadata.permissions())?;
+    }
+    out.write_all(rewrite(&original, settings).as_bytes())?;
+    out.sync_all()?;
+    fs::rename(&aside, file)?;
+    // AFTER the rename: until the directory is synced, a crash can bring the old file back.
+    let parent = file.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or_else(|| Path::new("."));
+    File::open(parent)?.sync_all()
 }
 
 /// The row whose directive the line sets.

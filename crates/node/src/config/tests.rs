@@ -402,3 +402,19 @@ fn a_rewrite_keeps_comments_and_order() {
     settings.save.clear();
     assert!(rewrite(&text, &settings).contains("\nsave \"\"\n"));
 }
+
+#[test]
+fn a_rewrite_needs_a_file() {
+    let without = Config::defaults().rewrite_file().unwrap_err();
+    assert_eq!(without.to_string(), "ERR The server is running without a config file");
+    let dir = std::env::temp_dir().join(format!("cairn-config-{}", std::process::id()));
+    std::fs::create_dir_all(&dir).unwrap();
+    let path = dir.join("a.conf");
+    std::fs::write(&path, "# mine\ntimeout 1\n").unwrap();
+    let config = Config::new(Settings { timeout_seconds: 9, ..Settings::defaults() }, Some(path.clone()));
+    config.rewrite_file().unwrap();
+    assert_eq!(std::fs::read_to_string(&path).unwrap(), "# mine\ntimeout 9\n");
+    std::fs::remove_dir_all(&dir).unwrap();
+    let error = config.rewrite_file().unwrap_err().to_string();
+    assert!(error.starts_with("ERR Rewriting config file: "), "{error}");
+}
