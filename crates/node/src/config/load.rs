@@ -68,6 +68,9 @@ impl fmt::Display for LoadError {
         let Self { place, line, reason } = self;
         writeln!(f, "*** FATAL CONFIG FILE ERROR (Cairn {}) ***", env!("CARGO_PKG_VERSION"))?;
         match place {
+            Place::File { path, line: at } if path == Path::new("-") => {
+                writeln!(f, "Reading the configuration from standard input, at line {at}")?;
+            }
             Place::File { path, line: at } => {
                 writeln!(f, "Reading the configuration file '{}', at line {at}", path.display())?;
             }
