@@ -27,7 +27,7 @@ mod dial;
 mod exchange;
 mod frame;
 #[rustfmt::skip]
-#[allow(clippy::all, unreachable_pub, unused_qualifications, elided_lifetimes_in_paths, reason = "generated from proto/")]
+#[allow(clippy::all, clippy::pedantic, unreachable_pub, unused_qualifications, elided_lifetimes_in_paths, reason = "generated from proto/")]
 #[allow(clippy::disallowed_methods, clippy::disallowed_types, clippy::use_self, reason = "generated from proto/")]
 #[path = "generated/cairn.peer.v1.rs"]
 mod generated;
