@@ -1,1 +1,95 @@
-//! Placeholder, replaced by the crate's first code.
+//! The data of one shard replica: keys, values, encodings, deadlines, revisions, scans.
+//!
+//! It is a plain value: no clock, no randomness, no thread, no I/O and no default hasher. Time and seed come with each call as a
+//! [`Context`], so that the same calls give the same state and the same answers on every replica. It knows neither commands
+//! nor replies: refusals are a [`DataError`].
+//!
+//! ```text
+//! Keyspace -> Database (16, on first use) -> SlotTable (16384, on first use) -> Part -> KeyBox [key | deadline | string]
+//!                |  bitmap of occupied slots      one part, or many by hash      |  \-> place
+//!                |  counts by slot (Fenwick)                                     \-> slab of Collections
+//!                \  deadlines in order
+//! ```
+//!
+//! Invariants:
+//!
+//! * The order of keys is (database, slot, hash, key) wherever it shows. It depends on the shard's hash key alone, never on the
+//!   history of a table.
+//! * No collection in the keyspace is empty.
+//! * A read (`&self`) hides what is due; a write (`&mut self`) removes it. Only writes draw revisions.
+//! * Nothing outside of state shows in it: access marks, bytes and [`Effects`] are no part of the digest.
+//!
+//! # How a type of value is added
+//!
+//! A type is a module with a struct that implements [`CollectionValue`]; its variant stands in [`Collection`] and its name in
+//! [`ValueType`]. Everything about keys is done here, everything about elements is a method of the value:
+//!
+//! ```text
+//! // read:    WrongType, or None if there is no such key
+//! let hash: Option<&HashValue> = keyspace.read(context, key)?;
+//!
+//! // change what is there; look before you change: the first mutable use draws a revision
+//! let Some(mut hash) = keyspace.edit::<HashValue>(context, key)? else { /* no such key */ };
+//! if hash.contains(field) { hash.remove(field); }
+//!
+//! // change or create
+//! let limits = keyspace.settings().hash;
+//! let mut hash = keyspace.edit_or_new::<HashValue>(context, key)?;
+//! hash.insert(field, value, limits);
+//! ```
+//!
+//! The [`Edit`] settles when it is dropped: it removes the key of an emptied collection, stamps a changed one with the command's
+//! revision, books the bytes (so `allocated_bytes` must be O(1)) and hands a big discarded value to the effects. One command
+//! holds one edit at a time. A result that replaces a key (SINTERSTORE) is put by [`Keyspace::put`], which an empty
+//! collection turns into a removal.
+
+#![warn(clippy::cast_possible_truncation)]
+
+mod big_string;
+mod collection;
+mod context;
+mod database;
+mod deadlines;
+mod deletions;
+mod digest;
+mod edit;
+mod effects;
+mod error;
+mod fenwick;
+mod frozen;
+mod glob;
+mod hash;
+mod integer;
+mod key_box;
+mod keyspace;
+mod list;
+mod part;
+mod random;
+mod scan;
+mod set;
+mod settings;
+mod slot_table;
+mod sorted_set;
+mod strings;
+
+pub use big_string::BigString;
+pub use collection::{Collection, CollectionValue, Value, ValueType};
+pub use context::{Context, DATABASE_COUNT};
+pub use database::Database;
+pub use deletions::{Deleted, Deletions};
+pub use digest::Digest;
+pub use edit::Edit;
+pub use effects::{Effects, TouchedKey};
+pub use error::DataError;
+pub use frozen::{Frozen, FrozenKey};
+pub use glob::matches_glob;
+pub use hash::HashValue;
+pub use integer::{Digits, INTEGER_BYTES_MAX, format_integer, parse_integer};
+pub use keyspace::{Keyspace, WatchMark};
+pub use list::ListValue;
+pub use random::Random;
+pub use scan::{SCAN_DONE, ScanPage};
+pub use set::SetValue;
+pub use settings::{PackedLimits, Settings};
+pub use sorted_set::SortedSetValue;
+pub use strings::{DeadlineChange, INLINE_BYTES_MAX, STRING_BYTES_MAX, StringRef};

@@ -1,0 +1,33 @@
+//! What a command leaves behind besides its reply.
+
+use crate::collection::Collection;
+use crate::database::Database;
+
+/// A discarded value of at least this many bytes is handed out instead of being freed in the middle of apply.
+pub(crate) const DISCARD_BYTES_MIN: usize = 64 * 1024;
+
+/// What happened since the effects were last taken. Collecting them allocates nothing unless somebody listens or
+/// something big was discarded.
+#[derive(Default)]
+pub struct Effects {
+    /// Whether anything changed, and so a revision was drawn.
+    pub changed: bool,
+    /// How many keys were removed because they were due.
+    pub expired_count: usize,
+    /// The keys that were changed, removed or created, in order, possibly more than once. Empty unless
+    /// [`crate::Keyspace::listen`] asked for them.
+    pub touched: Vec<TouchedKey>,
+    /// Big values that nothing refers to any more, for another thread to drop.
+    pub discarded: Vec<Collection>,
+    /// Databases that were emptied, for another thread to drop.
+    pub flushed: Vec<Box<Database>>,
+}
+
+/// A key that a command changed.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct TouchedKey {
+    /// The key's database.
+    pub database: usize,
+    /// Its name.
+    pub key: Box<[u8]>,
+}

@@ -1,0 +1,134 @@
+//! The whole state at one moment, and its fingerprint.
+
+use slot::Slot;
+
+use crate::Collection;
+use crate::context::DATABASE_COUNT;
+use crate::deletions::Deletions;
+use crate::digest::Digest;
+use crate::key_box::Body;
+use crate::keyspace::{Found, Keyspace};
+use crate::settings::Settings;
+use crate::slot_table::SlotTable;
+use crate::strings::StringRef;
+
+/// The state as it was when [`Keyspace::freeze`] was called. Shares all data with the keyspace; what a later write touches is copied, a
+/// part of a slot at a time.
+pub struct Frozen {
+    /// The settings of the shard.
+    pub settings: Settings,
+    /// The log clock.
+    pub clock_ms: u64,
+    /// The revision of the last changing command.
+    pub revision: u64,
+    /// The last deletions.
+    pub deletions: Deletions,
+    /// The occupied slots, in order of (database, slot).
+    tables: Vec<(usize, Slot, SlotTable)>,
+}
+
+/// A key of a frozen state.
+pub struct FrozenKey<'a> {
+    /// The key's database.
+    pub database: usize,
+    /// Its name.
+    pub key: &'a [u8],
+    /// Its value: a string, or
+    pub string: Option<StringRef<'a>>,
+    /// a collection. One of the two is there.
+    pub collection: Option<&'a Collection>,
+    /// When it expires, in ms since 1970.
+    pub deadline_ms: Option<u64>,
+    /// The revision of the command that changed it last.
+    pub revision: u64,
+}
+
+impl Frozen {
+    /// The number of occupied slots, over all databases.
+    pub fn slot_count(&self) -> usize {
+        self.tables.len()
+    }
+
+    /// The keys of the occupied slot with this index, in (hash, key) order.
+    pub fn keys_of_slot(&self, index: usize) -> impl Iterator<Item = FrozenKey<'_>> {
+        let (database, _, table) = &self.tables[index];
+        let hash_key = self.settings.hash_key;
+        table.parts().flat_map(move |part| {
+            part.sorted_from(hash_key, 0).into_iter().map(move |(_, key_box)| {
+                let found = Found { key_box, part };
+                let collection = match key_box.body() {
+                    Body::Inline { .. } => None,
+                    Body::Beside { place, .. } => Some(part.value(place)),
+                };
+                FrozenKey {
+                    database: *database,
+                    key: key_box.key(),
+                    string: found.string().ok(),
+                    collection,
+                    deadline_ms: key_box.deadline_ms(),
+                    revision: key_box.revision(),
+                }
+            })
+        })
+    }
+
+    /// Every key, in the order of the keyspace.
+    pub fn keys(&self) -> impl Iterator<Item = FrozenKey<'_>> {
+        (0..self.tables.len()).flat_map(|index| self.keys_of_slot(index))
+    }
+
+    /// A fingerprint of everything that a snapshot keeps: two replicas that applied the same entries agree on it.
+    pub fn digest(&self) -> u64 {
+        let mut head = Digest::new();
+        head.number(self.clock_ms);
+        head.number(self.revision);
+        let (forgotten, ring) = self.deletions.parts();
+        head.number(forgotten);
+        ring.for_each(|(revision, _)| head.number(revision));
+        self.keys().fold(head.finish(), |sum, key| sum.wrapping_add(key.digest()))
+    }
+}
+
+impl FrozenKey<'_> {
+    fn digest(&self) -> u64 {
+        let mut digest = Digest::new();
+        digest.number(self.database as u64);
+        digest.bytes(self.key);
+        digest.number(self.revision);
+        digest.number(self.deadline_ms.map_or(0, |deadline_ms| deadline_ms.saturating_add(1)));
+        match (self.string, self.collection) {
+            (Some(StringRef::Inline(bytes, raw)), _) => {
+                digest.number(u64::from(raw));
+                digest.bytes(bytes);
+            }
+            (_, Some(collection)) => {
+                digest.number(2 + collection.value_type() as u64);
+                collection.digest(&mut digest);
+            }
+            (_, None) => unreachable!("a value is a string or a collection"),
+        }
+        digest.finish()
+    }
+}
+
+impl Keyspace {
+    /// The state as it is now, to be encoded while the keyspace goes on. Takes one step per occupied slot.
+    pub fn freeze(&self) -> Frozen {
+        let databases = self.databases.iter().enumerate().take(DATABASE_COUNT);
+        let tables = databases.flat_map(|(at, database)| {
+            database.iter().flat_map(|database| database.occupied()).map(move |(slot, table)| (at, slot, table.clone()))
+        });
+        Frozen {
+            settings: *self.settings(),
+            clock_ms: self.clock_ms(),
+            revision: self.revision(),
+            deletions: self.deletions.clone(),
+            tables: tables.collect(),
+        }
+    }
+
+    /// The fingerprint of the state: see [`Frozen::digest`].
+    pub fn digest(&self) -> u64 {
+        self.freeze().digest()
+    }
+}

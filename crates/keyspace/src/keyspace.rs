@@ -1,0 +1,470 @@
+//! The keyspace itself: finding, putting and removing keys, and the books that are kept with it.
+
+use slot::Slot;
+
+use crate::collection::{Collection, CollectionValue, Value, ValueType};
+use crate::context::{Context, DATABASE_COUNT};
+use crate::database::Database;
+use crate::deletions::{Deleted, Deletions};
+use crate::effects::{DISCARD_BYTES_MIN, Effects, TouchedKey};
+use crate::error::DataError;
+use crate::key_box::{Body, KeyBox};
+use crate::part::{NewBody, Part, Stamp, hash_of};
+use crate::settings::Settings;
+
+/// All keys of one shard replica. See the crate's head.
+pub struct Keyspace {
+    settings: Settings,
+    pub(crate) databases: Vec<Option<Box<Database>>>,
+    clock_ms: u64,
+    revision: u64,
+    /// Whether the running command has drawn its revision.
+    drawn: bool,
+    pub(crate) deletions: Deletions,
+    effects: Effects,
+    listening: bool,
+    scratch: Vec<u8>,
+}
+
+/// Where a key is kept, whether it is there or not.
+#[derive(Clone, Copy)]
+pub(crate) struct Place {
+    pub(crate) database: usize,
+    pub(crate) slot: Slot,
+    pub(crate) hash: u64,
+}
+
+/// A key that is there: its box, and the part with the value beside it.
+#[derive(Clone, Copy)]
+pub(crate) struct Found<'a> {
+    pub(crate) key_box: &'a KeyBox,
+    pub(crate) part: &'a Part,
+}
+
+impl<'a> Found<'a> {
+    /// The value beside the key, if it is of this type.
+    pub(crate) fn value<T: CollectionValue>(self) -> Result<&'a T, DataError> {
+        let place = self.key_box.place().ok_or(DataError::WrongType)?;
+        T::of_collection(self.part.value(place)).ok_or(DataError::WrongType)
+    }
+
+    /// The whole value, sharing what is big.
+    pub(crate) fn to_value(self) -> Value {
+        match self.key_box.body() {
+            Body::Inline { bytes, raw } => Value::String(bytes.to_vec(), raw),
+            Body::Beside { place, .. } => Value::Collection(self.part.value(place).clone()),
+        }
+    }
+}
+
+/// What WATCH remembers of a key: see [`Keyspace::watch_mark`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct WatchMark {
+    /// Whether the key was there.
+    pub present: bool,
+    /// The key's revision if it was there, else the keyspace's.
+    pub revision: u64,
+}
+
+impl Keyspace {
+    /// A keyspace without keys, at revision 0 and clock 0.
+    pub fn new(settings: Settings) -> Self {
+        Self {
+            settings,
+            databases: (0..DATABASE_COUNT).map(|_| None).collect(),
+            clock_ms: 0,
+            revision: 0,
+            drawn: false,
+            deletions: Deletions::default(),
+            effects: Effects::default(),
+            listening: false,
+            scratch: Vec::new(),
+        }
+    }
+
+    /// The settings of the shard.
+    pub fn settings(&self) -> &Settings {
+        &self.settings
+    }
+
+    /// Changes the settings, by an entry. The hash key stays what it is; values keep their encoding until they are changed.
+    pub fn set_settings(&mut self, settings: Settings) {
+        assert_eq!(settings.hash_key, self.settings.hash_key, "the hash key never changes in the life of a shard");
+        self.settings = settings;
+    }
+
+    /// The log clock: the time of the last entry, in ms since 1970.
+    pub fn clock_ms(&self) -> u64 {
+        self.clock_ms
+    }
+
+    /// The revision of the last changing command.
+    pub fn revision(&self) -> u64 {
+        self.revision
+    }
+
+    /// The bytes that keys and values take, their buckets included. What a frozen view keeps alive is not counted.
+    pub fn allocated_bytes(&self) -> usize {
+        self.databases.iter().flatten().map(|database| database.allocated_bytes).sum()
+    }
+
+    /// Asks for `Effects::touched`, or no longer.
+    pub fn listen(&mut self, listening: bool) {
+        self.listening = listening;
+    }
+
+    /// What happened since this was last called. To be called after every command, or after every batch if nobody listens.
+    pub fn take_effects(&mut self) -> Effects {
+        std::mem::take(&mut self.effects)
+    }
+
+    /// Begins a command: the first change that follows draws a new revision.
+    pub fn begin_command(&mut self) {
+        self.drawn = false;
+    }
+
+    /// Begins an entry: sets the log clock, never back, and removes up to `count_max` due keys, by (deadline, database, slot,
+    /// hash, key). Returns how many were removed. The command that follows must begin with [`Keyspace::begin_command`].
+    pub fn remove_due(&mut self, now_ms: u64, count_max: usize) -> usize {
+        self.clock_ms = self.clock_ms.max(now_ms);
+        self.begin_command();
+        let mut count = 0;
+        while count < count_max {
+            let Some((deadline_ms, database, slot, hash)) = self.next_due() else { break };
+            if deadline_ms > self.clock_ms {
+                break;
+            }
+            let place = Place { database, slot, hash };
+            let part = self.part(place).expect("a listed deadline belongs to a key");
+            let due = part.with_hash(self.settings.hash_key, hash).filter(|key| key.deadline_ms() == Some(deadline_ms));
+            let key = due.map(KeyBox::key).min().expect("a listed deadline belongs to a key").to_vec();
+            self.expire(place, &key);
+            count += 1;
+        }
+        count
+    }
+
+    /// The next deadline of any key, in ms since 1970.
+    pub fn next_deadline_ms(&self) -> Option<u64> {
+        self.next_due().map(|due| due.0)
+    }
+
+    fn next_due(&self) -> Option<(u64, usize, Slot, u64)> {
+        let databases = self.databases.iter().enumerate();
+        let firsts = databases.filter_map(|(at, database)| {
+            let (deadline_ms, slot, hash) = database.as_ref()?.deadlines.first()?;
+            Some((deadline_ms, at, Slot::new(slot).expect("deadlines list slots of keys"), hash))
+        });
+        firsts.min_by_key(|due| (due.0, due.1))
+    }
+
+    /// The keys of a database, those that are due but not removed yet included.
+    pub fn key_count(&self, database: usize) -> usize {
+        self.databases[database].as_ref().map_or(0, |database| database.counts.total())
+    }
+
+    /// The keys of a database that have a deadline, and the mean of the deadlines in ms since 1970.
+    pub fn expiring(&self, database: usize) -> (usize, Option<u64>) {
+        let Some(database) = &self.databases[database] else { return (0, None) };
+        (database.deadlines.count(), database.deadlines.mean_ms())
+    }
+
+    // Places.
+
+    pub(crate) fn place(&self, database: usize, key: &[u8]) -> Place {
+        Place { database, slot: Slot::of_key(key), hash: hash_of(self.settings.hash_key, key) }
+    }
+
+    fn part(&self, place: Place) -> Option<&Part> {
+        Some(self.databases[place.database].as_ref()?.slot(place.slot)?.part(place.hash))
+    }
+
+    /// The part of a key that is there.
+    pub(crate) fn part_mut(&mut self, place: Place) -> &mut Part {
+        let database = self.databases[place.database].as_mut().expect("the key is there");
+        database.slot_mut(place.slot).expect("the key is there").part_mut(place.hash)
+    }
+
+    // Reading.
+
+    /// A key as a read sees it, without marking the access.
+    pub(crate) fn peek(&self, context: &Context, key: &[u8]) -> Option<Found<'_>> {
+        let found = self.find(self.place(context.database, key), key)?;
+        if context.is_due(found.key_box.deadline_ms()) { None } else { Some(found) }
+    }
+
+    /// A key as a read sees it. Marks the access.
+    pub(crate) fn look_up(&self, context: &Context, key: &[u8]) -> Option<Found<'_>> {
+        let found = self.peek(context, key)?;
+        found.key_box.mark_access(seconds(context.now_ms));
+        Some(found)
+    }
+
+    /// A key, due or not.
+    pub(crate) fn find(&self, place: Place, key: &[u8]) -> Option<Found<'_>> {
+        let part = self.part(place)?;
+        Some(Found { key_box: part.find(place.hash, key)?, part })
+    }
+
+    /// The collection of type `T` at a key, for a command that only reads. `None`: no such key.
+    pub fn read<T: CollectionValue>(&self, context: &Context, key: &[u8]) -> Result<Option<&T>, DataError> {
+        self.look_up(context, key).map(Found::value).transpose()
+    }
+
+    /// Whether the key is there.
+    pub fn exists(&self, context: &Context, key: &[u8]) -> bool {
+        self.peek(context, key).is_some()
+    }
+
+    /// Marks the access and says whether the key is there.
+    pub fn touch(&self, context: &Context, key: &[u8]) -> bool {
+        self.look_up(context, key).is_some()
+    }
+
+    /// The type of a key's value.
+    pub fn value_type(&self, context: &Context, key: &[u8]) -> Option<ValueType> {
+        Some(self.peek(context, key)?.key_box.value_type())
+    }
+
+    /// The deadline of a key: `None`, no such key; `Some(None)`, it does not expire.
+    pub fn deadline_ms(&self, context: &Context, key: &[u8]) -> Option<Option<u64>> {
+        Some(self.peek(context, key)?.key_box.deadline_ms())
+    }
+
+    /// The seconds since the last access of a key, on this replica.
+    pub fn idle_seconds(&self, context: &Context, key: &[u8]) -> Option<u64> {
+        let mark = self.peek(context, key)?.key_box.access_mark();
+        Some(u64::from(seconds(context.wall_ms).saturating_sub(mark)))
+    }
+
+    /// A copy of a key's value, with its deadline. Shares what is big.
+    pub fn value(&self, context: &Context, key: &[u8]) -> Option<(Value, Option<u64>)> {
+        let found = self.peek(context, key)?;
+        Some((found.to_value(), found.key_box.deadline_ms()))
+    }
+
+    // Writing.
+
+    /// The place of a key that a command is about to change. A due key is removed first, so that what is found there counts.
+    pub(crate) fn place_to_write(&mut self, context: &Context, key: &[u8]) -> Place {
+        let place = self.place(context.database, key);
+        if let Some(found) = self.find(place, key)
+            && context.is_due(found.key_box.deadline_ms())
+        {
+            self.expire(place, key);
+        }
+        place
+    }
+
+    fn expire(&mut self, place: Place, key: &[u8]) {
+        self.effects.expired_count += 1;
+        self.remove_at(place, key);
+    }
+
+    /// The revision of the running command; draws it at its first change.
+    fn draw_revision(&mut self) -> u64 {
+        if !self.drawn {
+            self.drawn = true;
+            self.revision += 1;
+        }
+        self.effects.changed = true;
+        self.revision
+    }
+
+    fn note_touched(&mut self, place: Place, key: &[u8]) {
+        if self.listening {
+            self.effects.touched.push(TouchedKey { database: place.database, key: key.into() });
+        }
+    }
+
+    fn discard(&mut self, collection: Collection) {
+        if collection.allocated_bytes() >= DISCARD_BYTES_MIN {
+            self.effects.discarded.push(collection);
+        }
+    }
+
+    /// The database of a key that is there.
+    pub(crate) fn database_mut(&mut self, place: Place) -> &mut Database {
+        self.databases[place.database].as_mut().expect("the key is there")
+    }
+
+    /// Gives a key a value and a deadline, whatever was there.
+    pub(crate) fn put_at(&mut self, place: Place, key: &[u8], new: NewBody<'_>, deadline_ms: Option<u64>) {
+        let revision = self.draw_revision();
+        self.note_touched(place, key);
+        if let NewBody::Beside(collection) = &new {
+            debug_assert!(!collection.is_empty(), "the keyspace holds no empty collection");
+        }
+        let beside_bytes = new.beside_bytes();
+        let hash_key = self.settings.hash_key;
+        let database = self.databases[place.database].get_or_insert_with(|| Box::new(Database::new()));
+        let table = database.slot_or_new(place.slot);
+        let mut stamp = Stamp { revision, deadline_ms, hash_key, scratch: &mut self.scratch };
+        let part = table.part_mut(place.hash);
+        let put = part.put(&mut stamp, place.hash, key, new);
+        if put.replaced.is_none() {
+            table.maybe_split(hash_key, place.hash, &mut self.scratch);
+            database.count_added(place.slot);
+        }
+        let slot = place.slot.number();
+        let before_ms = put.replaced.flatten();
+        if before_ms != deadline_ms {
+            before_ms.inspect(|&deadline_ms| database.deadlines.remove(deadline_ms, slot, place.hash));
+            deadline_ms.inspect(|&deadline_ms| database.deadlines.insert(deadline_ms, slot, place.hash));
+        }
+        database.account(put.box_bytes.0, put.box_bytes.1 + beside_bytes);
+        if let Some(collection) = put.collection {
+            database.account(collection.allocated_bytes(), 0);
+            self.discard(collection);
+        }
+    }
+
+    /// Removes a key and gives back what it held, and its deadline.
+    pub(crate) fn take_at(&mut self, place: Place, key: &[u8]) -> Option<(Value, Option<u64>)> {
+        let hash_key = self.settings.hash_key;
+        let database = self.databases[place.database].as_mut()?;
+        let (key_box, collection) = database.slot_mut(place.slot)?.part_mut(place.hash).remove(place.hash, key)?;
+        database.count_removed(hash_key, place.slot, place.hash);
+        let deadline_ms = key_box.deadline_ms();
+        if let Some(deadline_ms) = deadline_ms {
+            database.deadlines.remove(deadline_ms, place.slot.number(), place.hash);
+        }
+        let beside_bytes = collection.as_ref().map_or(0, Collection::allocated_bytes);
+        database.account(key_box.allocated_bytes() + beside_bytes, 0);
+        let revision = self.draw_revision();
+        let Place { database, slot, hash } = place;
+        self.deletions.push(revision, Deleted::Key { database, slot: slot.number(), hash });
+        self.note_touched(place, key);
+        let value = match (collection, key_box.body()) {
+            (Some(collection), _) => Value::Collection(collection),
+            (None, Body::Inline { bytes, raw }) => Value::String(bytes.to_vec(), raw),
+            (None, Body::Beside { .. }) => unreachable!("Part::remove gives the value beside the key"),
+        };
+        Some((value, deadline_ms))
+    }
+
+    /// Removes a key; says whether it was there.
+    pub(crate) fn remove_at(&mut self, place: Place, key: &[u8]) -> bool {
+        let Some((value, _)) = self.take_at(place, key) else { return false };
+        if let Value::Collection(collection) = value {
+            self.discard(collection);
+        }
+        true
+    }
+
+    /// Stamps a key that is there with the command's revision, after its value was changed in place.
+    pub(crate) fn stamp_at(&mut self, place: Place, key: &[u8]) {
+        let deadline_ms = self.find(place, key).expect("the key is there").key_box.deadline_ms();
+        self.restamp_at(place, key, deadline_ms);
+    }
+
+    /// Stamps a key that is there with the command's revision and a deadline.
+    fn restamp_at(&mut self, place: Place, key: &[u8], deadline_ms: Option<u64>) {
+        let revision = self.draw_revision();
+        self.note_touched(place, key);
+        let database = self.databases[place.database].as_mut().expect("the key is there");
+        let part = database.slot_mut(place.slot).expect("the key is there").part_mut(place.hash);
+        let key_box = part.find_mut(place.hash, key).expect("the key is there");
+        let (before_ms, before) = (key_box.deadline_ms(), key_box.allocated_bytes());
+        key_box.restamp(&mut self.scratch, revision, deadline_ms);
+        let after = key_box.allocated_bytes();
+        let slot = place.slot.number();
+        if before_ms != deadline_ms {
+            before_ms.inspect(|&deadline_ms| database.deadlines.remove(deadline_ms, slot, place.hash));
+            deadline_ms.inspect(|&deadline_ms| database.deadlines.insert(deadline_ms, slot, place.hash));
+        }
+        database.account(before, after);
+    }
+
+    /// Removes a key; says whether it was there.
+    pub fn remove(&mut self, context: &Context, key: &[u8]) -> bool {
+        let place = self.place_to_write(context, key);
+        self.remove_at(place, key)
+    }
+
+    /// Removes a key and gives back what it held, and its deadline.
+    pub fn take(&mut self, context: &Context, key: &[u8]) -> Option<(Value, Option<u64>)> {
+        let place = self.place_to_write(context, key);
+        self.take_at(place, key)
+    }
+
+    /// Gives a key a value and a deadline (in the future), whatever was there. An empty collection removes the key.
+    pub fn put(&mut self, context: &Context, key: &[u8], value: Value, deadline_ms: Option<u64>) {
+        let place = self.place_to_write(context, key);
+        match value {
+            Value::String(bytes, raw) => self.put_string_at(place, key, &bytes, raw, deadline_ms),
+            Value::Collection(collection) if collection.is_empty() => {
+                self.remove_at(place, key);
+            }
+            Value::Collection(collection) => self.put_at(place, key, NewBody::Beside(collection), deadline_ms),
+        }
+    }
+
+    /// Changes when a key expires; `None`: never. A deadline that has passed removes the key. Says whether it was there.
+    pub fn set_deadline(&mut self, context: &Context, key: &[u8], deadline_ms: Option<u64>) -> bool {
+        let place = self.place_to_write(context, key);
+        if self.find(place, key).is_none() {
+            return false;
+        }
+        match deadline_ms {
+            Some(deadline_ms) if deadline_ms <= context.now_ms => {
+                self.expire(place, key);
+            }
+            _ => self.restamp_at(place, key, deadline_ms),
+        }
+        true
+    }
+
+    /// Empties a database; says whether it held a key. The keys are freed by whoever takes the effects.
+    pub fn flush(&mut self, database: usize) -> bool {
+        let Some(old) = self.databases[database].take() else { return false };
+        if old.counts.total() == 0 {
+            return false;
+        }
+        let revision = self.draw_revision();
+        self.deletions.push(revision, Deleted::Database(database));
+        self.effects.flushed.push(old);
+        true
+    }
+
+    /// Exchanges the keys of two databases.
+    pub fn swap(&mut self, left: usize, right: usize) {
+        if left == right {
+            return;
+        }
+        self.databases.swap(left, right);
+        let revision = self.draw_revision();
+        self.deletions.push(revision, Deleted::Database(left));
+        self.deletions.push(revision, Deleted::Database(right));
+    }
+
+    // Watching.
+
+    /// What WATCH remembers: the key's revision, or that it is absent at this revision of the keyspace.
+    pub fn watch_mark(&self, context: &Context, key: &[u8]) -> WatchMark {
+        match self.peek(context, key) {
+            Some(found) => WatchMark { present: true, revision: found.key_box.revision() },
+            None => WatchMark { present: false, revision: self.revision },
+        }
+    }
+
+    /// Whether a key is surely what it was when [`Keyspace::watch_mark`] looked.
+    pub fn is_unchanged(&self, context: &Context, key: &[u8], mark: WatchMark) -> bool {
+        match self.peek(context, key) {
+            Some(found) => mark.present && found.key_box.revision() == mark.revision,
+            None => {
+                let place = self.place(context.database, key);
+                let Place { database, slot, hash } = place;
+                !mark.present && !self.deletions.any_since(mark.revision, database, slot.number(), hash)
+            }
+        }
+    }
+}
+
+/// The unit of access marks.
+fn seconds(ms: u64) -> u32 {
+    u32::try_from(ms / 1000).unwrap_or(u32::MAX)
+}
+
+#[cfg(test)]
+mod tests;

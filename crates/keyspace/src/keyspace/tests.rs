@@ -1,0 +1,217 @@
+use crate::*;
+
+fn keyspace() -> Keyspace {
+    Keyspace::new(Settings::new([1, 2]))
+}
+
+fn at(now_ms: u64) -> Context {
+    Context::of_entry(0, now_ms, 0)
+}
+
+fn text(keyspace: &Keyspace, context: &Context, key: &[u8]) -> Option<Vec<u8>> {
+    keyspace.string(context, key).unwrap().map(|string| string.to_bytes().into_owned())
+}
+
+#[test]
+fn sets_replaces_and_removes() {
+    let (mut keyspace, now) = (keyspace(), at(1));
+    for length in [0, 1, 64, 64, INLINE_BYTES_MAX, INLINE_BYTES_MAX + 1, 100_000, 3] {
+        let value = vec![b'v'; length];
+        keyspace.set_string(&now, b"key", &value, DeadlineChange::Clear);
+        assert_eq!(text(&keyspace, &now, b"key"), Some(value));
+        assert_eq!(keyspace.key_count(0), 1);
+    }
+    assert!(keyspace.remove(&now, b"key"));
+    assert!(!keyspace.remove(&now, b"key"));
+    assert_eq!((keyspace.key_count(0), keyspace.allocated_bytes()), (0, 0));
+}
+
+#[test]
+fn big_values_are_handed_out() {
+    let (mut keyspace, now) = (keyspace(), at(1));
+    keyspace.set_string(&now, b"key", &[0; 1_000_000], DeadlineChange::Clear);
+    keyspace.remove(&now, b"key");
+    assert_eq!(keyspace.take_effects().discarded.len(), 1);
+}
+
+#[test]
+fn deadlines_hide_and_remove() {
+    let mut keyspace = keyspace();
+    keyspace.set_string(&at(1), b"a", b"1", DeadlineChange::At(10));
+    keyspace.set_string(&at(1), b"b", b"1", DeadlineChange::At(5));
+    keyspace.set_string(&at(1), b"b", b"2", DeadlineChange::Keep);
+    assert_eq!(keyspace.next_deadline_ms(), Some(5));
+    assert!(keyspace.exists(&at(4), b"b"));
+    assert!(!keyspace.exists(&at(5), b"b"));
+    assert_eq!(keyspace.remove_due(20, 1), 1);
+    assert_eq!(keyspace.key_count(0), 1);
+    // A write does not see what is due but still there.
+    assert_eq!(keyspace.increment(&at(20), b"a", 1), Ok(1));
+    assert_eq!(keyspace.deadline_ms(&at(20), b"a"), Some(None));
+    assert_eq!(keyspace.remove_due(20, 9), 0);
+    assert_eq!(keyspace.take_effects().expired_count, 2);
+}
+
+#[test]
+fn a_read_tells_that_only_the_wall_clock_sees_a_deadline_pass() {
+    let mut keyspace = keyspace();
+    keyspace.set_string(&at(1), b"a", b"1", DeadlineChange::At(10));
+    let before = Context::of_read(0, 5, 9, 0);
+    assert!(keyspace.exists(&before, b"a") && !before.met_deadline.get());
+    let between = Context::of_read(0, 5, 10, 0);
+    assert!(keyspace.exists(&between, b"a") && between.met_deadline.get());
+    let after = Context::of_read(0, 10, 11, 0);
+    assert!(!keyspace.exists(&after, b"a") && !after.met_deadline.get());
+}
+
+#[test]
+fn watch_sees_changes_and_nothing_else() {
+    let (mut keyspace, now) = (keyspace(), at(1));
+    let absent = keyspace.watch_mark(&now, b"a");
+    keyspace.begin_command();
+    keyspace.set_string(&now, b"b", b"1", DeadlineChange::Clear);
+    assert!(keyspace.is_unchanged(&now, b"a", absent));
+    keyspace.begin_command();
+    keyspace.set_string(&now, b"a", b"1", DeadlineChange::Clear);
+    assert!(!keyspace.is_unchanged(&now, b"a", absent));
+    let present = keyspace.watch_mark(&now, b"a");
+    assert!(keyspace.is_unchanged(&now, b"a", present));
+    keyspace.begin_command();
+    keyspace.remove(&now, b"a");
+    // It is absent again, but it was there.
+    assert!(!keyspace.is_unchanged(&now, b"a", absent));
+    assert!(!keyspace.is_unchanged(&now, b"a", present));
+    let absent = keyspace.watch_mark(&now, b"a");
+    for round in 0..=4096 {
+        assert!(keyspace.is_unchanged(&now, b"a", absent), "{round}");
+        keyspace.begin_command();
+        keyspace.set_string(&now, b"c", b"1", DeadlineChange::Clear);
+        keyspace.remove(&now, b"c");
+    }
+    assert!(!keyspace.is_unchanged(&now, b"a", absent), "its deletion may be among the forgotten ones");
+}
+
+#[test]
+fn one_command_draws_one_revision() {
+    let (mut keyspace, now) = (keyspace(), at(1));
+    keyspace.begin_command();
+    keyspace.remove(&now, b"a");
+    assert_eq!(keyspace.revision(), 0);
+    keyspace.set_string(&now, b"a", b"1", DeadlineChange::Clear);
+    keyspace.set_string(&now, b"b", b"1", DeadlineChange::Clear);
+    assert_eq!(keyspace.revision(), 1);
+}
+
+#[test]
+fn a_frozen_state_stays() {
+    let (mut keyspace, now) = (keyspace(), at(1));
+    for number in 0..1000 {
+        keyspace.set_string(&now, format!("key:{number}").as_bytes(), b"old", DeadlineChange::Clear);
+    }
+    let (frozen, digest) = (keyspace.freeze(), keyspace.digest());
+    for number in 0..1000 {
+        let key = format!("key:{number}").into_bytes();
+        match number % 3 {
+            0 => keyspace.set_string(&now, &key, b"new", DeadlineChange::At(100)),
+            1 => drop(keyspace.remove(&now, &key)),
+            _ => drop(keyspace.append(&now, &key, b"er").unwrap()),
+        }
+    }
+    assert_eq!(frozen.digest(), digest);
+    assert_ne!(keyspace.digest(), digest);
+    assert_eq!(frozen.keys().count(), 1000);
+    assert!(frozen.keys().all(|key| key.string.unwrap().to_bytes() == &b"old"[..]));
+}
+
+/// One slot of many keys is divided; everything stays findable, in order, and scans return everything once.
+#[test]
+fn a_slot_of_many_keys() {
+    let (mut keyspace, now) = (keyspace(), at(1));
+    let count = 30_000;
+    let key = |number: usize| format!("{{tag}}{number}").into_bytes();
+    for number in 0..count {
+        keyspace.set_string(
+            &now,
+            &key(number),
+            &vec![1; if number % 500 == 0 { 20_000 } else { 8 }],
+            DeadlineChange::Clear,
+        );
+    }
+    assert!((0..count).all(|number| keyspace.exists(&now, &key(number))));
+    assert_eq!(keyspace.keys(&now).count(), count);
+    let (mut cursor, mut seen) = (SCAN_DONE, Vec::new());
+    loop {
+        let page = keyspace.scan(&now, cursor, 1000);
+        seen.extend(page.keys.iter().map(|key| key.to_vec()));
+        cursor = page.cursor;
+        if cursor == SCAN_DONE {
+            break;
+        }
+    }
+    assert_eq!(seen.len(), count);
+    assert!(keyspace.keys(&now).eq(seen.iter().map(Vec::as_slice)));
+    for number in 0..count {
+        assert!(keyspace.remove(&now, &key(number)));
+    }
+    assert_eq!((keyspace.key_count(0), keyspace.allocated_bytes()), (0, 0));
+    assert_eq!(keyspace.random_key(&now), None);
+}
+
+/// A key that is there during the whole walk is returned once, whatever happens to the others.
+#[test]
+fn a_scan_survives_changes() {
+    let (mut keyspace, now) = (keyspace(), at(1));
+    let stays = |number: usize| format!("stays:{number}").into_bytes();
+    let moves = |number: usize| format!("{{x}}{number}").into_bytes();
+    for number in 0..500 {
+        keyspace.set_string(&now, &stays(number), b"", DeadlineChange::Clear);
+    }
+    let (mut cursor, mut seen, mut step) = (SCAN_DONE, Vec::new(), 0);
+    loop {
+        let page = keyspace.scan(&now, cursor, 7);
+        seen.extend(page.keys.iter().filter(|key| key.starts_with(b"stays")).map(|key| key.to_vec()));
+        cursor = page.cursor;
+        if cursor == SCAN_DONE {
+            break;
+        }
+        let numbers = if step < 30 { step * 300..(step + 1) * 300 } else { 0..0 };
+        for number in numbers {
+            keyspace.set_string(&now, &moves(number), b"", DeadlineChange::Clear);
+            keyspace.remove(&now, &moves(number / 2));
+        }
+        step += 1;
+    }
+    seen.sort();
+    let mut all: Vec<_> = (0..500).map(stays).collect();
+    all.sort();
+    assert_eq!(seen, all);
+}
+
+#[test]
+fn random_keys_are_fair() {
+    let (mut keyspace, now) = (keyspace(), at(1));
+    for number in 0..10u8 {
+        keyspace.set_string(&now, &[b'{', number % 3, b'}', number], b"", DeadlineChange::Clear);
+    }
+    let mut drawn = [0; 10];
+    for seed in 0..10_000 {
+        let context = Context::of_entry(0, 1, seed);
+        drawn[usize::from(keyspace.random_key(&context).unwrap()[3])] += 1;
+    }
+    assert!(drawn.iter().all(|&count| (800..1200).contains(&count)), "{drawn:?}");
+}
+
+#[test]
+fn databases_are_flushed_and_swapped() {
+    let (mut keyspace, now) = (keyspace(), at(1));
+    let absent = keyspace.watch_mark(&now, b"a");
+    keyspace.set_string(&now.in_database(3), b"a", b"3", DeadlineChange::Clear);
+    keyspace.begin_command();
+    keyspace.swap(0, 3);
+    assert_eq!(text(&keyspace, &now, b"a"), Some(b"3".to_vec()));
+    keyspace.swap(3, 0);
+    assert!(!keyspace.is_unchanged(&now, b"a", absent));
+    assert!(keyspace.flush(3) && !keyspace.flush(3) && !keyspace.flush(0));
+    assert_eq!(keyspace.allocated_bytes(), 0);
+    assert_eq!(keyspace.take_effects().flushed.len(), 1);
+}
