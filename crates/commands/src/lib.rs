@@ -1,1 +1,69 @@
-//! Placeholder, replaced by the crate's first code.
+//! The commands: one row and one function each, by family.
+//!
+//! A row ([`Spec`]) says everything about a command that is not its code: name, arity, where its keys stand, flags, and who runs it. The kind
+//! of its handler is the proof of what it may touch: a [`ReadFn`] sees `&Keyspace`, a [`WriteFn`] changes it at apply, and what is
+//! no business of the data ([`SessionCommand`], [`NodeCommand`], [`ClusterCommand`]) is a closed enum that the upper crate matches
+//! exhaustively. There is no row for what does not work.
+//!
+//! It is pure: a command is a function of the keyspace, its arguments and its [`Context`]. Replies are written into an encoder, which is
+//! rolled back when a command fails; [`CommandError`] is the one place with the texts of errors.
+//!
+//! ```text
+//! resolve(arguments) -> &Spec | CommandError          unknown command, unknown subcommand, arity
+//! spec.keys(arguments) -> places of the keys          routing, ACL, COMMAND GETKEYS
+//! run_read(spec, &keyspace, ...) | run_write(spec, &mut keyspace, ...)
+//! ```
+//!
+//! # How to add a command
+//!
+//! 1. Write its golden script, `scripts/<family>/<command>`: what a client types and sees. Take the answers from the real thing.
+//! 2. Add a row to `COMMANDS` of the family's file: `Spec::read` or `Spec::write`, then the modifiers for its flags.
+//! 3. Write the function below. It has three parts, in this order: take every argument from `args` and end with `args.end()?`; call the
+//!    keyspace; write the reply. What it does with data belongs into `keyspace`, on the type of value; a command with
+//!    options parses them into a private struct. 5 to 25 lines.
+//!
+//! ```text
+//! Spec::write("HSETNX", Exactly(4), Keys::One(1), hsetnx, "Sets a field of a hash unless it is there.").fast().denyoom(),
+//!
+//! fn hsetnx(keyspace: &mut Keyspace, args: &mut Args<'_>, context: &Context, reply: &mut Reply) -> CommandResult {
+//!     let (key, field, value) = (args.bytes()?, args.bytes()?, args.bytes()?);
+//!     args.end()?;
+//!     let limits = keyspace.settings().hash;
+//!     let mut hash = keyspace.edit_or_new::<HashValue>(context, key)?;
+//!     let is_new = !hash.contains(field);
+//!     if is_new {
+//!         hash.insert(field, value, limits);
+//!     }
+//!     reply.integer(i64::from(is_new));
+//!     Ok(())
+//! }
+//! ```
+//!
+//! A new family is a file with a `COMMANDS` slice and one line in `table.rs`. `cargo test -p commands` checks every row: its name, its arity
+//! against its keys, that it has a script, and that garbage leaves the keyspace as it was.
+
+#![warn(clippy::cast_possible_truncation)]
+
+mod args;
+mod error;
+mod run;
+mod spec;
+mod table;
+
+mod cluster;
+mod connection;
+mod keys;
+mod server;
+mod session;
+mod strings;
+mod transactions;
+
+pub use args::Args;
+pub use cluster::ClusterCommand;
+pub use error::{CommandError, CommandResult};
+pub use keyspace::Context;
+pub use run::{run_read, run_write};
+pub use server::NodeCommand;
+pub use session::SessionCommand;
+pub use spec::{Arity, Flags, Handler, KeyPlaces, Keys, ReadFn, Spec, WriteFn};
+pub use table::{Family, Group, families, group_of, lookup, resolve, subcommands};

@@ -1,0 +1,77 @@
+//! The cursor with which a handler takes its arguments.
+
+use keyspace::parse_integer;
+use resp::Arguments;
+
+use crate::error::{CommandError, CommandResult};
+
+/// The arguments of one command behind its name (and behind its subcommand's). Taking one that is not there is a syntax error: the
+/// arity has been checked, so only options come to that.
+#[derive(Clone)]
+pub struct Args<'a> {
+    arguments: Arguments<'a>,
+    at: usize,
+}
+
+impl<'a> Args<'a> {
+    /// A cursor at this place of the arguments: 1 behind a command's name, 2 behind a subcommand's.
+    pub fn new(arguments: Arguments<'a>, at: usize) -> Self {
+        Self { arguments, at }
+    }
+
+    /// How many arguments are left.
+    pub fn remaining(&self) -> usize {
+        self.arguments.len() - self.at.min(self.arguments.len())
+    }
+
+    /// Whether none is left.
+    pub fn is_empty(&self) -> bool {
+        self.remaining() == 0
+    }
+
+    /// The next argument, left where it is.
+    pub fn peek(&self) -> Option<&'a [u8]> {
+        self.arguments.get(self.at)
+    }
+
+    /// Takes an argument as it is.
+    pub fn bytes(&mut self) -> Result<&'a [u8], CommandError> {
+        let bytes = self.peek().ok_or(CommandError::Syntax)?;
+        self.at += 1;
+        Ok(bytes)
+    }
+
+    /// Takes a 64-bit integer.
+    pub fn integer(&mut self) -> Result<i64, CommandError> {
+        parse_integer(self.bytes()?).ok_or(CommandError::NotInteger)
+    }
+
+    /// Takes an integer that is not negative.
+    pub fn unsigned(&mut self) -> Result<u64, CommandError> {
+        u64::try_from(self.integer()?).map_err(|_| CommandError::NotInteger)
+    }
+
+    /// Takes the next argument if it is this keyword (in upper case), in any case.
+    pub fn keyword(&mut self, keyword: &str) -> bool {
+        let is_next = self.peek().is_some_and(|next| next.eq_ignore_ascii_case(keyword.as_bytes()));
+        self.at += usize::from(is_next);
+        is_next
+    }
+
+    /// Everything that is left, without taking it. With [`Args::clone`], the way to look at arguments before acting on them.
+    pub fn rest(&self) -> impl Iterator<Item = &'a [u8]> + Clone + use<'a> {
+        self.arguments.iter().skip(self.at)
+    }
+
+    /// Takes everything that is left.
+    pub fn take_rest(&mut self) -> impl Iterator<Item = &'a [u8]> + Clone + use<'a> {
+        let rest = self.rest();
+        self.at = self.arguments.len();
+        rest
+    }
+
+    /// Refuses what is left over. Every handler calls it (or takes the rest) before it touches the keyspace.
+    pub fn end(&self) -> CommandResult {
+        if self.is_empty() { Ok(()) } else { Err(CommandError::Syntax) }
+    }
+}

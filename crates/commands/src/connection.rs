@@ -1,0 +1,62 @@
+//! Connections and sessions. `node` runs them; their rows stand here.
+
+use crate::session::SessionCommand;
+use crate::spec::{Arity::*, Flags, Spec};
+
+/// What most commands about the session have in common.
+const SESSION: Flags = Flags::LOADING.with(Flags::STALE).with(Flags::NOSCRIPT);
+/// And what those have that stand before authentication.
+const GREETING: Flags = SESSION.with(Flags::FAST).with(Flags::NO_AUTH).with(Flags::ALLOW_BUSY);
+
+pub(crate) const COMMANDS: &[Spec] = &[
+    Spec::session("PING", AtLeast(1), SessionCommand::Ping, "Answers PONG, or the message that it was given.").fast(),
+    Spec::session("ECHO", Exactly(2), SessionCommand::Echo, "Answers the message that it was given.")
+        .fast()
+        .flags(Flags::LOADING.with(Flags::STALE)),
+    Spec::session("QUIT", AtLeast(1), SessionCommand::Quit, "Answers OK and closes the connection.").flags(GREETING),
+    Spec::session("RESET", Exactly(1), SessionCommand::Reset, "Puts the session back to how it began.").flags(GREETING),
+    Spec::session("SELECT", Exactly(2), SessionCommand::Select, "Changes the selected database.")
+        .fast()
+        .flags(Flags::LOADING.with(Flags::STALE)),
+    Spec::session("HELLO", AtLeast(1), SessionCommand::Hello, "Agrees on a protocol, and introduces both sides.")
+        .flags(GREETING),
+    Spec::session("AUTH", AtLeast(2), SessionCommand::Auth, "Authenticates the session.").flags(GREETING),
+    Spec::session("READONLY", Exactly(1), SessionCommand::ReadOnly, "Allows stale reads from a follower.")
+        .fast()
+        .flags(Flags::LOADING.with(Flags::STALE)),
+    Spec::session("READWRITE", Exactly(1), SessionCommand::ReadWrite, "Takes READONLY back.")
+        .fast()
+        .flags(Flags::LOADING.with(Flags::STALE)),
+    Spec::container("CLIENT", "About the clients' sessions."),
+    Spec::session("CLIENT|ID", Exactly(2), SessionCommand::ClientId, "Returns the session's number.").flags(SESSION),
+    Spec::session("CLIENT|SETNAME", Exactly(3), SessionCommand::ClientSetName, "Names the session.").flags(SESSION),
+    Spec::session("CLIENT|GETNAME", Exactly(2), SessionCommand::ClientGetName, "Returns the session's name.")
+        .flags(SESSION),
+    Spec::session(
+        "CLIENT|SETINFO",
+        Exactly(4),
+        SessionCommand::ClientSetInfo,
+        "Tells the client library's name or version.",
+    )
+    .flags(SESSION),
+    Spec::session("CLIENT|INFO", Exactly(2), SessionCommand::ClientInfo, "Describes this session.").flags(SESSION),
+    Spec::session(
+        "CLIENT|NO-TOUCH",
+        Exactly(3),
+        SessionCommand::ClientNoTouch,
+        "Keeps reads from counting as accesses.",
+    )
+    .flags(SESSION),
+    Spec::session(
+        "CLIENT|NO-EVICT",
+        Exactly(3),
+        SessionCommand::ClientNoEvict,
+        "Exempts this client from eviction of clients.",
+    )
+    .flags(SESSION.with(Flags::ADMIN).with(Flags::DANGEROUS)),
+    Spec::session("CLIENT|REPLY", Exactly(3), SessionCommand::ClientReply, "Turns replies off and on.").flags(SESSION),
+    Spec::session("CLIENT|HELP", Exactly(2), SessionCommand::ClientHelp, "Lists the subcommands.")
+        .flags(Flags::LOADING.with(Flags::STALE)),
+    Spec::node("CLIENT|LIST", AtLeast(2), crate::NodeCommand::ClientList, "Describes all sessions.")
+        .flags(SESSION.with(Flags::ADMIN).with(Flags::DANGEROUS)),
+];

@@ -1,0 +1,271 @@
+//! The row of a command.
+
+use keyspace::{Context, Keyspace};
+use resp::{Arguments, Reply};
+
+use crate::args::Args;
+use crate::cluster::ClusterCommand;
+use crate::error::CommandResult;
+use crate::server::NodeCommand;
+use crate::session::SessionCommand;
+
+/// A command that cannot change the keyspace.
+pub type ReadFn = fn(&Keyspace, &mut Args<'_>, &Context, &mut Reply) -> CommandResult;
+/// A command that may.
+pub type WriteFn = fn(&mut Keyspace, &mut Args<'_>, &Context, &mut Reply) -> CommandResult;
+
+/// Where a command runs. The type of the function is the proof of what it may touch.
+#[derive(Clone, Copy)]
+pub enum Handler {
+    /// Runs on any replica that may serve reads. Cannot change the keyspace.
+    Read(ReadFn),
+    /// Becomes (part of) a log entry; runs at apply, on every replica, with the entry's context.
+    Write(WriteFn),
+    /// Touches only this client's session: HELLO, MULTI, ...
+    Session(SessionCommand),
+    /// Asks or changes the topology; answered by a face.
+    Cluster(ClusterCommand),
+    /// About this process: INFO, CONFIG, ...
+    Node(NodeCommand),
+    /// Nothing but a name in front of subcommands, which have rows of their own. [`crate::resolve`] never returns one.
+    Container,
+}
+
+/// How many arguments a command takes, its name (and its subcommand's) included.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Arity {
+    /// So many.
+    Exactly(usize),
+    /// So many, or more.
+    AtLeast(usize),
+}
+
+impl Arity {
+    /// Whether a command may have so many arguments.
+    pub fn accepts(self, count: usize) -> bool {
+        match self {
+            Self::Exactly(wanted) => count == wanted,
+            Self::AtLeast(least) => count >= least,
+        }
+    }
+
+    /// As COMMAND INFO shows it: negative for "at least".
+    pub fn to_signed(self) -> i64 {
+        match self {
+            Self::Exactly(count) => i64::try_from(count).unwrap_or(i64::MAX),
+            Self::AtLeast(count) => i64::try_from(count).map_or(i64::MIN, |count| -count),
+        }
+    }
+
+    /// The fewest arguments.
+    pub fn least(self) -> usize {
+        match self {
+            Self::Exactly(count) | Self::AtLeast(count) => count,
+        }
+    }
+}
+
+/// Which arguments are keys. Places count from the command's name, which stands at 0.
+#[derive(Clone, Copy)]
+pub enum Keys {
+    /// None.
+    None,
+    /// The argument at this place.
+    One(usize),
+    /// From `first` to `last`, every `step`. A negative `last` counts from the end: -1 is the last argument.
+    Range {
+        /// The first key.
+        first: usize,
+        /// The last key.
+        last: isize,
+        /// The distance from key to key.
+        step: usize,
+    },
+    /// The argument at `count` says how many keys follow it.
+    Counted {
+        /// The place of the number.
+        count: usize,
+        /// The place of one more key in front (the destination of ZUNIONSTORE).
+        also: Option<usize>,
+    },
+    /// Found by a function; `None` if the arguments make no sense.
+    Custom(fn(Arguments<'_>) -> Option<KeyPlaces>),
+}
+
+/// The places of a command's keys, in order.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct KeyPlaces {
+    /// One key in front of the others.
+    pub also: Option<usize>,
+    /// The next of the others.
+    pub next: usize,
+    /// Where they end, exclusively.
+    pub end: usize,
+    /// From key to key; positive.
+    pub step: usize,
+}
+
+impl KeyPlaces {
+    const NONE: Self = Self { also: None, next: 0, end: 0, step: 1 };
+}
+
+impl Iterator for KeyPlaces {
+    type Item = usize;
+    fn next(&mut self) -> Option<usize> {
+        if let Some(also) = self.also.take() {
+            return Some(also);
+        }
+        if self.next >= self.end {
+            return None;
+        }
+        let place = self.next;
+        self.next += self.step;
+        Some(place)
+    }
+}
+
+/// Properties that gates and COMMAND INFO ask about, as a set of bits.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Flags(u32);
+
+impl Flags {
+    /// Refused when the shard is out of memory.
+    pub const DENYOOM: Self = Self(1);
+    /// Takes constant or logarithmic time.
+    pub const FAST: Self = Self(1 << 1);
+    /// Runs while the data is loaded.
+    pub const LOADING: Self = Self(1 << 2);
+    /// Runs on a replica that is out of touch.
+    pub const STALE: Self = Self(1 << 3);
+    /// Runs without authentication.
+    pub const NO_AUTH: Self = Self(1 << 4);
+    /// Not for scripts.
+    pub const NOSCRIPT: Self = Self(1 << 5);
+    /// Not inside of MULTI.
+    pub const NO_MULTI: Self = Self(1 << 6);
+    /// For operators.
+    pub const ADMIN: Self = Self(1 << 7);
+    /// May wait.
+    pub const BLOCKING: Self = Self(1 << 8);
+    /// Runs while a script is running for too long.
+    pub const ALLOW_BUSY: Self = Self(1 << 9);
+    /// In the ACL category `@dangerous`.
+    pub const DANGEROUS: Self = Self(1 << 10);
+    /// May be answered before earlier commands of its connection are: its reply says nothing about data.
+    pub const ORDER_FREE: Self = Self(1 << 11);
+
+    /// Whether all of these are set.
+    pub const fn contains(self, flags: Self) -> bool {
+        self.0 & flags.0 == flags.0
+    }
+
+    /// Both sets.
+    pub const fn with(self, flags: Self) -> Self {
+        Self(self.0 | flags.0)
+    }
+}
+
+/// Everything about a command but its code.
+pub struct Spec {
+    /// In upper case; a subcommand's as `CONTAINER|NAME`.
+    pub name: &'static str,
+    /// How many arguments it takes.
+    pub arity: Arity,
+    /// Which of them are keys.
+    pub keys: Keys,
+    /// Who runs it.
+    pub handler: Handler,
+    /// What it does, in one sentence.
+    pub summary: &'static str,
+    /// Its properties.
+    pub flags: Flags,
+}
+
+impl Spec {
+    const fn new(name: &'static str, arity: Arity, keys: Keys, handler: Handler, summary: &'static str) -> Self {
+        Self { name, arity, keys, handler, summary, flags: Flags(0) }
+    }
+
+    /// The row of a command that reads.
+    pub(crate) const fn read(n: &'static str, arity: Arity, keys: Keys, f: ReadFn, summary: &'static str) -> Self {
+        Self::new(n, arity, keys, Handler::Read(f), summary)
+    }
+
+    /// The row of a command that writes.
+    pub(crate) const fn write(n: &'static str, arity: Arity, keys: Keys, f: WriteFn, summary: &'static str) -> Self {
+        Self::new(n, arity, keys, Handler::Write(f), summary)
+    }
+
+    /// The row of a command about the session.
+    pub(crate) const fn session(n: &'static str, arity: Arity, command: SessionCommand, summary: &'static str) -> Self {
+        Self::new(n, arity, Keys::None, Handler::Session(command), summary)
+    }
+
+    /// The row of a command about the process.
+    pub(crate) const fn node(n: &'static str, arity: Arity, command: NodeCommand, summary: &'static str) -> Self {
+        Self::new(n, arity, Keys::None, Handler::Node(command), summary)
+    }
+
+    /// The row of a command about the topology.
+    #[expect(dead_code, reason = "the cluster face's rows come with its code")]
+    pub(crate) const fn cluster(n: &'static str, arity: Arity, command: ClusterCommand, summary: &'static str) -> Self {
+        Self::new(n, arity, Keys::None, Handler::Cluster(command), summary)
+    }
+
+    /// The row of a name in front of subcommands.
+    pub(crate) const fn container(name: &'static str, summary: &'static str) -> Self {
+        Self::new(name, Arity::AtLeast(2), Keys::None, Handler::Container, summary)
+    }
+
+    /// The same row with more flags.
+    pub(crate) const fn flags(mut self, flags: Flags) -> Self {
+        self.flags = self.flags.with(flags);
+        self
+    }
+
+    /// The same row, with keys.
+    pub(crate) const fn with_keys(mut self, keys: Keys) -> Self {
+        self.keys = keys;
+        self
+    }
+
+    /// It takes constant or logarithmic time.
+    pub(crate) const fn fast(self) -> Self {
+        self.flags(Flags::FAST)
+    }
+
+    /// It may take more memory.
+    pub(crate) const fn denyoom(self) -> Self {
+        self.flags(Flags::DENYOOM)
+    }
+
+    /// Whether it is a write, and so part of the log.
+    pub const fn is_write(&self) -> bool {
+        matches!(self.handler, Handler::Write(_))
+    }
+
+    /// The container's name, if this is a subcommand's row.
+    pub fn container_name(&self) -> Option<&'static str> {
+        self.name.split_once('|').map(|(container, _)| container)
+    }
+
+    /// The places of the keys in these arguments, which have passed the arity. `None`: the arguments make no sense, so the
+    /// command will fail wherever it runs.
+    pub fn keys(&self, arguments: Arguments<'_>) -> Option<KeyPlaces> {
+        let count = arguments.len();
+        match self.keys {
+            Keys::None => Some(KeyPlaces::NONE),
+            Keys::One(place) => Some(KeyPlaces { also: None, next: place, end: (place + 1).min(count), step: 1 }),
+            Keys::Range { first, last, step } => {
+                let end = if last < 0 { count.checked_add_signed(last + 1)? } else { last.unsigned_abs() + 1 };
+                Some(KeyPlaces { also: None, next: first, end: end.min(count), step })
+            }
+            Keys::Counted { count: at, also } => {
+                let keys = keyspace::parse_integer(arguments.get(at)?).and_then(|keys| usize::try_from(keys).ok())?;
+                let end = (at + 1).checked_add(keys).filter(|&end| end <= count)?;
+                Some(KeyPlaces { also, next: at + 1, end, step: 1 })
+            }
+            Keys::Custom(find) => find(arguments),
+        }
+    }
+}
