@@ -17,6 +17,7 @@
 mod clock;
 mod codec;
 mod config;
+pub mod conformance;
 mod entry;
 mod group;
 mod ids;
@@ -25,6 +26,7 @@ mod log;
 mod log_store;
 mod machine;
 mod member;
+pub mod memory;
 mod message;
 mod network;
 mod observer;
@@ -50,3 +52,6 @@ pub use message::{gone, group_of};
 pub use reads::ReadError;
 pub use status::{Role, Status};
 pub use transport::{Class, PeerAddress, PeerService, Transport, TransportError};
+
+#[cfg(test)]
+mod tests;

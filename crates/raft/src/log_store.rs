@@ -87,7 +87,7 @@ pub trait LogStore: Clone + Send + Sync + 'static {
         max_bytes: usize,
     ) -> impl Future<Output = io::Result<Vec<StoredEntry>>> + Send;
 
-    /// Starts a snapshot file aside. Nothing is visible until [`SnapshotWriter::finish`].
+    /// Starts a snapshot file aside; several of a group may be under way. Nothing is visible until [`SnapshotWriter::finish`].
     fn create_snapshot(&self, group: GroupId) -> impl Future<Output = io::Result<Self::SnapshotWriter>> + Send;
 
     /// The newest complete snapshot, if there is one. An error means damage: its text names the file and why.
