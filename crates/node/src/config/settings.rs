@@ -6,6 +6,8 @@
 use std::fmt;
 use std::net::IpAddr;
 
+use keyspace::PackedLimits;
+
 use super::table::PARAMS;
 
 /// The distance between the client port and the peer port, as between Redis's client port and its cluster bus.
@@ -32,6 +34,8 @@ pub struct Settings {
     pub tcp_backlog: u32,
     /// Seconds of silence after which the kernel probes a client; 0: never.
     pub tcp_keepalive_seconds: u32,
+    /// Databases that SELECT lets a client into, numbered from 0.
+    pub databases: u32,
     /// Seconds after which an idle client is closed; 0: never.
     pub timeout_seconds: u32,
     /// Clients served at once; one more is answered with an error and closed.
@@ -89,8 +93,6 @@ pub struct Settings {
 /// The directives whose truth is in the shard's own log, because they change results, order or durability.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct ShardSettings {
-    /// Databases of SELECT, numbered from 0. Fixed at start.
-    pub databases: u32,
     /// When a voter counts as having an entry.
     pub appendfsync: Fsync,
     /// Bytes of data after which writes that grow it are refused or keys evicted; 0: no limit.
@@ -198,7 +200,9 @@ pub enum LogLevel {
 }
 
 impl LogLevel {
-    /// In the order of the directive's words.
+    /// The directive's words.
+    pub(super) const WORDS: &[&str] = &["debug", "verbose", "notice", "warning", "nothing"];
+    /// In the order of the words.
     pub(super) const ALL: [Self; 5] = [Self::Debug, Self::Verbose, Self::Notice, Self::Warning, Self::Nothing];
 }
 
@@ -215,7 +219,9 @@ pub enum DebugCommand {
 }
 
 impl DebugCommand {
-    /// In the order of the directive's words.
+    /// The directive's words.
+    pub(super) const WORDS: &[&str] = &["no", "yes", "local"];
+    /// In the order of the words.
     pub(super) const ALL: [Self; 3] = [Self::No, Self::Yes, Self::Local];
 }
 
@@ -240,7 +246,9 @@ pub enum Fsync {
 }
 
 impl Fsync {
-    /// In the order of the directive's words.
+    /// The directive's words.
+    pub(super) const WORDS: &[&str] = &["everysec", "always", "no"];
+    /// In the order of the words.
     pub(super) const ALL: [Self; 3] = [Self::EverySecond, Self::Always, Self::No];
 }
 
@@ -267,7 +275,18 @@ pub enum EvictionPolicy {
 }
 
 impl EvictionPolicy {
-    /// In the order of the directive's words.
+    /// The directive's words.
+    pub(super) const WORDS: &[&str] = &[
+        "volatile-lru",
+        "volatile-lfu",
+        "volatile-random",
+        "volatile-ttl",
+        "allkeys-lru",
+        "allkeys-lfu",
+        "allkeys-random",
+        "noeviction",
+    ];
+    /// In the order of the words.
     pub(super) const ALL: [Self; 8] = [
         Self::VolatileLru,
         Self::VolatileLfu,
@@ -278,6 +297,12 @@ impl EvictionPolicy {
         Self::AllkeysRandom,
         Self::NoEviction,
     ];
+}
+
+impl fmt::Display for EvictionPolicy {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(Self::WORDS[*self as usize])
+    }
 }
 
 impl Settings {
@@ -398,6 +423,24 @@ impl Settings {
 }
 
 impl ShardSettings {
+    /// The part that the keyspace decides by. The hash key is the shard's and never changes.
+    pub fn to_keyspace(&self, hash_key: [u64; 2]) -> keyspace::Settings {
+        let count = |number: u64| usize::try_from(number).unwrap_or(usize::MAX);
+        let limits = |entries, value| PackedLimits { entries_max: count(entries), value_bytes_max: count(value) };
+        keyspace::Settings {
+            hash_key,
+            hash: limits(self.hash_max_listpack_entries, self.hash_max_listpack_value),
+            set: limits(self.set_max_listpack_entries, self.set_max_listpack_value),
+            set_integers_max: count(self.set_max_intset_entries),
+            sorted_set: limits(self.zset_max_listpack_entries, self.zset_max_listpack_value),
+            // As Redis takes what is outside of -5 to -1 and above 0.
+            list_packed_size: match self.list_max_listpack_size {
+                0 => 1,
+                size => size.max(-5),
+            },
+        }
+    }
+
     /// The settings as (directive, value) pairs in table order: what an entry or a snapshot carries.
     pub fn to_pairs(&self) -> Vec<(&'static str, String)> {
         let settings = Settings { shard: self.clone(), ..Settings::default() };

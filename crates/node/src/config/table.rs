@@ -13,6 +13,7 @@ use super::words;
 
 /// The largest C int, the bound of many of Redis's directives.
 const INT_MAX: i64 = i32::MAX as i64;
+const DATABASES_MAX: i64 = keyspace::DATABASE_COUNT as i64;
 const MB: u64 = 1 << 20;
 const NOT_YET: &str = "has no effect in this version yet";
 
@@ -100,6 +101,14 @@ pub const PARAMS: &[Param] = &[
     ),
     // Clients.
     Param::new(
+        "databases",
+        Home::Node,
+        integer(1, DATABASES_MAX, |s| s.databases.into(), |s, v| s.databases = v as u32),
+        "16",
+        "Databases that SELECT lets a client into.",
+    )
+    .fixed(),
+    Param::new(
         "timeout",
         Home::Node,
         integer(0, INT_MAX, |s| s.timeout_seconds.into(), |s, v| s.timeout_seconds = v as u32),
@@ -132,7 +141,7 @@ pub const PARAMS: &[Param] = &[
         "enable-debug-command",
         Home::Node,
         Kind::Choice {
-            words: &["no", "yes", "local"],
+            words: DebugCommand::WORDS,
             get: |s| s.enable_debug_command as usize,
             set: |s, v| s.enable_debug_command = DebugCommand::ALL[v],
         },
@@ -208,7 +217,7 @@ pub const PARAMS: &[Param] = &[
         "loglevel",
         Home::Node,
         Kind::Choice {
-            words: &["debug", "verbose", "notice", "warning", "nothing"],
+            words: LogLevel::WORDS,
             get: |s| s.loglevel as usize,
             set: |s, v| s.loglevel = LogLevel::ALL[v],
         },
@@ -324,7 +333,7 @@ pub const PARAMS: &[Param] = &[
         "appendfsync",
         Home::Shard,
         Kind::Choice {
-            words: &["everysec", "always", "no"],
+            words: Fsync::WORDS,
             get: |s| s.shard.appendfsync as usize,
             set: |s, v| s.shard.appendfsync = Fsync::ALL[v],
         },
@@ -367,14 +376,6 @@ pub const PARAMS: &[Param] = &[
     .inert("has no effect: the Raft log persists every write, and snapshots are taken when it has grown"),
     // The shard's data.
     Param::new(
-        "databases",
-        Home::Shard,
-        integer(1, 10_000, |s| s.shard.databases.into(), |s, v| s.shard.databases = v as u32),
-        "16",
-        "Databases of SELECT.",
-    )
-    .fixed(),
-    Param::new(
         "maxmemory",
         Home::Shard,
         Kind::Memory {
@@ -391,16 +392,7 @@ pub const PARAMS: &[Param] = &[
         "maxmemory-policy",
         Home::Shard,
         Kind::Choice {
-            words: &[
-                "volatile-lru",
-                "volatile-lfu",
-                "volatile-random",
-                "volatile-ttl",
-                "allkeys-lru",
-                "allkeys-lfu",
-                "allkeys-random",
-                "noeviction",
-            ],
+            words: EvictionPolicy::WORDS,
             get: |s| s.shard.maxmemory_policy as usize,
             set: |s, v| s.shard.maxmemory_policy = EvictionPolicy::ALL[v],
         },

@@ -110,7 +110,7 @@ fn every_row_writes_a_field_of_its_own() {
 fn the_defaults_pass_the_checks() {
     assert_eq!(Settings::defaults().check(), Ok(()));
     let settings = Settings::defaults();
-    assert_eq!((settings.port, settings.shard.databases, settings.peer_port()), (6379, 16, None));
+    assert_eq!((settings.port, settings.databases, settings.peer_port()), (6379, 16, None));
     assert_eq!(settings.client_output_buffer_limit.pubsub.soft_bytes, 8 << 20);
 }
 
@@ -216,8 +216,18 @@ fn shard_settings_travel_as_pairs() {
     let mut other = ShardSettings::default();
     other.take_pairs(pairs.iter().map(|(name, value)| (*name, value.as_str()))).unwrap();
     assert_eq!(settings, other);
-    assert!(other.take_pairs([("databases", "5"), ("port", "1")]).is_err(), "a node's directive is not the shard's");
+    assert!(other.take_pairs([("appendfsync", "no"), ("port", "1")]).is_err(), "a node's directive is not the shard's");
     assert_eq!(settings, other, "an error changes nothing");
+}
+
+#[test]
+fn the_keyspace_has_the_same_defaults() {
+    let hash_key = [1, 2];
+    let mut shard = Settings::defaults().shard;
+    assert_eq!(shard.to_keyspace(hash_key), keyspace::Settings::new(hash_key));
+    shard.take_pairs([("zset-max-ziplist-entries", "0"), ("list-max-listpack-size", "-5")]).unwrap();
+    let told = shard.to_keyspace(hash_key);
+    assert_eq!((told.sorted_set.entries_max, told.list_packed_size, told.hash.entries_max), (0, -5, 128));
 }
 
 #[test]
