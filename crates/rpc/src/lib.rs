@@ -12,7 +12,7 @@
 //!
 //! A link is one TCP connection and one long-lived bidi stream per peer and class, opened by whoever asks: two
 //! nodes that ask each other hold one each way. Before the first byte of HTTP/2 both ends prove that they know the
-//! shared secret and compare their terms ([`handshake`]); TLS comes later and below.
+//! shared secret and compare their terms (handshake.rs); TLS comes later and below.
 //!
 //! What is absent: retries (a request that failed may have arrived, so only its sender may repeat it), any look
 //! into the messages, and any knowledge of groups, shards or topology.
