@@ -67,13 +67,14 @@ pub struct Limits {
     pub idle_max: Duration,
     /// How long the listening side finishes what it serves once it was told to stop; then it drops the rest.
     pub stop_grace: Duration,
-    /// Links of this node to others, all classes together.
-    pub links_max: usize,
+    /// Peers that this node holds links to.
+    pub peers_max: usize,
     /// Connections in their handshake; one more closes the oldest of them.
     pub unauthenticated_max: usize,
     /// Connections of peers that have authenticated; one more is refused.
     pub connections_max: usize,
-    /// The largest request or answer, in bytes; larger requests are unreachable at once.
+    /// The largest request or answer, in bytes, less than 1 GiB and the same on all nodes. Larger requests are
+    /// unreachable at once.
     pub message_bytes_max: usize,
     /// Bounds of the control class.
     pub control: ClassLimits,
@@ -102,7 +103,7 @@ impl Default for Limits {
             backoff_max: Duration::from_millis(500),
             idle_max: Duration::from_secs(60),
             stop_grace: Duration::from_secs(1),
-            links_max: 4096,
+            peers_max: 1024,
             unauthenticated_max: 256,
             connections_max: 4096,
             message_bytes_max: 64 * MIB,

@@ -27,7 +27,7 @@ use tonic::{Status, Streaming};
 
 use crate::generated::Message;
 use crate::generated::peer_client::PeerClient;
-use crate::handshake;
+use crate::handshake::{self, HandshakeError};
 use crate::link::Link;
 use crate::links::Context;
 
@@ -47,6 +47,26 @@ struct Connected {
     node: NodeId,
 }
 
+/// Why there is no link.
+struct Failure {
+    /// A refusal, by either side, stays until somebody changes a setting; anything else may pass.
+    refused: bool,
+    why: String,
+}
+
+impl Failure {
+    #[expect(clippy::needless_pass_by_value, reason = "the shape that map_err takes")]
+    fn passing(why: impl ToString) -> Self {
+        Self { refused: false, why: why.to_string() }
+    }
+}
+
+impl From<HandshakeError> for Failure {
+    fn from(error: HandshakeError) -> Self {
+        Self { refused: !matches!(error, HandshakeError::Broken(_)), why: error.to_string() }
+    }
+}
+
 /// Runs a link until it is closed or idle for long.
 pub(crate) async fn drive(link: Arc<Link>, context: Arc<Context>) {
     let limits = &context.config.limits;
@@ -55,7 +75,7 @@ pub(crate) async fn drive(link: Arc<Link>, context: Arc<Context>) {
     loop {
         let attempt = timeout(limits.connect_deadline, connect(&link, &context));
         let Some(attempt) = link.attend(attempt).await else { break };
-        let why = match attempt.unwrap_or_else(|_| Err("no answer within the connect deadline".to_owned())) {
+        let failure = match attempt.unwrap_or_else(|_| Err(Failure::passing("no answer within the connect deadline"))) {
             Ok(connected) => {
                 link.connected();
                 let since = Instant::now();
@@ -64,15 +84,15 @@ pub(crate) async fn drive(link: Arc<Link>, context: Arc<Context>) {
                 if since.elapsed() >= limits.backoff_max {
                     // It stood for a while: try again at once, and let requests wait for that.
                     backoff = limits.backoff_min;
-                    note(&link, &mut noted, &why);
+                    note(&link, &mut noted, &Failure::passing(why));
                     continue;
                 }
-                why
+                Failure::passing(why)
             }
-            Err(why) => why,
+            Err(failure) => failure,
         };
-        link.down(&why);
-        note(&link, &mut noted, &why);
+        link.down(&failure.why);
+        note(&link, &mut noted, &failure);
         let pause = async {
             tokio::select! {
                 () = tokio::time::sleep(backoff) => {}
@@ -87,24 +107,31 @@ pub(crate) async fn drive(link: Arc<Link>, context: Arc<Context>) {
     link.end();
 }
 
-/// Logs the state of a link when it is another than the last time.
-fn note(link: &Link, noted: &mut String, why: &str) {
-    if noted != why {
-        tracing::info!("peer {} at {} ({:?}): {why}", link.to.node, link.to.address, link.class);
-        why.clone_into(noted);
+/// Logs why a link is down when it is another reason than the last time.
+fn note(link: &Link, noted: &mut String, failure: &Failure) {
+    let Failure { refused, why } = failure;
+    if noted == why {
+        return;
+    }
+    why.clone_into(noted);
+    let Link { to, class, .. } = link;
+    if *refused {
+        tracing::warn!("peer {} at {} ({class:?}): {why}", to.node, to.address);
+    } else {
+        tracing::info!("peer {} at {} ({class:?}): {why}", to.node, to.address);
     }
 }
 
 /// From nothing to an open stream; the text says why not.
-async fn connect(link: &Arc<Link>, context: &Context) -> Result<Connected, String> {
+async fn connect(link: &Arc<Link>, context: &Context) -> Result<Connected, Failure> {
     let config = &context.config;
-    let mut stream = TcpStream::connect(&link.to.address).await.map_err(|error| error.to_string())?;
-    stream.set_nodelay(true).map_err(|error| error.to_string())?;
-    let peer: SocketAddr = stream.peer_addr().map_err(|error| error.to_string())?;
-    handshake::admits(&config.secret, peer.ip())?;
-    let proved = handshake::dial(&mut stream, config).await.map_err(|error| error.to_string())?;
+    let mut stream = TcpStream::connect(&link.to.address).await.map_err(Failure::passing)?;
+    stream.set_nodelay(true).map_err(Failure::passing)?;
+    let peer: SocketAddr = stream.peer_addr().map_err(Failure::passing)?;
+    handshake::admits(&config.secret, peer.ip()).map_err(HandshakeError::Refused)?;
+    let proved = handshake::dial(&mut stream, config).await?;
     if link.to.node != NodeId([0; 20]) && link.to.node != proved.node {
-        return Err(format!("another node, {}, is at this address", proved.node));
+        return Err(HandshakeError::Refused(format!("another node, {}, is at this address", proved.node)).into());
     }
     context.clocks.sample(proved.node, proved.wall_ms, (config.wall_ms)());
 
@@ -117,7 +144,7 @@ async fn connect(link: &Arc<Link>, context: &Context) -> Result<Connected, Strin
         .keep_alive_while_idle(true)
         .connect_with_connector(Authenticated(Some(stream)))
         .await
-        .map_err(|error| error.to_string())?;
+        .map_err(Failure::passing)?;
     let max = config.limits.grpc_bytes_max();
     let mut client = PeerClient::new(channel.clone()).max_decoding_message_size(max).max_encoding_message_size(max);
     let writer = link.writer(config);
@@ -126,7 +153,7 @@ async fn connect(link: &Arc<Link>, context: &Context) -> Result<Connected, Strin
         Class::Log => client.log(writer).await,
         Class::Snapshot => client.snapshot(writer).await,
     };
-    let answers = opened.map_err(|status| text(&status))?.into_inner();
+    let answers = opened.map_err(|status| Failure::passing(text(&status)))?.into_inner();
     Ok(Connected { _channel: channel, answers, node: proved.node })
 }
 
@@ -142,7 +169,7 @@ async fn read_answers(link: &Link, context: &Context, mut connected: Connected, 
             Err(status) => return text(&status),
         }
         if !noted.is_empty() {
-            note(link, noted, "connected");
+            tracing::info!("peer {} at {} ({:?}): connected", link.to.node, link.to.address, link.class);
             noted.clear();
         }
         if link.is_finished() {

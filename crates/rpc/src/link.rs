@@ -31,6 +31,9 @@ use crate::generated::Message;
 /// Deadlines are met this much late at most, so that many of them cost one sweep.
 const SWEEP_PAUSE: Duration = Duration::from_millis(2);
 
+/// Longer deadlines count as this one.
+const DEADLINE_MAX: Duration = Duration::from_secs(24 * 60 * 60);
+
 /// What a caller waits for.
 pub(crate) type Answer = oneshot::Receiver<Result<Bytes, TransportError>>;
 
@@ -141,7 +144,7 @@ impl Link {
             return Err(NotTaken::Unreachable(format!("a message of {length} bytes is larger than {max}")));
         }
         let now = Instant::now();
-        let deadline = now + deadline;
+        let deadline = now + deadline.min(DEADLINE_MAX);
         let (answer, answered) = oneshot::channel();
         let mut state = self.state.lock();
         state.last_request = now;

@@ -49,8 +49,19 @@ impl Context {
 
 #[derive(Default)]
 struct Links {
+    /// No link is opened any more.
     closed: bool,
+    /// Each peer's links, by [`place`].
     open: BTreeMap<PeerAddress, [Option<Owned>; 3]>,
+}
+
+/// Where the link of a class stands among a peer's.
+fn place(class: Class) -> usize {
+    match class {
+        Class::Control => 0,
+        Class::Log => 1,
+        Class::Snapshot => 2,
+    }
 }
 
 /// A link and its task.
@@ -138,7 +149,7 @@ impl Shared {
     /// The link to a peer in a class, opened if there is none.
     fn link(&self, to: &PeerAddress, class: Class) -> Result<Arc<Link>, String> {
         let mut links = self.links.lock();
-        if let Some(Some(owned)) = links.open.get(to).map(|classes| &classes[class as usize])
+        if let Some(Some(owned)) = links.open.get(to).map(|classes| &classes[place(class)])
             && !owned.link.has_ended()
         {
             return Ok(Arc::clone(&owned.link));
@@ -146,16 +157,17 @@ impl Shared {
         if links.closed {
             return Err("the links are closed".to_owned());
         }
-        if links.open.len() >= self.context.config.limits.links_max / 3 {
+        let (config, known) = (&self.context.config, links.open.contains_key(to));
+        if !known && links.open.len() >= config.limits.peers_max {
             links.open.retain(|_, classes| classes.iter().flatten().any(|owned| !owned.link.has_ended()));
+            if links.open.len() >= config.limits.peers_max {
+                return Err("too many peers".to_owned());
+            }
         }
-        if links.open.len() >= self.context.config.limits.links_max / 3 && !links.open.contains_key(to) {
-            return Err("too many peers".to_owned());
-        }
-        let link = Arc::new(Link::new(to.clone(), class, &self.context.config.limits));
+        let link = Arc::new(Link::new(to.clone(), class, &config.limits));
         let task = spawn_link(&self.runtime, dial::drive(Arc::clone(&link), Arc::clone(&self.context)));
         let owned = Owned { link: Arc::clone(&link), task };
-        links.open.entry(to.clone()).or_default()[class as usize] = Some(owned);
+        links.open.entry(to.clone()).or_default()[place(class)] = Some(owned);
         Ok(link)
     }
 

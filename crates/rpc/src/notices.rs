@@ -7,8 +7,10 @@ use std::time::Duration;
 use parking_lot::Mutex;
 use tokio::time::Instant;
 
-/// Addresses that are remembered; beyond, the memory starts anew.
+/// Addresses that are remembered. When so many are refused within [`MEMORY`], those of others are not logged.
 const ADDRESSES_MAX: usize = 64;
+/// How long a refusal is remembered once there are many.
+const MEMORY: Duration = Duration::from_secs(60);
 /// At most one line per address in this time: who has not authenticated must not fill the log.
 const PAUSE: Duration = Duration::from_secs(1);
 
@@ -43,7 +45,10 @@ impl Notices {
             return true;
         }
         if last.len() >= ADDRESSES_MAX {
-            last.clear();
+            last.retain(|_, (_, at)| now - *at < MEMORY);
+            if last.len() >= ADDRESSES_MAX {
+                return false;
+            }
         }
         last.insert(from, (why.to_owned(), now));
         true
@@ -65,5 +70,14 @@ mod tests {
         assert!(notices.is_news(from, "b"));
         notices.accepted(from);
         assert!(notices.is_news(from, "b"));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn many_strangers_do_not_fill_the_log() {
+        let notices = Notices::default();
+        let from_all = || (0..1000_u32).filter(|n| notices.is_news(IpAddr::from(n.to_be_bytes()), "a")).count();
+        assert_eq!(from_all(), ADDRESSES_MAX);
+        tokio::time::advance(MEMORY).await;
+        assert_eq!(from_all(), ADDRESSES_MAX);
     }
 }
