@@ -145,18 +145,16 @@ impl Config {
     }
 
     /// CONFIG GET: every directive, by name and by older name, that one of the glob patterns matches, in table
-    /// order. `matches(pattern, name)` is Redis's glob; both are in lower case. A pattern that simply is a name gives
-    /// the name as it was written.
-    pub fn get(&self, patterns: &[&[u8]], matches: impl Fn(&[u8], &[u8]) -> bool) -> Vec<(String, String)> {
+    /// order. A pattern that simply is a name gives the name as it was written.
+    pub fn get(&self, patterns: &[&[u8]]) -> Vec<(String, String)> {
         let settings = self.current();
-        let lowered: Vec<Vec<u8>> = patterns.iter().map(|pattern| pattern.to_ascii_lowercase()).collect();
         let mut found = Vec::new();
         for param in PARAMS {
             for name in [param.name, param.alias].into_iter().filter(|name| !name.is_empty()) {
-                let Some(at) = lowered.iter().position(|pattern| matches(pattern, name.as_bytes())) else { continue };
-                let literal = lowered[at] == name.as_bytes();
-                let written =
-                    if literal { String::from_utf8_lossy(patterns[at]).into_owned() } else { name.to_owned() };
+                let matching = |pattern: &&&[u8]| keyspace::matches_glob(pattern, name.as_bytes(), true);
+                let Some(pattern) = patterns.iter().find(matching) else { continue };
+                let literal = pattern.eq_ignore_ascii_case(name.as_bytes());
+                let written = if literal { String::from_utf8_lossy(pattern).into_owned() } else { name.to_owned() };
                 found.push((written, param.text(&settings)));
             }
         }
