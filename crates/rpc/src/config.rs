@@ -6,6 +6,8 @@ use std::time::Duration;
 
 use raft::{Class, Clock, NodeId};
 
+use crate::frame::PACK_BYTES;
+
 const KIB: usize = 1024;
 const MIB: usize = 1024 * KIB;
 
@@ -124,8 +126,8 @@ impl Limits {
         }
     }
 
-    /// The largest gRPC message: one frame of the largest size, or a full pack of small ones, with their heads.
+    /// The largest gRPC message: a pack that was almost full, one more frame of the largest size, and their heads.
     pub(crate) fn grpc_bytes_max(&self) -> usize {
-        self.message_bytes_max.max(crate::frame::PACK_BYTES) + KIB
+        self.message_bytes_max + PACK_BYTES + KIB
     }
 }

@@ -76,7 +76,10 @@ impl Packer {
             return None;
         }
         self.buffer[1..MESSAGE_HEAD_BYTES].copy_from_slice(&wall_ms().to_le_bytes());
-        Some(Message { frames: self.buffer.split().freeze() })
+        // A buffer that had to grow for one large frame goes with it.
+        let large = self.buffer.len() > PACK_BYTES;
+        let frames = if large { std::mem::take(&mut self.buffer) } else { self.buffer.split() };
+        Some(Message { frames: frames.freeze() })
     }
 }
 

@@ -154,6 +154,17 @@ async fn large_messages_pass_up_to_the_bound() {
         let answer = links.request(&listening.peer(), Class::Snapshot, request.clone(), PATIENCE).await.unwrap();
         assert!(answer == request, "{length} bytes");
     }
+    // Both answers become ready at once and share a message.
+    let held = [200 << 10, 64 << 20].map(|length| Bytes::from([&b"hold"[..], &vec![0; length - 4]].concat()));
+    let mut answers = Vec::new();
+    for request in &held {
+        answers.push(links.request(&listening.peer(), Class::Snapshot, request.clone(), PATIENCE));
+        wait_for("it to arrive", || listening.echo.serving.load(Ordering::SeqCst) == answers.len()).await;
+    }
+    listening.echo.permits.add_permits(2);
+    for (answer, request) in answers.into_iter().zip(held) {
+        assert!(answer.await.unwrap() == request);
+    }
     let too_large = Bytes::from(vec![0; (64 << 20) + 1]);
     let answer = links.request(&listening.peer(), Class::Snapshot, too_large, PATIENCE).await;
     assert!(matches!(answer, Err(TransportError::Unreachable(why)) if why.contains("larger")));
