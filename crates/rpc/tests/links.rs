@@ -260,6 +260,22 @@ async fn a_dead_peer_fails_at_once_and_is_found_when_it_comes() {
 }
 
 #[tokio::test]
+async fn a_peer_that_comes_by_itself_is_tried_at_once() {
+    let mut patient = config(1);
+    patient.limits.backoff_min = 10 * PATIENCE;
+    patient.limits.backoff_max = 10 * PATIENCE;
+    let one = Listening::start(patient).await;
+    let address = TcpListener::bind("127.0.0.1:0").await.unwrap().local_addr().unwrap();
+    let to = PeerAddress { node: NodeId([2; 20]), address: address.to_string() };
+    assert!(ask(&one.links, &to, "hello").await.is_err(), "and waits out its backoff from here on");
+    let two = Listening::start_at(config(2), address).await;
+    let to_one = PeerAddress { node: NodeId([1; 20]), address: one.address.to_string() };
+    // Opens the link. Echo takes only node 1, so nothing is to be served there.
+    let _knock = two.links.request(&to_one, Class::Snapshot, Bytes::new(), Duration::ZERO);
+    ask_until(&one.links, &to, Result::is_ok).await;
+}
+
+#[tokio::test]
 async fn a_peer_that_never_answers_the_handshake_is_unreachable_soon() {
     let silent = TcpListener::bind("127.0.0.1:0").await.unwrap(); // its backlog accepts
     let to = PeerAddress { node: NodeId([2; 20]), address: silent.local_addr().unwrap().to_string() };
