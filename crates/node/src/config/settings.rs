@@ -20,7 +20,7 @@ pub struct Settings {
     pub bind: Vec<BindAddress>,
     /// TCP port for clients; 0: no TCP.
     pub port: u16,
-    /// TCP port for peers; 0: `port` + 10000. Read it through [`Settings::peer_port`].
+    /// TCP port for peers; 0: `port` + 10000, the only one for now. Read it through [`Settings::peer_port`].
     pub cluster_port: u16,
     /// Reserved for TLS; only 0 passes the checks.
     pub tls_port: u16,
@@ -343,19 +343,22 @@ impl Settings {
         }
         self.check_not_yet()?;
         self.check_members()?;
-        let has_peers = !self.initial_members.is_empty();
-        if has_peers && self.peer_port().is_none() {
-            let reason = if self.port == 0 {
-                "with port 0 the peers' port has to be named by cluster-port".to_owned()
-            } else {
-                format!(
-                    "peers are served on port + {PEER_PORT_OFFSET}, which must not exceed 65535: take a lower port or set cluster-port"
-                )
-            };
-            return Err(("port", reason));
+        if self.initial_members.is_empty() {
+            return Ok(());
         }
-        if self.port != 0 && self.peer_port() == Some(self.port) {
-            return Err(("cluster-port", "clients and peers need ports of their own".to_owned()));
+        if self.port == 0 {
+            return Err(("port", "a node of initial-members needs a client port: it is known by it".to_owned()));
+        }
+        let Some(peer_port) = self.port.checked_add(PEER_PORT_OFFSET) else {
+            return Err((
+                "port",
+                format!("peers are served on port + {PEER_PORT_OFFSET}, which must not exceed 65535"),
+            ));
+        };
+        if ![0, peer_port].contains(&self.cluster_port) {
+            let reason =
+                format!("peers look for each other on port + {PEER_PORT_OFFSET}: leave it at 0 in this version");
+            return Err(("cluster-port", reason));
         }
         Ok(())
     }

@@ -49,7 +49,7 @@ pub const PARAMS: &[Param] = &[
         Home::Node,
         integer(0, 65_535, |s| s.cluster_port.into(), |s, v| s.cluster_port = v as u16),
         "0",
-        "TCP port for peers; 0 is port + 10000. It opens only with initial-members.",
+        "TCP port for peers; 0 is port + 10000, where they look for each other. It opens only with initial-members.",
     )
     .fixed(),
     Param::new(
