@@ -121,6 +121,13 @@ impl Disk {
 pub(crate) fn sort(path: &Path, error: sled::Error) -> Error {
     match error {
         sled::Error::Io(source) => Error::from_io(path, source),
+        // Another version of sled, or other settings: not damage.
+        sled::Error::Unsupported(why) => {
+            Error::Io { path: path.to_path_buf(), source: io::Error::new(io::ErrorKind::Unsupported, why) }
+        }
+        sled::Error::Corruption { at, .. } => {
+            Error::damaged(path, format!("the checksum of a record of sled does not match, at {at:?} of its file"))
+        }
         other => Error::damaged(path, other.to_string()),
     }
 }

@@ -14,7 +14,7 @@
 //! Numbers are little-endian; `length` is that of the records, `crc` is of everything before it.
 
 use std::collections::BTreeMap;
-use std::fs::{File, OpenOptions};
+use std::fs::{self, File, OpenOptions};
 use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
 
@@ -58,18 +58,21 @@ pub(crate) struct Marks {
 }
 
 impl Marks {
-    /// Creates the file, durable, with no group.
+    /// Creates the file, durable, with no group. It gets its name when it is whole.
     pub(crate) fn create(path: &Path) -> Result<Self, Error> {
+        let aside = path.with_extension("tmp");
         let create = || {
-            let file = OpenOptions::new().read(true).write(true).create(true).truncate(true).open(path)?;
+            let file = OpenOptions::new().read(true).write(true).create(true).truncate(true).open(&aside)?;
             file.set_len(2 * SLOT_BYTES as u64)?;
-            file.sync_all()?;
             Ok(file)
         };
         let file = create().map_err(|source| Error::from_io(path, source))?;
-        let mut marks = Self { path: path.to_path_buf(), file, generation: 0, stopped: true, groups: BTreeMap::new() };
+        let path = path.to_path_buf();
+        let mut marks = Self { path, file, generation: 0, stopped: true, groups: BTreeMap::new() };
         marks.write()?;
-        path.parent().map_or(Ok(()), files::sync_dir)?;
+        let name = || marks.file.sync_all().and_then(|()| fs::rename(&aside, &marks.path));
+        name().map_err(|source| Error::from_io(&marks.path, source))?;
+        marks.path.parent().map_or(Ok(()), files::sync_dir)?;
         Ok(marks)
     }
 

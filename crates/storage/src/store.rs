@@ -77,21 +77,20 @@ pub fn open(options: &Options) -> Result<Opened, Error> {
     let identity = Identity::read(dir)?;
     let (raft, marks_path, snapshots) = (dir.join("raft"), dir.join("marks"), dir.join("snap"));
     let is_new = identity.is_none();
-    if let (None, Some(held)) = (&identity, Marks::open(&marks_path)?)
-        && !held.groups.is_empty()
-    {
-        let why = "the file is not there, but the logs of its groups are";
-        return Err(Error::damaged(&dir.join("node"), why));
-    }
     let disk = Disk::open(&raft, options.cache_bytes, is_new, options.withhold)?;
     let mut marks = match (is_new, Marks::open(&marks_path)?) {
         (false, Some(marks)) => marks,
         (false, None) => return Err(Error::Missing { dir: dir.clone(), missing: marks_path }),
-        (true, _) => Marks::create(&marks_path)?,
+        (true, Some(marks)) => marks,
+        (true, None) => Marks::create(&marks_path)?,
     };
     files::create_dir(&snapshots)?;
     snapshot::remove_unfinished(&snapshots).map_err(|source| Error::from_io(&snapshots, source))?;
     let groups = scan::scan(&disk, &marks)?;
+    if is_new && !groups.is_empty() {
+        let why = "the file is not there, but the logs of its groups are";
+        return Err(Error::damaged(&dir.join("node"), why));
+    }
     let identity = match identity {
         Some(identity) => identity,
         // LAST: a directory without this file is one whose creation was cut off, and begins anew.

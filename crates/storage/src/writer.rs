@@ -29,8 +29,8 @@ const LAZY: Duration = Duration::from_millis(100);
 const SECOND: Duration = Duration::from_secs(1);
 
 /// Keys of purged entries that are removed in one go, and how often that happens under load.
-const SWEEP_KEYS: usize = 512;
-const SWEEP_EVERY: Duration = Duration::from_millis(20);
+const SWEEP_KEYS: usize = 128;
+const SWEEP_EVERY: Duration = Duration::from_millis(5);
 
 /// What the log thread shares with the handles of the store.
 pub(crate) struct Shared {
@@ -97,11 +97,14 @@ impl Writer {
             self.round(work);
             self.idle_work();
         }
+        if self.failed.is_some() {
+            return;
+        }
         let closed = self.flush_lazy(true).and_then(|()| {
             self.marks.stopped = true;
             self.write_marks()
         });
-        if let (Err(error), None) = (closed, &self.failed) {
+        if let Err(error) = closed {
             tracing::error!(%error, "the log could not be closed in order");
         }
     }
@@ -145,10 +148,12 @@ impl Writer {
     fn take(&mut self, work: Work, round: &mut Round) {
         match work {
             Work::Change(group, change, done) => {
-                let answer = if self.failed.is_some() { Ok(()) } else { self.plan_change(group, change, round) };
-                if let Err(error) = &answer {
-                    self.fail(error);
-                }
+                let answer = match self.damage(group).filter(|_| change != LogChange::Forget) {
+                    // Not a failure of the store: the other groups go on.
+                    Some(why) => Err(io::Error::new(io::ErrorKind::InvalidData, why)),
+                    None if self.failed.is_some() => Ok(()),
+                    None => self.plan_change(group, change, round).inspect_err(|error| self.fail(error)),
+                };
                 round.answers.push((done, answer));
             }
             Work::Snapshot(group, last) => {
@@ -158,6 +163,11 @@ impl Writer {
             }
             Work::Barrier(barrier) => round.barriers.push(barrier),
         }
+    }
+
+    /// Why a group cannot be used, if it is damaged.
+    fn damage(&self, group: GroupId) -> Option<String> {
+        self.shared.groups.lock().get(&group).and_then(|state| state.as_ref().err().cloned())
     }
 
     fn plan_change(&mut self, group: GroupId, change: LogChange, round: &mut Round) -> io::Result<()> {
@@ -170,9 +180,8 @@ impl Writer {
             let why = format!("a node holds at most {GROUPS_MAX} groups");
             return Err(io::Error::new(io::ErrorKind::InvalidInput, why));
         }
-        let state = match groups.entry(group).or_insert_with(|| Ok(GroupState::default())) {
-            Ok(state) => state,
-            Err(why) => return Err(io::Error::new(io::ErrorKind::InvalidData, why.clone())),
+        let Ok(state) = groups.entry(group).or_insert_with(|| Ok(GroupState::default())) else {
+            unreachable!("changes of damaged groups are refused before");
         };
         let mut needs_sync = relaxed == Durability::Always;
         match change {

@@ -5,13 +5,20 @@ use raft::{LogChange, LogStore};
 use super::*;
 use crate::Error;
 
-/// A closed directory with a log of two groups, a vote and a purge mark.
+/// The entries of [`filled`].
+const LENGTH: usize = 3000;
+
+/// A closed directory with a vote and the logs of two groups, in one segment of sled's.
 fn filled() -> TestDir {
+    filled_with(LENGTH)
+}
+
+fn filled_with(length: usize) -> TestDir {
     let dir = TestDir::new();
     let store = dir.open().store;
     write(&store, GROUP, LogChange::Vote(bytes("vote")));
     for index in 0..40 {
-        write(&store, GROUP, append(1, index..index + 1, 3000));
+        write(&store, GROUP, append(1, index..index + 1, length));
     }
     write(&store, OTHER, append(1, 0..3, 10));
     store.close();
@@ -23,13 +30,13 @@ fn try_open(dir: &TestDir) -> Result<Store, Error> {
 }
 
 /// Opens and reads everything; the text of the first error.
-fn first_error(dir: &TestDir) -> Option<String> {
+fn first_error(dir: &TestDir, length: usize) -> Option<String> {
     let store = match try_open(dir) {
         Ok(store) => store,
         Err(error) => return Some(error.to_string()),
     };
     let load = store.load(GROUP).and_then(|_| read(&store, GROUP, 0, 40)).map(|entries| {
-        assert_eq!(entries, (0..40).map(|index| entry(1, index, 3000)).collect::<Vec<_>>(), "answered as data");
+        assert_eq!(entries, (0..40).map(|index| entry(1, index, length)).collect::<Vec<_>>(), "answered as data");
     });
     let vote = store.load(GROUP).map(|log| assert_eq!(log.vote, Some(bytes("vote")), "answered as data"));
     load.and(vote).err().map(|error| error.to_string())
@@ -112,7 +119,7 @@ fn a_log_that_was_cut_behind_its_marks_is_noticed() {
         let db = fs::OpenOptions::new().write(true).open(dir.data().join("raft/db")).unwrap();
         let length = db.metadata().unwrap().len();
         db.set_len(length * keep_percent / 100).unwrap();
-        if let Some(error) = first_error(&dir) {
+        if let Some(error) = first_error(&dir, LENGTH) {
             assert!(error.contains("raft"), "{error}");
             noticed += 1;
         }
@@ -143,21 +150,37 @@ fn an_older_copy_of_the_log_is_noticed() {
     assert_eq!(store.load(GROUP).unwrap().last, Some(id(3, 0)));
 }
 
-#[test]
-fn flipped_bytes_of_the_log_are_noticed_or_were_not_needed() {
-    let dir = filled();
-    let length = fs::metadata(dir.data().join("raft/db")).unwrap().len();
-    let mut noticed = 0;
-    for step in 0..60 {
+/// Flips one byte at a time, evenly spread over sled's file; the number of times that it was noticed.
+fn count_noticed_flips(dir: &TestDir, length: usize, flips: u64, prepare: impl Fn(&TestDir)) -> usize {
+    let file_length = fs::metadata(dir.data().join("raft/db")).unwrap().len();
+    let noticed = |flip: u64| {
         let damaged = dir.copy();
-        remove_sled_snapshots(&damaged);
+        prepare(&damaged);
         let path = damaged.data().join("raft/db");
         let mut bytes = fs::read(&path).unwrap();
-        bytes[usize::try_from(length * step / 60).unwrap()] ^= 0x10;
+        bytes[usize::try_from(file_length * flip / flips).unwrap()] ^= 0x10;
         fs::write(&path, bytes).unwrap();
-        noticed += usize::from(first_error(&damaged).is_some());
-    }
-    assert!(noticed > 0);
+        first_error(&damaged, length).is_some_and(|error| {
+            assert!(error.contains("raft is damaged"), "{error}");
+            true
+        })
+    };
+    (0..flips).filter(|flip| noticed(*flip)).count()
+}
+
+#[test]
+fn flipped_bytes_where_sled_cuts_its_log_are_noticed_or_were_not_needed() {
+    // All but the padding behind the last record.
+    assert!(count_noticed_flips(&filled(), LENGTH, 40, remove_sled_snapshots) > 20);
+}
+
+#[test]
+fn flipped_bytes_where_sled_relies_on_its_summary_are_noticed_or_were_not_needed() {
+    let length = 200_000;
+    let dir = filled_with(length);
+    drop(dir.open());
+    // Much of the file is older versions of the tree's leaves.
+    assert!(count_noticed_flips(&dir, length, 20, |_| ()) > 3);
 }
 
 #[test]
