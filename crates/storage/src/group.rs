@@ -169,6 +169,9 @@ impl GroupState {
 
     /// Notes the newest complete snapshot.
     pub(crate) fn set_snapshot(&mut self, group: GroupId, last: LogId, plan: &mut Plan) {
+        if self.snapshot.is_some_and(|newest| newest.index >= last.index) {
+            return;
+        }
         let key = keys::group_key(Kind::Snapshot, group);
         plan.insert(&key, keys::encode_id(&key, last));
         self.snapshot = Some(last);

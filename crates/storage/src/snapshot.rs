@@ -173,13 +173,9 @@ impl Target {
         fs::rename(&self.path, &path)?;
         self.finished = true;
         files::sync_dir(&self.folder)?;
-        // Only now: until the new name is durable the older one is the group's snapshot.
-        for (last, older) in list(&self.folder)? {
-            if last.index < meta.last.index {
-                fs::remove_file(older)?;
-            }
-        }
-        Ok(())
+        // Only now: until the new name is durable the older one is the group's snapshot. The newest may be another
+        // one, that was received while this one was built.
+        list(&self.folder)?.into_iter().skip(1).try_for_each(|(_, older)| fs::remove_file(older))
     }
 }
 

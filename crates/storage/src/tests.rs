@@ -1,5 +1,6 @@
 //! Whole directories: opened, filled, copied while they are open (what kill -9 would leave), damaged, opened again.
 
+mod conformance;
 mod damage;
 mod durability;
 mod log;

@@ -338,7 +338,7 @@ impl Writer {
             self.plan_committed();
             self.write_plan()?;
         }
-        if self.sync_due.is_some_and(|due| due <= at) || (everything && !self.unsynced.is_empty()) {
+        if self.sync_due.is_some_and(|due| due <= at) || everything {
             self.sync()?;
         }
         if lazy {
