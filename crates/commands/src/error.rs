@@ -32,6 +32,17 @@ pub enum CommandError {
     },
     /// The argument is not an integer, or out of range.
     NotInteger,
+    /// The argument is an integer, and out of range.
+    OutOfRange,
+    /// The argument is an integer outside of these bounds.
+    NotBetween {
+        /// The least that is allowed.
+        least: i64,
+        /// The most.
+        most: i64,
+    },
+    /// The argument is no cursor of a SCAN.
+    InvalidCursor,
     /// The argument is not a number.
     NotFloat,
     /// An expire time that is not positive, or too far; the command's name in lower case.
@@ -59,6 +70,11 @@ impl fmt::Display for CommandError {
                 write!(f, "ERR unknown subcommand '{name}'. Try {container} HELP.")
             }
             Self::NotInteger => f.write_str("ERR value is not an integer or out of range"),
+            Self::OutOfRange => f.write_str("ERR value is out of range"),
+            Self::NotBetween { least, most } => {
+                write!(f, "ERR value is out of range, value must between {least} and {most}")
+            }
+            Self::InvalidCursor => f.write_str("ERR invalid cursor"),
             Self::NotFloat => f.write_str("ERR value is not a valid float"),
             Self::InvalidExpireTime(name) => write!(f, "ERR invalid expire time in '{name}' command"),
             Self::Text(text) => f.write_str(text),
@@ -73,6 +89,8 @@ fn data_error(error: DataError) -> &'static str {
         DataError::WrongType => "WRONGTYPE Operation against a key holding the wrong kind of value",
         DataError::NotInteger => "ERR value is not an integer or out of range",
         DataError::NotFloat => "ERR value is not a valid float",
+        DataError::FieldNotInteger => "ERR hash value is not an integer",
+        DataError::FieldNotFloat => "ERR hash value is not a float",
         DataError::Overflow => "ERR increment or decrement would overflow",
         DataError::NotFinite => "ERR increment would produce NaN or Infinity",
         DataError::StringTooLong => "ERR string exceeds maximum allowed size (proto-max-bulk-len)",

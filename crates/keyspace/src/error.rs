@@ -9,6 +9,10 @@ pub enum DataError {
     NotInteger,
     /// The value, or the argument, is not a finite decimal number.
     NotFloat,
+    /// The value of a field is not a decimal 64-bit integer.
+    FieldNotInteger,
+    /// The value of a field is not a finite decimal number.
+    FieldNotFloat,
     /// The sum does not fit into 64 bits.
     Overflow,
     /// The sum would be infinite or not a number.

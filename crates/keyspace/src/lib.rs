@@ -46,6 +46,7 @@
 #![warn(clippy::cast_possible_truncation)]
 
 mod big_string;
+mod block;
 mod collection;
 mod context;
 mod database;
@@ -83,7 +84,7 @@ pub use effects::{Effects, TouchedKey};
 pub use error::DataError;
 pub use frozen::{Frozen, FrozenKey};
 pub use glob::matches_glob;
-pub use hash::HashValue;
+pub use hash::{HashValue, Pair, PairPicker};
 pub use integer::{Digits, INTEGER_BYTES_MAX, format_integer, parse_integer};
 pub use keyspace::{Keyspace, WatchMark};
 pub use list::ListValue;

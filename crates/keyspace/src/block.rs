@@ -1,0 +1,110 @@
+//! Blocks: the bytes that packed collections are made of.
+//!
+//! A block is one vector of bytes with elements one behind the other, in the order of the collection. This module knows how lengths are
+//! written, how a piece of a block is replaced and how much room a block takes; what stands in it is its owner's business.
+//!
+//! ```text
+//! length: 7 bits a byte, the lowest first; the high bit says that more follow        0..127 take one byte
+//! ```
+
+use std::ops::Range;
+
+const LOW_BITS: usize = 0x7f;
+const MORE: u8 = 0x80;
+
+/// How many bytes a length takes.
+pub(crate) fn length_bytes(length: usize) -> usize {
+    let bits = usize::BITS - (length | 1).leading_zeros();
+    bits.div_ceil(7) as usize
+}
+
+/// Writes a length at the front of `out`, and returns how many bytes it took.
+pub(crate) fn write_length(out: &mut [u8], mut length: usize) -> usize {
+    let mut at = 0;
+    while length > LOW_BITS {
+        out[at] = low_bits(length) | MORE;
+        length >>= 7;
+        at += 1;
+    }
+    out[at] = low_bits(length);
+    at + 1
+}
+
+/// The lowest seven bits.
+fn low_bits(length: usize) -> u8 {
+    u8::try_from(length & LOW_BITS).expect("seven bits fit into a byte")
+}
+
+/// Reads the bytes of a length, in the order in which they come, and returns it with their number.
+pub(crate) fn read_length<'a>(bytes: impl Iterator<Item = &'a u8>) -> (usize, usize) {
+    let (mut length, mut taken) = (0, 0);
+    for &byte in bytes {
+        length |= (usize::from(byte) & LOW_BITS) << (7 * taken);
+        taken += 1;
+        if byte & MORE == 0 {
+            break;
+        }
+    }
+    (length, taken)
+}
+
+/// Makes the range `length` bytes long, shifting what follows, and returns it to be written: its bytes are whatever was there.
+pub(crate) fn replace(block: &mut Vec<u8>, range: Range<usize>, length: usize) -> &mut [u8] {
+    let (start, end, old_length) = (range.start, range.end, block.len());
+    let new_end = start + length;
+    if new_end > end {
+        reserve(block, new_end - end);
+        block.resize(old_length + new_end - end, 0);
+    }
+    block.copy_within(end..old_length, new_end);
+    if new_end < end {
+        block.truncate(old_length - (end - new_end));
+        give_back(block);
+    }
+    &mut block[start..new_end]
+}
+
+/// Makes room for more bytes: an eighth more than is needed, so that growing by one element at a time copies little and
+/// wastes little.
+pub(crate) fn reserve(block: &mut Vec<u8>, extra: usize) {
+    let needed = block.len() + extra;
+    if needed > block.capacity() {
+        let wanted = (needed + needed / 8).next_multiple_of(16);
+        block.reserve_exact(wanted - block.len());
+    }
+}
+
+/// Gives memory back after a removal, when more than half of it is unused.
+fn give_back(block: &mut Vec<u8>) {
+    if block.capacity() > 64 && block.len() < block.capacity() / 2 {
+        block.shrink_to(block.len() + block.len() / 8);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn lengths_read_as_written_from_both_sides() {
+        for length in [0, 1, 127, 128, 16_383, 16_384, 1 << 30, usize::MAX] {
+            let mut bytes = [0; 10];
+            let taken = write_length(&mut bytes, length);
+            assert_eq!(taken, length_bytes(length));
+            assert_eq!(read_length(bytes.iter()), (length, taken));
+            bytes[..taken].reverse();
+            assert_eq!(read_length(bytes[..taken].iter().rev()), (length, taken));
+        }
+    }
+
+    #[test]
+    fn replace_shifts_what_follows() {
+        let mut block = b"abcdef".to_vec();
+        replace(&mut block, 1..3, 4).copy_from_slice(b"WXYZ");
+        assert_eq!(block, b"aWXYZdef");
+        replace(&mut block, 0..5, 1).copy_from_slice(b"-");
+        assert_eq!(block, b"-def");
+        replace(&mut block, 4..4, 2).copy_from_slice(b"!!");
+        assert_eq!(block, b"-def!!");
+    }
+}

@@ -1,0 +1,120 @@
+//! Small hashes: one block.
+//!
+//! ```text
+//! block: [ field | value ][ field | value ] ...          in the order in which the fields came
+//! field, value: [ length | bytes ]                       lengths as in `block`
+//! ```
+//!
+//! Everything walks over the block; a removal shifts what follows, a new value of another length too.
+
+use crate::block;
+
+/// See the module.
+#[derive(Clone, Default)]
+pub(super) struct PackedHash {
+    block: Vec<u8>,
+    count: u32,
+}
+
+/// Where a pair stands in the block.
+struct Place {
+    start: usize,
+    /// Where the value begins, with its length.
+    value_start: usize,
+    end: usize,
+}
+
+impl PackedHash {
+    pub(super) fn len(&self) -> usize {
+        self.count as usize
+    }
+
+    pub(super) fn allocated_bytes(&self) -> usize {
+        self.block.capacity()
+    }
+
+    pub(super) fn pairs(&self) -> Pairs<'_> {
+        Pairs { block: &self.block, at: 0, left: self.len() }
+    }
+
+    pub(super) fn get(&self, field: &[u8]) -> Option<&[u8]> {
+        self.pairs().find(|pair| pair.0 == field).map(|pair| pair.1)
+    }
+
+    fn find(&self, field: &[u8]) -> Option<Place> {
+        let mut pairs = self.pairs();
+        loop {
+            let start = pairs.at;
+            let (found, value) = pairs.next()?;
+            if found == field {
+                let value_start = pairs.at - value.len() - block::length_bytes(value.len());
+                return Some(Place { start, value_start, end: pairs.at });
+            }
+        }
+    }
+
+    /// Gives a field a value; says whether the field is new.
+    pub(super) fn insert(&mut self, field: &[u8], value: &[u8]) -> bool {
+        if let Some(place) = self.find(field) {
+            write(block::replace(&mut self.block, place.value_start..place.end, element_bytes(value)), value);
+            return false;
+        }
+        self.push(field, value);
+        true
+    }
+
+    /// Adds a field that is not there.
+    pub(super) fn push(&mut self, field: &[u8], value: &[u8]) {
+        let end = self.block.len();
+        let room = block::replace(&mut self.block, end..end, element_bytes(field) + element_bytes(value));
+        let (field_room, value_room) = room.split_at_mut(element_bytes(field));
+        write(field_room, field);
+        write(value_room, value);
+        self.count += 1;
+    }
+
+    /// Removes a field; says whether it was there.
+    pub(super) fn remove(&mut self, field: &[u8]) -> bool {
+        let Some(place) = self.find(field) else { return false };
+        block::replace(&mut self.block, place.start..place.end, 0);
+        self.count -= 1;
+        true
+    }
+}
+
+/// The bytes that an element takes in a block.
+fn element_bytes(element: &[u8]) -> usize {
+    block::length_bytes(element.len()) + element.len()
+}
+
+/// Fills a room of [`element_bytes`] bytes.
+fn write(room: &mut [u8], element: &[u8]) {
+    let head = block::write_length(room, element.len());
+    room[head..].copy_from_slice(element);
+}
+
+/// Walks over the pairs of a block.
+#[derive(Clone)]
+pub(super) struct Pairs<'a> {
+    block: &'a [u8],
+    at: usize,
+    left: usize,
+}
+
+impl<'a> Pairs<'a> {
+    fn element(&mut self) -> &'a [u8] {
+        let (length, head) = block::read_length(self.block[self.at..].iter());
+        let start = self.at + head;
+        self.at = start + length;
+        &self.block[start..self.at]
+    }
+}
+
+impl<'a> Iterator for Pairs<'a> {
+    type Item = (&'a [u8], &'a [u8]);
+
+    fn next(&mut self) -> Option<Self::Item> {
+        self.left = self.left.checked_sub(1)?;
+        Some((self.element(), self.element()))
+    }
+}
