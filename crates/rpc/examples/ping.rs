@@ -1,5 +1,9 @@
 //! What one request and its answer cost in CPU time: two nodes in this process, each with a thread of its own,
 //! talk over 127.0.0.1. `cargo run --release -p rpc --example ping`
+//!
+//! On two busy virtual cores (2026-11-21): 100 bytes 15.7 µs alone, 8.2 with two in flight, 2.5 with eight, 1.0 with
+//! 64; 8 KiB 18.4 µs; 64 KiB 46 µs. Alone, each side makes one `epoll_wait`, one `recvfrom` and one `writev` for it
+//! (the dialer of this program two more `epoll_wait` that do not wait: it asks from the root of its runtime).
 #![expect(clippy::print_stdout, reason = "a measurement talks on standard output")]
 
 use std::fs;
