@@ -140,11 +140,7 @@ impl Store {
         marks: Marks,
         snapshots: PathBuf,
     ) -> io::Result<Self> {
-        let shared = Arc::new(Shared {
-            queue: Queue::new(),
-            groups: Mutex::new(groups),
-            durability: Mutex::new(BTreeMap::new()),
-        });
+        let shared = Arc::new(Shared { queue: Queue::new(), groups: Mutex::new(groups), durability: Mutex::default() });
         let (tree, raft) = (Mutex::new(Some(disk.tree())), disk.path().to_path_buf());
         let writer = Writer::new(Arc::clone(&shared), disk, marks, snapshots.clone());
         let log_thread = spawn("log", move || {
@@ -158,7 +154,13 @@ impl Store {
 
     /// Sets when a group's entries are synced, from the next change on.
     pub fn set_durability(&self, group: GroupId, durability: Durability) {
-        self.0.shared.durability.lock().insert(group, durability);
+        self.0.shared.durability.lock().told.insert(group, durability);
+    }
+
+    /// Sets when entries of groups without a [`Store::set_durability`] of their own are synced, from the next change
+    /// on: for a node whose shard's group is not known yet when the store is opened.
+    pub fn set_durability_of_others(&self, durability: Durability) {
+        self.0.shared.durability.lock().others = durability;
     }
 
     /// Makes everything that was queued durable, notes that the store stopped in order, and ends the log thread.

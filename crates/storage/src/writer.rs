@@ -38,8 +38,23 @@ pub(crate) struct Shared {
     pub(crate) queue: Queue,
     /// The groups, after all work that was taken from the queue.
     pub(crate) groups: Mutex<BTreeMap<GroupId, Scanned>>,
-    /// The groups that are not `appendfsync always`.
-    pub(crate) durability: Mutex<BTreeMap<GroupId, Durability>>,
+    /// When entries are synced.
+    pub(crate) durability: Mutex<Durabilities>,
+}
+
+/// When the entries of each group are synced.
+#[derive(Default)]
+pub(crate) struct Durabilities {
+    /// Groups that were told.
+    pub(crate) told: BTreeMap<GroupId, Durability>,
+    /// All others.
+    pub(crate) others: Durability,
+}
+
+impl Durabilities {
+    fn of(&self, group: GroupId) -> Durability {
+        self.told.get(&group).copied().unwrap_or(self.others)
+    }
 }
 
 /// The log thread's own.
@@ -174,7 +189,7 @@ impl Writer {
         if change == LogChange::Forget {
             return self.forget(group, round);
         }
-        let relaxed = self.shared.durability.lock().get(&group).copied().unwrap_or_default();
+        let relaxed = self.shared.durability.lock().of(group);
         let mut groups = self.shared.groups.lock();
         if groups.len() >= GROUPS_MAX && !groups.contains_key(&group) {
             let why = format!("a node holds at most {GROUPS_MAX} groups");

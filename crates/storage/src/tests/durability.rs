@@ -43,7 +43,8 @@ fn a_relaxed_group_answers_before_its_sync_and_loses_only_what_marks_does_not_na
     for durability in [Durability::EverySecond, Durability::No] {
         let dir = TestDir::new();
         let store = withholding(&dir);
-        store.set_durability(GROUP, durability);
+        store.set_durability(OTHER, Durability::Always);
+        store.set_durability_of_others(durability);
         write(&store, GROUP, append(1, 0..3, 10));
         let killed = dir.copy().open();
         assert!(!killed.was_closed);
