@@ -50,7 +50,7 @@ pub struct Options {
 impl Options {
     /// The options of production.
     pub fn new(dir: impl Into<PathBuf>) -> Self {
-        Self { dir: dir.into(), cache_bytes: 8 << 20, withhold: None }
+        Self { dir: dir.into(), cache_bytes: 4 << 20, withhold: None }
     }
 }
 

@@ -3,6 +3,7 @@
 mod conformance;
 mod damage;
 mod durability;
+mod kill;
 mod log;
 mod snapshots;
 

@@ -133,7 +133,8 @@ impl Writer {
             return Some(Duration::ZERO);
         }
         let due = [self.lazy_since.map(|since| since + LAZY), self.sync_due].into_iter().flatten().min();
-        due.map(|due| due.saturating_duration_since(now()))
+        // Never longer than LAZY: work that nobody waits for does not wake a thread that naps.
+        due.map(|due| due.saturating_duration_since(now()).min(LAZY))
     }
 
     fn round(&mut self, work: Vec<Work>) {
