@@ -8,7 +8,6 @@ use std::future::Future;
 use std::io;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::time::Duration;
 
 use bytes::Bytes;
 use futures_util::FutureExt;
@@ -39,7 +38,8 @@ use crate::status::Status;
 use crate::transport::{Class, Transport};
 use crate::types::Types;
 
-/// One replica of a Raft group, for proposals that wait as `W`.
+/// One replica of a Raft group, for proposals that wait as `W`. It runs until [`Group::stop`]: dropping handles ends
+/// nothing.
 pub struct Group<W: Waiter> {
     inner: Arc<Inner<W>>,
 }
@@ -252,7 +252,7 @@ impl<W: Waiter> Group<W> {
     pub fn propose(&self, payload: Bytes, waiter: W, term: u64) {
         assert!(payload.first().is_some_and(|&first| first != MEMBERSHIP), "an empty or reserved payload");
         let inner = &*self.inner;
-        if *inner.stopping.borrow() {
+        if *inner.stopping.borrow() || inner.status.borrow().stopped.is_some() {
             return waiter.refused(Refusal::Stopping);
         }
         if inner.waiting.proposals() >= PROPOSALS_MAX {
@@ -260,10 +260,9 @@ impl<W: Waiter> Group<W> {
         }
         let reply = Reply::new(waiter, inner.waiting.clone());
         let handing_over = inner.raft.write(Body(payload)).responder(reply).with_leader(term).into_future();
-        // The bound above is far below the width of openraft's queue, so one poll suffices; were it not so, the
-        // waiter would be dropped: outcome unknown.
-        let handed_over = unconstrained(handing_over).now_or_never();
-        debug_assert!(handed_over.is_some(), "openraft's queue is wider than what may be under way");
+        // One poll suffices: the bound above is far below the width of openraft's queue. Were it not so, or had the
+        // group just stopped, the waiter would be dropped: outcome unknown.
+        let _handed_over = unconstrained(handing_over).now_or_never();
     }
 
     /// Waits until reads of this replica see everything that was acknowledged before this call, by asking a
@@ -301,12 +300,15 @@ impl<W: Waiter> Group<W> {
     }
 
     /// Makes these members, who must be learners or voters already, the voters. Former voters stay as learners if
-    /// `retain`, else they leave.
+    /// `retain`, else they leave. This replica stays one of them: to remove a leader, transfer its leadership first.
     ///
     /// # Errors
     /// See [`GroupError`]. After `Unknown` or a lost leadership the group may be left with two sets of voters
     /// ([`Status::joint`]): the same call on the new leader finishes the change.
     pub async fn change_voters(&self, voters: BTreeSet<ReplicaId>, retain: bool) -> Result<(), GroupError> {
+        if self.inner.status.borrow().leads() && !voters.contains(&self.me().replica) {
+            return Err(refused("the leader cannot remove itself: transfer leadership first"));
+        }
         let voters: BTreeSet<u64> = voters.into_iter().map(|voter| voter.0).collect();
         let changed = self.inner.raft.change_membership(voters, retain).await;
         changed.map(drop).map_err(|error| self.change_error(error))
@@ -440,8 +442,7 @@ impl<W: Waiter> Group<W> {
     /// place when this returns, before the future is first polled: call it in the order of arrival.
     /// [`crate::group_of`] says which group a message is for.
     pub fn serve(&self, class: Class, message: Bytes) -> impl Future<Output = Bytes> + Send + use<W> {
-        let _ = class;
-        self.inner.server.serve(message)
+        self.inner.server.serve(class, message)
     }
 
     /// Stops the replica: lease withdrawn, waiters dropped (outcome unknown), all tasks ended. Nothing is written;
@@ -466,13 +467,5 @@ impl Drop for Reopen<'_> {
         if let Some(lease) = self.0 {
             lease.reopen();
         }
-    }
-}
-
-/// How long [`Group::transfer_leader`] may take at most, for callers that hold clients meanwhile.
-impl GroupConfig {
-    /// Three leases: one to catch up, two to be elected.
-    pub fn transfer_patience(&self) -> Duration {
-        self.lease_length() * 3
     }
 }

@@ -47,6 +47,11 @@ pub(crate) enum Kind {
 }
 
 impl Kind {
+    /// Whether it travels as [`crate::Class::Snapshot`].
+    pub(crate) fn is_of_snapshot(self) -> bool {
+        matches!(self, Self::SnapshotStart | Self::SnapshotChunk | Self::SnapshotFinish)
+    }
+
     fn from_byte(byte: u8) -> Option<Self> {
         Some(match byte {
             1 => Self::Append,

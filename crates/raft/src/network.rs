@@ -165,7 +165,7 @@ impl<T: Transport, W: Waiter> NetStreamAppend<Types<W>> for Client<T, W> {
             let going_on = matches!(answer, Ok(Ok(_)));
             Some((answer, going_on.then_some(answers)))
         });
-        Box::pin(async move { Ok(until_trouble.boxed()) })
+        Box::pin(async move { Ok(until_trouble.fuse().boxed()) })
     }
 }
 

@@ -24,6 +24,7 @@ use crate::member::decode_stored;
 use crate::message::{self, Kind, Status};
 use crate::snapshot::{Sink, SnapshotData, Snapshots};
 use crate::state::State;
+use crate::transport::Class;
 use crate::types::{RaftSnapshotMeta, RaftVote, Types, raft_log_id};
 
 type Answer = Pin<Box<dyn Future<Output = Bytes> + Send>>;
@@ -52,8 +53,12 @@ fn answer(status: Status) -> Answer {
 
 impl<W: Waiter> Server<W> {
     /// Takes one message of a peer. What must keep order has taken its place when this returns.
-    pub(crate) fn serve(self: &Arc<Self>, message: Bytes) -> Answer {
+    pub(crate) fn serve(self: &Arc<Self>, class: Class, message: Bytes) -> Answer {
         let Some((kind, route, body)) = message::read_header(message) else { return answer(Status::Gone) };
+        // A chunk on the stream of the entries would hold them up: no version of this program sends that.
+        if (class == Class::Snapshot) != kind.is_of_snapshot() {
+            return answer(Status::Gone);
+        }
         if route.group != self.group || route.to != self.me {
             return answer(Status::Gone);
         }

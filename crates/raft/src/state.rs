@@ -194,10 +194,11 @@ impl<W: Waiter> RaftStateMachine<Types<W>> for State<W> {
         Ok((self.applied, self.membership.clone()))
     }
 
-    async fn apply<S>(&mut self, mut entries: S) -> io::Result<()>
+    async fn apply<S>(&mut self, entries: S) -> io::Result<()>
     where
         S: Stream<Item = io::Result<EntryResponder<Types<W>>>> + Unpin + Send,
     {
+        let mut entries = entries.fuse();
         while let Some(batch) = self.next_batch(&mut entries).await? {
             self.machine.get_mut().apply(batch.entries).await;
             if let Some((id, membership)) = batch.membership {

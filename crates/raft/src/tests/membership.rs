@@ -1,0 +1,176 @@
+//! Members come, go, and hand leadership over.
+
+use std::collections::BTreeSet;
+use std::time::Duration;
+
+use tokio::time;
+
+use super::cluster::{Cluster, simulate};
+use crate::{Clock, GroupError, Role};
+
+#[test]
+fn a_learner_catches_up_and_becomes_a_voter() {
+    simulate(async {
+        let mut cluster = Cluster::formed(3, 31).await;
+        for _ in 0..20 {
+            cluster.write().await;
+        }
+        let leader = cluster.leader().await;
+        let new = cluster.add().await;
+        let group = cluster.group(leader);
+        group.add_learner(cluster.replicas[new].member.clone()).await.unwrap();
+        let id = cluster.write().await;
+        cluster.level(id).await;
+        assert_eq!(cluster.status(new).role, Role::Learner);
+        let out = (0..3).find(|&number| number != leader).unwrap();
+        let voters: BTreeSet<_> = (0..4).filter(|&number| number != out).map(|n| cluster.replica_id(n)).collect();
+        group.change_voters(voters.clone(), false).await.unwrap();
+        cluster
+            .wait_for("the new voters", |cluster| {
+                let status = cluster.status(new);
+                status.role == Role::Follower && status.voters.keys().copied().collect::<BTreeSet<_>>() == voters
+            })
+            .await;
+        assert!(!cluster.status(leader).joint);
+        assert_eq!(cluster.status(leader).voters[&cluster.replica_id(new)], cluster.replicas[new].member);
+        cluster.crash(out).await;
+        let id = cluster.write().await;
+        cluster.level(id).await;
+    });
+}
+
+#[test]
+fn a_removed_replica_does_not_disturb_and_a_learner_can_be_removed() {
+    simulate(async {
+        let cluster = Cluster::formed(3, 32).await;
+        let (leader, out) = (cluster.leader().await, cluster.follower().await);
+        let group = cluster.group(leader);
+        let voters = (0..3).filter(|&number| number != out).map(|number| cluster.replica_id(number)).collect();
+        group.change_voters(voters, true).await.unwrap();
+        group.remove_learners(BTreeSet::from([cluster.replica_id(out)])).await.unwrap();
+        let term = cluster.status(leader).term;
+        time::sleep(Duration::from_secs(5)).await;
+        let status = cluster.status(leader);
+        assert!(status.leads() && status.term == term, "{status:?}");
+        assert_eq!((status.voters.len(), status.learners.len()), (2, 0));
+    });
+}
+
+#[test]
+fn changes_are_refused_where_they_cannot_be_made() {
+    simulate(async {
+        let cluster = Cluster::formed(3, 33).await;
+        let (leader, follower) = (cluster.leader().await, cluster.follower().await);
+        let leader_member = cluster.replicas[leader].member.clone();
+        let one = BTreeSet::from([cluster.replica_id(0)]);
+        let on_follower = cluster.group(follower).change_voters(one, true).await;
+        assert_eq!(on_follower, Err(GroupError::NotLeader(Some(leader_member))));
+        let again = cluster.group(leader).initialize(vec![cluster.replicas[leader].member.clone()]).await;
+        assert!(matches!(again, Err(GroupError::Refused(_))), "{again:?}");
+        let without_it = (0..3).filter(|&number| number != leader).map(|number| cluster.replica_id(number)).collect();
+        let removed = cluster.group(leader).change_voters(without_it, false).await;
+        assert!(matches!(removed, Err(GroupError::Refused(_))), "{removed:?}");
+        let stranger = BTreeSet::from([crate::ReplicaId(999)]);
+        let unknown = cluster.group(leader).change_voters(stranger, true).await;
+        assert!(matches!(unknown, Err(GroupError::Refused(_))), "{unknown:?}");
+    });
+}
+
+#[test]
+fn leadership_is_handed_over_quickly() {
+    simulate(async {
+        let mut cluster = Cluster::formed(3, 34).await;
+        cluster.write().await;
+        let (leader, target) = (cluster.leader().await, cluster.follower().await);
+        let before = cluster.now_ms();
+        cluster.group(leader).transfer_leader(cluster.replica_id(target)).await.unwrap();
+        let gap = cluster.now_ms() - before;
+        assert!(gap < 100, "it took {gap} ms");
+        let now_ns = cluster.replicas[leader].clock.monotonic_ns();
+        assert!(!cluster.group(leader).lease().holds(now_ns));
+        assert_eq!(cluster.leader().await, target);
+        let id = cluster.write().await;
+        cluster.level(id).await;
+    });
+}
+
+/// A transfer makes voters forget their promise: the lease must be gone before it begins.
+#[test]
+fn the_lease_is_closed_while_leadership_is_handed_over() {
+    simulate(async {
+        let cluster = Cluster::formed(3, 35).await;
+        let (leader, target) = (cluster.leader().await, cluster.follower().await);
+        let group = cluster.group(leader);
+        let lease = group.lease();
+        let clock = cluster.replicas[leader].clock.clone();
+        time::sleep(Duration::from_millis(200)).await;
+        assert!(lease.holds(clock.monotonic_ns()));
+        let transfer = group.transfer_leader(cluster.replica_id(target));
+        let watch = async {
+            loop {
+                time::sleep(Duration::from_millis(1)).await;
+                assert!(!lease.holds(clock.monotonic_ns()));
+            }
+        };
+        tokio::select! {
+            biased;
+            done = transfer => done.unwrap(),
+            () = watch => {}
+        }
+    });
+}
+
+#[test]
+fn a_transfer_to_a_target_that_is_away_changes_nothing() {
+    simulate(async {
+        let mut cluster = Cluster::formed(3, 36).await;
+        let (leader, target) = (cluster.leader().await, cluster.follower().await);
+        cluster.isolate(target);
+        cluster.write().await;
+        let done = cluster.group(leader).transfer_leader(cluster.replica_id(target)).await;
+        assert!(matches!(done, Err(GroupError::Refused(_))), "{done:?}");
+        cluster
+            .wait_for("the lease to be open again", |cluster| {
+                let now_ns = cluster.replicas[leader].clock.monotonic_ns();
+                cluster.group(leader).lease().holds(now_ns)
+            })
+            .await;
+        cluster.write().await;
+        assert_eq!(cluster.leader().await, leader);
+        let to_itself = cluster.group(leader).transfer_leader(cluster.replica_id(leader)).await;
+        assert!(matches!(to_itself, Err(GroupError::Refused(_))), "{to_itself:?}");
+    });
+}
+
+/// The target is cut off at the very moment: the lease stays closed until the next election, which comes.
+#[test]
+fn a_transfer_that_fails_halfway_ends_in_an_election() {
+    simulate(async {
+        let mut cluster = Cluster::formed(3, 37).await;
+        cluster.write().await;
+        let (leader, target) = (cluster.leader().await, cluster.follower().await);
+        let term = cluster.status(leader).term;
+        let group = cluster.group(leader);
+        let transfer = group.transfer_leader(cluster.replica_id(target));
+        let cut = async {
+            tokio::task::yield_now().await;
+            cluster.isolate(target);
+            std::future::pending::<()>().await;
+        };
+        let done = tokio::select! {
+            biased;
+            done = transfer => done,
+            () = cut => unreachable!("it is never done"),
+        };
+        if done == Err(GroupError::Unknown) {
+            cluster
+                .wait_for("an election", |cluster| {
+                    cluster.ready_leader().is_some_and(|new| cluster.status(new).term > term)
+                })
+                .await;
+        }
+        cluster.heal();
+        let id = cluster.write().await;
+        cluster.level(id).await;
+    });
+}
