@@ -299,7 +299,8 @@ impl Keyspace {
         let hash_key = self.settings.hash_key;
         let database = self.databases[place.database].get_or_insert_with(|| Box::new(Database::new()));
         let table = database.slot_or_new(place.slot);
-        let mut stamp = Stamp { revision, deadline_ms, hash_key, scratch: &mut self.scratch };
+        let access_mark = seconds(self.clock_ms);
+        let mut stamp = Stamp { revision, deadline_ms, access_mark, hash_key, scratch: &mut self.scratch };
         let part = table.part_mut(place.hash);
         let put = part.put(&mut stamp, place.hash, key, new);
         if put.replaced.is_none() {

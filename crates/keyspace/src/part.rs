@@ -82,11 +82,13 @@ impl Part {
                 let key_box = found.get_mut();
                 let (before, deadline_ms) = (key_box.allocated_bytes(), key_box.deadline_ms());
                 key_box.replace(stamp.scratch, stamp.revision, stamp.deadline_ms, body);
+                key_box.mark_access(stamp.access_mark);
                 let box_bytes = (before, key_box.allocated_bytes());
                 Put { replaced: Some(deadline_ms), collection, box_bytes }
             }
             Entry::Vacant(room) => {
                 let key_box = KeyBox::new(stamp.scratch, key, stamp.revision, stamp.deadline_ms, body);
+                key_box.mark_access(stamp.access_mark);
                 let box_bytes = (0, key_box.allocated_bytes());
                 room.insert(key_box);
                 Put { replaced: None, collection, box_bytes }
@@ -190,6 +192,8 @@ pub(crate) struct Stamp<'a> {
     pub(crate) revision: u64,
     /// The deadline that the key shall have.
     pub(crate) deadline_ms: Option<u64>,
+    /// The access mark that the key shall have.
+    pub(crate) access_mark: u32,
     /// The shard's hash key.
     pub(crate) hash_key: [u64; 2],
     /// Any vector.

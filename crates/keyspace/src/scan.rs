@@ -10,6 +10,7 @@
 
 use slot::Slot;
 
+use crate::collection::ValueType;
 use crate::context::Context;
 use crate::key_box::KeyBox;
 use crate::keyspace::Keyspace;
@@ -30,7 +31,16 @@ pub struct ScanPage<'a> {
     /// Where the next step begins; [`SCAN_DONE`]: nowhere.
     pub cursor: u64,
     /// The keys of this step, those that are due left out.
-    pub keys: Vec<&'a [u8]>,
+    pub keys: Vec<ScannedKey<'a>>,
+}
+
+/// A key that SCAN came by.
+#[derive(Clone, Copy, Debug)]
+pub struct ScannedKey<'a> {
+    /// Its name.
+    pub name: &'a [u8],
+    /// The type of its value.
+    pub value_type: ValueType,
 }
 
 impl Keyspace {
@@ -57,7 +67,7 @@ impl Keyspace {
                     prefix = Some(this);
                     seen += 1;
                     if !context.is_due(key_box.deadline_ms()) {
-                        page.keys.push(key_box.key());
+                        page.keys.push(ScannedKey { name: key_box.key(), value_type: key_box.value_type() });
                     }
                 }
             }

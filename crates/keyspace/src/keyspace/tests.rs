@@ -142,7 +142,7 @@ fn a_slot_of_many_keys() {
     let (mut cursor, mut seen) = (SCAN_DONE, Vec::new());
     loop {
         let page = keyspace.scan(&now, cursor, 1000);
-        seen.extend(page.keys.iter().map(|key| key.to_vec()));
+        seen.extend(page.keys.iter().map(|key| key.name.to_vec()));
         cursor = page.cursor;
         if cursor == SCAN_DONE {
             break;
@@ -169,7 +169,7 @@ fn a_scan_survives_changes() {
     let (mut cursor, mut seen, mut step) = (SCAN_DONE, Vec::new(), 0);
     loop {
         let page = keyspace.scan(&now, cursor, 7);
-        seen.extend(page.keys.iter().filter(|key| key.starts_with(b"stays")).map(|key| key.to_vec()));
+        seen.extend(page.keys.iter().map(|key| key.name.to_vec()).filter(|key| key.starts_with(b"stays")));
         cursor = page.cursor;
         if cursor == SCAN_DONE {
             break;
