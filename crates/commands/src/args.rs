@@ -1,6 +1,6 @@
 //! The cursor with which a handler takes its arguments.
 
-use keyspace::parse_integer;
+use keyspace::{parse_double, parse_integer};
 use resp::Arguments;
 
 use crate::error::{CommandError, CommandResult};
@@ -49,6 +49,19 @@ impl<'a> Args<'a> {
     /// Takes an integer that is not negative.
     pub fn unsigned(&mut self) -> Result<u64, CommandError> {
         u64::try_from(self.integer()?).map_err(|_| CommandError::NotInteger)
+    }
+
+    /// Takes the cursor of a SCAN.
+    pub fn cursor(&mut self) -> Result<u64, CommandError> {
+        let text = self.bytes()?;
+        let is_number = !text.is_empty() && text.iter().all(u8::is_ascii_digit);
+        let text = std::str::from_utf8(text).ok().filter(|_| is_number);
+        text.and_then(|text| text.parse().ok()).ok_or(CommandError::InvalidCursor)
+    }
+
+    /// Takes a double: a score, an increment of one.
+    pub fn double(&mut self) -> Result<f64, CommandError> {
+        parse_double(self.bytes()?).ok_or(CommandError::NotFloat)
     }
 
     /// Takes the next argument if it is this keyword (in upper case), in any case.

@@ -30,6 +30,8 @@ pub enum CommandError {
         /// What the client called.
         name: String,
     },
+    /// There is no such key.
+    NoSuchKey,
     /// The argument is not an integer, or out of range.
     NotInteger,
     /// The argument is an integer, and out of range.
@@ -47,8 +49,28 @@ pub enum CommandError {
     NotFloat,
     /// An expire time that is not positive, or too far; the command's name in lower case.
     InvalidExpireTime(&'static str),
-    /// Both `IFEQ`-like options that exclude each other, in Redis's words.
-    Text(&'static str),
+    /// SETRANGE with a negative offset.
+    OffsetOutOfRange,
+    /// DECRBY by the one number that has no opposite.
+    DecrementOverflow,
+    /// LCS with both LEN and IDX.
+    LcsLenAndIdx,
+    /// LCS of strings whose table would not fit into memory.
+    LcsTooLong,
+    /// EXPIRE with NX and one of the other conditions.
+    ExpireNxWithOthers,
+    /// EXPIRE with both GT and LT.
+    ExpireGtAndLt,
+    /// EXPIRE with an option that there is not; the option.
+    UnsupportedOption(String),
+    /// A database that is not there.
+    DatabaseOutOfRange,
+    /// A database that is no number; which of SWAPDB's two.
+    InvalidDatabaseIndex(&'static str),
+    /// MOVE or COPY of a key onto itself.
+    SameSourceAndDestination,
+    /// OBJECT FREQ, without an LFU policy.
+    NoLfuPolicy,
 }
 
 impl From<DataError> for CommandError {
@@ -69,15 +91,33 @@ impl fmt::Display for CommandError {
             Self::UnknownSubcommand { container, name } => {
                 write!(f, "ERR unknown subcommand '{name}'. Try {container} HELP.")
             }
+            Self::NoSuchKey => f.write_str(data_error(DataError::NoSuchKey)),
             Self::NotInteger => f.write_str("ERR value is not an integer or out of range"),
             Self::OutOfRange => f.write_str("ERR value is out of range"),
             Self::NotBetween { least, most } => {
                 write!(f, "ERR value is out of range, value must between {least} and {most}")
             }
-            Self::InvalidCursor => f.write_str("ERR invalid cursor"),
             Self::NotFloat => f.write_str("ERR value is not a valid float"),
             Self::InvalidExpireTime(name) => write!(f, "ERR invalid expire time in '{name}' command"),
-            Self::Text(text) => f.write_str(text),
+            Self::OffsetOutOfRange => f.write_str("ERR offset is out of range"),
+            Self::DecrementOverflow => f.write_str("ERR decrement would overflow"),
+            Self::LcsLenAndIdx => {
+                f.write_str("ERR If you want both the length and indexes, please just use IDX.")
+            }
+            Self::LcsTooLong => f.write_str("ERR Insufficient memory, transient memory for LCS exceeds proto-max-bulk-len"),
+            Self::ExpireNxWithOthers => {
+                f.write_str("ERR NX and XX, GT or LT options at the same time are not compatible")
+            }
+            Self::ExpireGtAndLt => f.write_str("ERR GT and LT options at the same time are not compatible"),
+            Self::UnsupportedOption(option) => write!(f, "ERR Unsupported option {option}"),
+            Self::InvalidCursor => f.write_str("ERR invalid cursor"),
+            Self::DatabaseOutOfRange => f.write_str("ERR DB index is out of range"),
+            Self::InvalidDatabaseIndex(which) => write!(f, "ERR invalid {which} DB index"),
+            Self::SameSourceAndDestination => f.write_str("ERR source and destination objects are the same"),
+            Self::NoLfuPolicy => f.write_str(
+                "ERR An LFU maxmemory policy is not selected, access frequency not tracked. Please note that when switching \
+                 between policies at runtime LRU and LFU data will take some time to adjust.",
+            ),
         }
     }
 }

@@ -1,21 +1,151 @@
-//! Keys of any type.
+//! Keys of any type: removing, renaming, copying, asking about them. Deadlines are in `keys/expiry.rs`, walks over keys in `keys/scan.rs`,
+//! OBJECT in `keys/object.rs`, whole databases in `keys/databases.rs`.
 
-use keyspace::{Context, Keyspace};
+pub(crate) mod databases;
+pub(crate) mod deadline;
+mod expiry;
+mod object;
+mod scan;
+
+use keyspace::{Context, DATABASE_COUNT, Keyspace, ValueType};
 use resp::Reply;
 
 use crate::args::Args;
-use crate::error::CommandResult;
-use crate::spec::{Arity::*, Keys, Spec};
+use crate::error::{CommandError, CommandResult};
+use crate::spec::{Arity::*, Flags, Keys, Spec};
 
 const ALL: Keys = Keys::Range { first: 1, last: -1, step: 1 };
+const TWO: Keys = Keys::Range { first: 1, last: 2, step: 1 };
 
+#[rustfmt::skip]
 pub(crate) const COMMANDS: &[Spec] = &[
-    Spec::write("DEL", AtLeast(2), ALL, del, "Removes keys."),
-    Spec::write("UNLINK", AtLeast(2), ALL, del, "Removes keys, freeing what is big later; as DEL does here.").fast(),
+    Spec::write("DEL",             AtLeast(2), ALL,          del,                 "Removes keys."),
+    Spec::write("UNLINK",          AtLeast(2), ALL,          del,                 "Removes keys; what is big is freed later, as by DEL.").fast(),
+    Spec::read ("EXISTS",          AtLeast(2), ALL,          exists,              "Counts the keys that are there.").fast(),
+    Spec::read ("TOUCH",           AtLeast(2), ALL,          touch,               "Counts the keys that are there, as an access to each.").fast(),
+    Spec::read ("TYPE",            Exactly(2), Keys::One(1), value_type,          "Returns the type of the value at a key.").fast(),
+    Spec::write("RENAME",          Exactly(3), TWO,          rename,              "Renames a key, over what has the new name."),
+    Spec::write("RENAMENX",        Exactly(3), TWO,          renamenx,            "Renames a key unless the new name is taken.").fast(),
+    Spec::write("COPY",            AtLeast(3), TWO,          copy,                "Copies a value to another key.").denyoom(),
+    Spec::write("MOVE",            Exactly(3), Keys::One(1), move_key,            "Moves a key to another database.").fast(),
+    Spec::write("EXPIRE",          AtLeast(3), Keys::One(1), expiry::expire,      "Lets a key expire after seconds.").fast(),
+    Spec::write("PEXPIRE",         AtLeast(3), Keys::One(1), expiry::pexpire,     "Lets a key expire after milliseconds.").fast(),
+    Spec::write("EXPIREAT",        AtLeast(3), Keys::One(1), expiry::expireat,    "Lets a key expire at a time in seconds since 1970.").fast(),
+    Spec::write("PEXPIREAT",       AtLeast(3), Keys::One(1), expiry::pexpireat,   "Lets a key expire at a time in milliseconds since 1970.").fast(),
+    Spec::write("PERSIST",         Exactly(2), Keys::One(1), expiry::persist,     "Keeps a key from expiring.").fast(),
+    Spec::read ("TTL",             Exactly(2), Keys::One(1), expiry::ttl,         "Returns the seconds until a key expires.").fast(),
+    Spec::read ("PTTL",            Exactly(2), Keys::One(1), expiry::pttl,        "Returns the milliseconds until a key expires.").fast(),
+    Spec::read ("EXPIRETIME",      Exactly(2), Keys::One(1), expiry::expiretime,  "Returns when a key expires, in seconds since 1970.").fast(),
+    Spec::read ("PEXPIRETIME",     Exactly(2), Keys::One(1), expiry::pexpiretime, "Returns when a key expires, in milliseconds since 1970.").fast(),
+    Spec::read ("RANDOMKEY",       Exactly(1), Keys::None,   scan::randomkey,     "Returns some key."),
+    Spec::read ("KEYS",            Exactly(2), Keys::None,   scan::keys,          "Returns the keys that match a pattern.").flags(Flags::DANGEROUS),
+    Spec::read ("SCAN",            AtLeast(2), Keys::None,   scan::scan,          "Walks over the keys, step by step."),
+    Spec::container("OBJECT", "About how values are kept."),
+    Spec::read ("OBJECT|ENCODING", Exactly(3), Keys::One(2), object::encoding,    "Returns how a value is kept."),
+    Spec::read ("OBJECT|FREQ",     Exactly(3), Keys::One(2), object::freq,        "Returns how often a key was accessed."),
+    Spec::read ("OBJECT|IDLETIME", Exactly(3), Keys::One(2), object::idletime,    "Returns the seconds since the last access."),
+    Spec::read ("OBJECT|REFCOUNT", Exactly(3), Keys::One(2), object::refcount,    "Returns the number of references to a value: 1."),
+    Spec::read ("OBJECT|HELP",     Exactly(2), Keys::None,   object::help,        "Lists the subcommands.").flags(Flags::LOADING.with(Flags::STALE)),
 ];
 
 fn del(keyspace: &mut Keyspace, args: &mut Args<'_>, context: &Context, reply: &mut Reply) -> CommandResult {
-    let count = args.take_rest().filter(|key| keyspace.remove(context, key)).count();
-    reply.count(count);
+    reply.count(args.take_rest().filter(|key| keyspace.remove(context, key)).count());
+    Ok(())
+}
+
+fn exists(keyspace: &Keyspace, args: &mut Args<'_>, context: &Context, reply: &mut Reply) -> CommandResult {
+    reply.count(args.take_rest().filter(|key| keyspace.exists(context, key)).count());
+    Ok(())
+}
+
+fn touch(keyspace: &Keyspace, args: &mut Args<'_>, context: &Context, reply: &mut Reply) -> CommandResult {
+    reply.count(args.take_rest().filter(|key| keyspace.touch(context, key)).count());
+    Ok(())
+}
+
+fn value_type(keyspace: &Keyspace, args: &mut Args<'_>, context: &Context, reply: &mut Reply) -> CommandResult {
+    let key = args.bytes()?;
+    args.end()?;
+    reply.simple(keyspace.value_type(context, key).map_or("none", ValueType::name));
+    Ok(())
+}
+
+fn rename(keyspace: &mut Keyspace, args: &mut Args<'_>, context: &Context, reply: &mut Reply) -> CommandResult {
+    let (from, to) = (args.bytes()?, args.bytes()?);
+    args.end()?;
+    if !keyspace.exists(context, from) {
+        return Err(CommandError::NoSuchKey);
+    }
+    move_value(keyspace, (context, from), (context, to));
+    reply.ok();
+    Ok(())
+}
+
+fn renamenx(keyspace: &mut Keyspace, args: &mut Args<'_>, context: &Context, reply: &mut Reply) -> CommandResult {
+    let (from, to) = (args.bytes()?, args.bytes()?);
+    args.end()?;
+    if !keyspace.exists(context, from) {
+        return Err(CommandError::NoSuchKey);
+    }
+    let is_free = !keyspace.exists(context, to);
+    if is_free {
+        move_value(keyspace, (context, from), (context, to));
+    }
+    reply.integer(i64::from(is_free));
+    Ok(())
+}
+
+/// Moves a value with its deadline from a key that is there to another one, unless both are the same.
+fn move_value(keyspace: &mut Keyspace, from: (&Context, &[u8]), to: (&Context, &[u8])) {
+    if from.0.database == to.0.database && from.1 == to.1 {
+        return;
+    }
+    if let Some((value, deadline_ms)) = keyspace.take(from.0, from.1) {
+        keyspace.put(to.0, to.1, value, deadline_ms);
+    }
+}
+
+/// Takes the number of a database.
+fn database(args: &mut Args<'_>) -> Result<usize, CommandError> {
+    let database = args.integer()?;
+    usize::try_from(database).ok().filter(|&database| database < DATABASE_COUNT).ok_or(CommandError::DatabaseOutOfRange)
+}
+
+fn copy(keyspace: &mut Keyspace, args: &mut Args<'_>, context: &Context, reply: &mut Reply) -> CommandResult {
+    let (from, to) = (args.bytes()?, args.bytes()?);
+    let (mut replace, mut target) = (false, context.database);
+    while !args.is_empty() {
+        if args.keyword("REPLACE") {
+            replace = true;
+        } else if args.remaining() > 1 && args.keyword("DB") {
+            target = database(args)?;
+        } else {
+            return Err(CommandError::Syntax);
+        }
+    }
+    if target == context.database && from == to {
+        return Err(CommandError::SameSourceAndDestination);
+    }
+    let target = context.in_database(target);
+    let found = keyspace.value(context, from).filter(|_| replace || !keyspace.exists(&target, to));
+    reply.integer(i64::from(found.is_some()));
+    if let Some((value, deadline_ms)) = found {
+        keyspace.put(&target, to, value, deadline_ms);
+    }
+    Ok(())
+}
+
+fn move_key(keyspace: &mut Keyspace, args: &mut Args<'_>, context: &Context, reply: &mut Reply) -> CommandResult {
+    let (key, target) = (args.bytes()?, database(args)?);
+    args.end()?;
+    if target == context.database {
+        return Err(CommandError::SameSourceAndDestination);
+    }
+    let target = context.in_database(target);
+    let moves = keyspace.exists(context, key) && !keyspace.exists(&target, key);
+    if moves {
+        move_value(keyspace, (context, key), (&target, key));
+    }
+    reply.integer(i64::from(moves));
     Ok(())
 }

@@ -28,6 +28,20 @@ pub enum Group {
     Cluster,
 }
 
+impl Group {
+    /// The group's name, which is also that of its scripts' folder.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::String => "string",
+            Self::Generic => "generic",
+            Self::Connection => "connection",
+            Self::Transactions => "transactions",
+            Self::Server => "server",
+            Self::Cluster => "cluster",
+        }
+    }
+}
+
 /// The rows of one file.
 pub struct Family {
     /// What COMMAND DOCS calls it.
@@ -42,6 +56,7 @@ pub fn families() -> &'static [Family] {
         Family { group: Group::Connection, rows: connection::COMMANDS },
         Family { group: Group::Transactions, rows: transactions::COMMANDS },
         Family { group: Group::Server, rows: server::COMMANDS },
+        Family { group: Group::Server, rows: keys::databases::COMMANDS },
         Family { group: Group::Cluster, rows: cluster::COMMANDS },
         Family { group: Group::Generic, rows: keys::COMMANDS },
         Family { group: Group::String, rows: strings::COMMANDS },
@@ -58,6 +73,15 @@ pub fn group_of(spec: &Spec) -> Group {
 pub fn subcommands(container: &Spec) -> impl Iterator<Item = &'static Spec> {
     let rows = families().iter().flat_map(|family| family.rows);
     rows.filter(move |row| row.container_name() == Some(container.name))
+}
+
+/// What HELP of a container answers, line by line; the container's name in upper case.
+pub(crate) fn help_lines(container: &str) -> Vec<String> {
+    let head = format!("{container} <subcommand> [<arg> [value] [opt] ...]. Subcommands are:");
+    let rows = families().iter().flat_map(|family| family.rows);
+    let named = rows.filter_map(|row| Some((row.name.strip_prefix(container)?.strip_prefix('|')?, row.summary)));
+    let lines = named.flat_map(|(name, summary)| [name.to_owned(), format!("    {summary}")]);
+    std::iter::once(head).chain(lines).collect()
 }
 
 const TABLE_SLOTS: usize = 2048;

@@ -1,0 +1,58 @@
+//! OBJECT: how values are kept.
+
+use keyspace::{Context, Keyspace};
+use resp::Reply;
+
+use crate::args::Args;
+use crate::error::{CommandError, CommandResult};
+use crate::table::help_lines;
+
+pub(super) fn encoding(k: &Keyspace, args: &mut Args<'_>, context: &Context, reply: &mut Reply) -> CommandResult {
+    let key = args.bytes()?;
+    args.end()?;
+    match k.encoding(context, key) {
+        Some(encoding) => reply.bulk(encoding),
+        None => reply.null(),
+    }
+    Ok(())
+}
+
+pub(super) fn freq(k: &Keyspace, args: &mut Args<'_>, context: &Context, reply: &mut Reply) -> CommandResult {
+    let key = args.bytes()?;
+    args.end()?;
+    if k.exists(context, key) {
+        // Accesses are marked with their time, not counted.
+        return Err(CommandError::NoLfuPolicy);
+    }
+    reply.null();
+    Ok(())
+}
+
+pub(super) fn idletime(k: &Keyspace, args: &mut Args<'_>, context: &Context, reply: &mut Reply) -> CommandResult {
+    let key = args.bytes()?;
+    args.end()?;
+    match k.idle_seconds(context, key) {
+        Some(seconds) => reply.integer(i64::try_from(seconds).unwrap_or(i64::MAX)),
+        None => reply.null(),
+    }
+    Ok(())
+}
+
+pub(super) fn refcount(k: &Keyspace, args: &mut Args<'_>, context: &Context, reply: &mut Reply) -> CommandResult {
+    let key = args.bytes()?;
+    args.end()?;
+    if k.exists(context, key) {
+        reply.integer(1);
+    } else {
+        reply.null();
+    }
+    Ok(())
+}
+
+pub(super) fn help(_: &Keyspace, args: &mut Args<'_>, _: &Context, reply: &mut Reply) -> CommandResult {
+    args.end()?;
+    let lines = help_lines("OBJECT");
+    reply.array(lines.len());
+    lines.iter().for_each(|line| reply.simple(line));
+    Ok(())
+}

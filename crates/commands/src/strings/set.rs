@@ -1,0 +1,197 @@
+//! SET and the commands that set a string, or its deadline, with conditions.
+
+use keyspace::{Context, DeadlineChange, Keyspace};
+use resp::Reply;
+
+use super::write_string;
+use crate::args::Args;
+use crate::error::{CommandError, CommandResult};
+use crate::keys::deadline::{Unit, deadline_of};
+
+/// On what SET depends.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Condition<'a> {
+    /// Nothing.
+    None,
+    /// NX: the key is absent.
+    Absent,
+    /// XX: the key is there.
+    Present,
+    /// IFEQ: the key holds this string.
+    Equal(&'a [u8]),
+}
+
+/// The options of SET.
+struct SetOptions<'a> {
+    condition: Condition<'a>,
+    deadline: DeadlineChange,
+    reply_old: bool,
+}
+
+impl<'a> SetOptions<'a> {
+    fn parse(args: &mut Args<'a>, context: &Context) -> Result<Self, CommandError> {
+        let mut options = Self { condition: Condition::None, deadline: DeadlineChange::Clear, reply_old: false };
+        while !args.is_empty() {
+            let free = options.condition == Condition::None;
+            if free && args.keyword("NX") {
+                options.condition = Condition::Absent;
+            } else if free && args.keyword("XX") {
+                options.condition = Condition::Present;
+            } else if free && args.keyword("IFEQ") {
+                options.condition = Condition::Equal(args.bytes()?);
+            } else if args.keyword("GET") {
+                options.reply_old = true;
+            } else if options.deadline != DeadlineChange::Clear {
+                return Err(CommandError::Syntax);
+            } else if args.keyword("KEEPTTL") {
+                options.deadline = DeadlineChange::Keep;
+            } else {
+                options.deadline = expire_option(args, context, "set")?.ok_or(CommandError::Syntax)?;
+            }
+        }
+        Ok(options)
+    }
+}
+
+/// EX, PX, EXAT or PXAT with its time.
+fn expire_option(
+    args: &mut Args<'_>,
+    context: &Context,
+    command: &'static str,
+) -> Result<Option<DeadlineChange>, CommandError> {
+    for (keyword, unit, is_relative) in
+        [("EX", Unit::Seconds, true), ("PX", Unit::Ms, true), ("EXAT", Unit::Seconds, false), ("PXAT", Unit::Ms, false)]
+    {
+        if args.keyword(keyword) {
+            let time = args.integer()?;
+            return positive_deadline(time, unit, is_relative.then_some(context), command).map(Some);
+        }
+    }
+    Ok(None)
+}
+
+/// A deadline from a time that must be positive.
+fn positive_deadline(
+    time: i64,
+    unit: Unit,
+    relative_to: Option<&Context>,
+    command: &'static str,
+) -> Result<DeadlineChange, CommandError> {
+    if time <= 0 {
+        return Err(CommandError::InvalidExpireTime(command));
+    }
+    let base_ms = relative_to.map_or(0, |context| context.now_ms);
+    let deadline_ms = deadline_of(time, unit, base_ms).ok_or(CommandError::InvalidExpireTime(command))?;
+    Ok(DeadlineChange::At(deadline_ms.unsigned_abs()))
+}
+
+pub(super) fn set(keyspace: &mut Keyspace, args: &mut Args<'_>, context: &Context, reply: &mut Reply) -> CommandResult {
+    let (key, value) = (args.bytes()?, args.bytes()?);
+    if args.is_empty() {
+        keyspace.set_string(context, key, value, DeadlineChange::Clear);
+        reply.ok();
+        return Ok(());
+    }
+    let options = SetOptions::parse(args, context)?;
+    if options.reply_old {
+        write_string(keyspace.string(context, key)?, reply);
+    }
+    let is_met = match options.condition {
+        Condition::None => true,
+        Condition::Absent => !keyspace.exists(context, key),
+        Condition::Present => keyspace.exists(context, key),
+        Condition::Equal(wanted) => keyspace.string(context, key)?.is_some_and(|string| *string.to_bytes() == *wanted),
+    };
+    if is_met {
+        keyspace.set_string(context, key, value, options.deadline);
+    }
+    match (options.reply_old, is_met) {
+        (true, _) => {}
+        (false, true) => reply.ok(),
+        (false, false) => reply.null(),
+    }
+    Ok(())
+}
+
+pub(super) fn setnx(
+    keyspace: &mut Keyspace,
+    args: &mut Args<'_>,
+    context: &Context,
+    reply: &mut Reply,
+) -> CommandResult {
+    let (key, value) = (args.bytes()?, args.bytes()?);
+    args.end()?;
+    let is_absent = !keyspace.exists(context, key);
+    if is_absent {
+        keyspace.set_string(context, key, value, DeadlineChange::Clear);
+    }
+    reply.integer(i64::from(is_absent));
+    Ok(())
+}
+
+pub(super) fn setex(k: &mut Keyspace, args: &mut Args<'_>, context: &Context, reply: &mut Reply) -> CommandResult {
+    set_expiring(k, args, Unit::Seconds, "setex", context, reply)
+}
+
+pub(super) fn psetex(k: &mut Keyspace, args: &mut Args<'_>, context: &Context, reply: &mut Reply) -> CommandResult {
+    set_expiring(k, args, Unit::Ms, "psetex", context, reply)
+}
+
+fn set_expiring(
+    keyspace: &mut Keyspace,
+    args: &mut Args<'_>,
+    unit: Unit,
+    command: &'static str,
+    context: &Context,
+    reply: &mut Reply,
+) -> CommandResult {
+    let (key, time, value) = (args.bytes()?, args.integer()?, args.bytes()?);
+    args.end()?;
+    let deadline = positive_deadline(time, unit, Some(context), command)?;
+    keyspace.set_string(context, key, value, deadline);
+    reply.ok();
+    Ok(())
+}
+
+pub(super) fn getset(
+    keyspace: &mut Keyspace,
+    args: &mut Args<'_>,
+    context: &Context,
+    reply: &mut Reply,
+) -> CommandResult {
+    let (key, value) = (args.bytes()?, args.bytes()?);
+    args.end()?;
+    write_string(keyspace.string(context, key)?, reply);
+    keyspace.set_string(context, key, value, DeadlineChange::Clear);
+    Ok(())
+}
+
+pub(super) fn getex(
+    keyspace: &mut Keyspace,
+    args: &mut Args<'_>,
+    context: &Context,
+    reply: &mut Reply,
+) -> CommandResult {
+    let key = args.bytes()?;
+    let change = if args.keyword("PERSIST") {
+        Some(DeadlineChange::Clear)
+    } else if args.is_empty() {
+        None
+    } else {
+        Some(expire_option(args, context, "getex")?.ok_or(CommandError::Syntax)?)
+    };
+    args.end()?;
+    let string = keyspace.string(context, key)?;
+    write_string(string, reply);
+    let had_deadline = keyspace.deadline_ms(context, key).flatten().is_some();
+    match change {
+        Some(DeadlineChange::At(deadline_ms)) => {
+            keyspace.set_deadline(context, key, Some(deadline_ms));
+        }
+        Some(DeadlineChange::Clear) if had_deadline => {
+            keyspace.set_deadline(context, key, None);
+        }
+        _ => {}
+    }
+    Ok(())
+}

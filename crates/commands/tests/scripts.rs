@@ -1,0 +1,189 @@
+//! Runs the golden scripts: every file below `scripts/`, which documents one command by showing it.
+//!
+//! ```text
+//! # prose
+//! > SET greeting "hello\r\n"      a command, quoted as in redis-cli
+//! OK                              the reply, as redis-cli prints it; up to the next line that begins with #, > or @, or is empty
+//! @ advance 1500                  time passes, in ms
+//! @ resp3                         the protocol of the replies from here on
+//! ```
+//!
+//! Each script runs on an empty keyspace. The answers were taken from the real thing. `@ ours` in front of a command says that its answer
+//! differs on purpose; the prose says why.
+
+#![allow(clippy::unwrap_used, reason = "tests may fail by panicking")]
+
+mod support;
+
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use keyspace::Settings;
+use resp::{Protocol, Value};
+use support::Client;
+
+fn scripts() -> Vec<PathBuf> {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("scripts");
+    let list = |folder: &Path| fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path()).collect::<Vec<_>>();
+    let mut scripts: Vec<_> = list(&root).iter().flat_map(|family| list(family)).collect();
+    scripts.sort();
+    scripts
+}
+
+#[test]
+fn every_script_holds() {
+    let mut failures = Vec::new();
+    for path in scripts() {
+        run(&path, &mut failures);
+    }
+    assert!(failures.is_empty(), "{} failures:\n{}", failures.len(), failures.join("\n"));
+}
+
+/// Every command about data has a script that bears its name.
+#[test]
+fn every_row_has_a_script() {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("scripts");
+    for family in commands::families() {
+        for row in family.rows {
+            if matches!(row.handler, commands::Handler::Read(_) | commands::Handler::Write(_)) {
+                let path = root.join(family.group.name()).join(row.name.to_ascii_lowercase().replace('|', "-"));
+                assert!(path.exists(), "{} has no script {}", row.name, path.display());
+            }
+        }
+    }
+}
+
+fn run(path: &Path, failures: &mut Vec<String>) {
+    let script = fs::read_to_string(path).unwrap();
+    let mut client = Client::new(Settings::new([7, 11]));
+    let mut lines = script.lines().enumerate().peekable();
+    while let Some((number, line)) = lines.next() {
+        if let Some(directive) = line.strip_prefix("@ ") {
+            match directive.split_once(' ') {
+                Some(("advance", ms)) => client.now_ms += ms.parse::<u64>().unwrap(),
+                None if directive == "resp3" => client.protocol = Protocol::Resp3,
+                None if directive == "resp2" => client.protocol = Protocol::Resp2,
+                None if directive == "ours" => {}
+                _ => panic!("{}:{}: no such directive", path.display(), number + 1),
+            }
+        }
+        let Some(command) = line.strip_prefix("> ") else { continue };
+        let mut expected = Vec::new();
+        while let Some((_, line)) = lines.next_if(|(_, line)| !line.is_empty() && !line.starts_with(['#', '>', '@'])) {
+            expected.push(line);
+        }
+        let mut got = String::new();
+        render(&client.call(&words(command)), "", &mut got);
+        if got.trim_end() != expected.join("\n").trim_end() {
+            let place = format!("{}:{}", path.display(), number + 1);
+            failures.push(format!(
+                "{place}: {command}\n  expected {}\n  got      {}",
+                expected.join("\n"),
+                got.trim_end()
+            ));
+        }
+    }
+}
+
+/// Splits a line as redis-cli does: blanks separate, double quotes allow escapes, single quotes do not.
+fn words(line: &str) -> Vec<Vec<u8>> {
+    let (mut words, mut bytes) = (Vec::new(), line.bytes().peekable());
+    loop {
+        while bytes.next_if(u8::is_ascii_whitespace).is_some() {}
+        let Some(first) = bytes.next() else { return words };
+        let mut word = Vec::new();
+        match first {
+            b'"' => loop {
+                match bytes.next().expect("closed quotes") {
+                    b'"' => break,
+                    b'\\' => match bytes.next().expect("an escape") {
+                        b'n' => word.push(b'\n'),
+                        b'r' => word.push(b'\r'),
+                        b't' => word.push(b'\t'),
+                        b'x' => {
+                            let digits = [bytes.next().unwrap(), bytes.next().unwrap()];
+                            word.push(u8::from_str_radix(std::str::from_utf8(&digits).unwrap(), 16).unwrap());
+                        }
+                        other => word.push(other),
+                    },
+                    other => word.push(other),
+                }
+            },
+            b'\'' => word.extend(std::iter::from_fn(|| bytes.next().filter(|&byte| byte != b'\''))),
+            other => {
+                word.push(other);
+                word.extend(std::iter::from_fn(|| bytes.next_if(|byte| !byte.is_ascii_whitespace())));
+            }
+        }
+        words.push(word);
+    }
+}
+
+/// Prints a reply as redis-cli does on a terminal.
+fn render(value: &Value, indent: &str, out: &mut String) {
+    let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
+    match value {
+        Value::Simple(line) => out.push_str(&text(line)),
+        Value::Error(line) => out.push_str(&format!("(error) {}", text(line))),
+        Value::Integer(number) => out.push_str(&format!("(integer) {number}")),
+        Value::Bulk(bytes) => out.push_str(&quoted(bytes)),
+        Value::Null | Value::NullArray => out.push_str("(nil)"),
+        Value::Boolean(value) => out.push_str(if *value { "(true)" } else { "(false)" }),
+        Value::Double(number) => out.push_str(&format!("(double) {}", text(number))),
+        Value::BigNumber(number) => out.push_str(&text(number)),
+        Value::Verbatim { text: bytes, .. } => out.push_str(&text(bytes)),
+        Value::Array(elements) | Value::Push(elements) => render_all(elements, ')', "(empty array)", indent, out),
+        Value::Set(elements) => render_all(elements, '~', "(empty set)", indent, out),
+        Value::Map(pairs) => {
+            if pairs.is_empty() {
+                out.push_str("(empty hash)\n");
+                return;
+            }
+            let width = pairs.len().to_string().len();
+            let inner = format!("{indent}{}", " ".repeat(width + 2));
+            for (index, (key, value)) in pairs.iter().enumerate() {
+                out.push_str(&format!("{}{:>width$}# ", if index == 0 { "" } else { indent }, index + 1));
+                render(key, &inner, out);
+                out.truncate(out.trim_end_matches('\n').len());
+                out.push_str(" => ");
+                render(value, &inner, out);
+            }
+            return;
+        }
+        Value::Attributed { value, .. } => return render(value, indent, out),
+    }
+    if !out.ends_with('\n') {
+        out.push('\n');
+    }
+}
+
+fn render_all(elements: &[Value], mark: char, empty: &str, indent: &str, out: &mut String) {
+    if elements.is_empty() {
+        out.push_str(empty);
+    }
+    let width = elements.len().to_string().len();
+    let inner = format!("{indent}{}", " ".repeat(width + 2));
+    for (index, element) in elements.iter().enumerate() {
+        out.push_str(&format!("{}{:>width$}{mark} ", if index == 0 { "" } else { indent }, index + 1));
+        render(element, &inner, out);
+    }
+}
+
+/// Bytes as redis-cli quotes them.
+fn quoted(bytes: &[u8]) -> String {
+    let mut quoted = String::from("\"");
+    for &byte in bytes {
+        match byte {
+            b'"' | b'\\' => quoted.extend(['\\', char::from(byte)]),
+            b'\n' => quoted.push_str("\\n"),
+            b'\r' => quoted.push_str("\\r"),
+            b'\t' => quoted.push_str("\\t"),
+            7 => quoted.push_str("\\a"),
+            8 => quoted.push_str("\\b"),
+            b' '..=b'~' => quoted.push(char::from(byte)),
+            _ => quoted.push_str(&format!("\\x{byte:02x}")),
+        }
+    }
+    quoted.push('"');
+    quoted
+}
