@@ -1,7 +1,8 @@
-//! `fix`: writes what `verify` would complain about and a program can mend.
+//! `fix` and `proto`: write what `verify` would complain about and a program can mend.
 
 use std::fs;
 use std::path::{Path, PathBuf};
+use std::process::Command;
 
 use crate::stage::{Error, Outcome, Stages};
 use crate::tree::Tree;
@@ -12,7 +13,7 @@ const NOT_OURS: [&str; 4] = [".git", "target", "data", ".venv"];
 /// Endings of the text files that we write by hand.
 const TEXT: [&str; 7] = ["rs", "md", "toml", "py", "proto", "txt", "yml"];
 
-/// Formats the code and removes trailing space.
+/// Removes trailing space and formats the code.
 pub(crate) fn fix(tree: &Tree) -> Outcome {
     let mut stages = Stages::new();
     stages.step("trailing space", || {
@@ -27,6 +28,20 @@ pub(crate) fn fix(tree: &Tree) -> Outcome {
     })?;
     stages.check("format", tree.cargo(["fmt", "--all"]));
     stages.finish()
+}
+
+/// Generates the code of `proto/` anew.
+pub(crate) fn proto(tree: &Tree) -> Outcome {
+    let mut stages = Stages::new();
+    stages.check("proto", blessed(tree, "rpc", "generated"));
+    stages.finish()
+}
+
+/// A test that compares something generated with what is checked in, told to write it instead.
+fn blessed(tree: &Tree, package: &str, test: &str) -> Command {
+    let mut command = tree.cargo(["test", "--quiet", "-p", package, "--test", test]);
+    command.env("BLESS", "1");
+    command
 }
 
 /// Appends the text files at or below `path`.

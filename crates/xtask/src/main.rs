@@ -28,6 +28,7 @@ usage: cargo xtask <chore>
   verify [--fast]   check formatting, lints, documentation and tests; writes nothing
                     --fast: formatting, lints and the house rules only
   fix               write what can be written: formatting, trailing space
+  proto             generate crates/rpc/src/generated anew from proto/
   test              set up what the tests need (once), then everything that CI runs
   sim [options]     simulated clusters
                       --seed S     one run, with its trace
@@ -57,6 +58,7 @@ fn run(words: &[&str]) -> Outcome {
         ["verify"] => verify::verify(&tree, false),
         ["verify", "--fast"] => verify::verify(&tree, true),
         ["fix"] => fix::fix(&tree),
+        ["proto"] => fix::proto(&tree),
         ["test"] => verify::test(&tree),
         ["sim", options @ ..] => sim::sim(&tree, options),
         ["help" | "--help" | "-h"] => {
@@ -64,7 +66,7 @@ fn run(words: &[&str]) -> Outcome {
             Ok(())
         }
         [] => Err(Error::Usage("which chore?".into())),
-        [chore @ ("verify" | "fix" | "test"), rest @ ..] => {
+        [chore @ ("verify" | "fix" | "proto" | "test"), rest @ ..] => {
             Err(Error::Usage(format!("`{chore}` does not know `{}`", rest.join(" "))))
         }
         [chore, ..] => Err(Error::Usage(format!("there is no chore `{chore}`"))),
