@@ -1,5 +1,6 @@
 //! Whole groups in one process: paused clock, one thread, stores and network in memory.
 
+mod chaos;
 mod cluster;
 mod codec;
 mod elections;

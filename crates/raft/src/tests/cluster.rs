@@ -252,7 +252,7 @@ impl Cluster {
         self.replicas[number].member.replica
     }
 
-    fn running(&self) -> Vec<usize> {
+    pub(super) fn running(&self) -> Vec<usize> {
         (0..self.replicas.len()).filter(|&number| self.replicas[number].group.is_some()).collect()
     }
 
@@ -267,6 +267,22 @@ impl Cluster {
             let (one, two) = (self.replicas[number].member.node, self.replicas[other].member.node);
             links.cut.extend([(one, two), (two, one)]);
         }
+    }
+
+    /// Cuts one direction of one link.
+    pub(super) fn cut(&self, from: usize, to: usize) {
+        let nodes = (self.replicas[from].member.node, self.replicas[to].member.node);
+        self.links.lock().cut.insert(nodes);
+    }
+
+    pub(super) fn is_running(&self, number: usize) -> bool {
+        self.replicas[number].group.is_some()
+    }
+
+    /// Whether a replica may answer reads from memory now.
+    pub(super) fn holds_lease(&self, number: usize) -> bool {
+        let now_ns = self.replicas[number].clock.monotonic_ns();
+        self.group(number).lease().holds(now_ns)
     }
 
     pub(super) fn heal(&self) {

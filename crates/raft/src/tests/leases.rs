@@ -5,11 +5,10 @@ use std::time::Duration;
 use tokio::time;
 
 use super::cluster::{Cluster, simulate};
-use crate::{Clock, ReadError};
+use crate::ReadError;
 
 fn holds(cluster: &Cluster, number: usize) -> bool {
-    let now_ns = cluster.replicas[number].clock.monotonic_ns();
-    cluster.group(number).lease().holds(now_ns)
+    cluster.holds_lease(number)
 }
 
 #[test]
@@ -46,6 +45,26 @@ fn a_lease_ends_before_another_leader_commits() {
             assert!(!holds(&cluster, old));
             cluster.heal();
             cluster.level(id).await;
+        });
+    }
+}
+
+/// A follower that does not hear the leader, but is heard by all, must not be elected under the lease: the leader is
+/// a voter too and keeps its own promise (openraft before #2026 did not).
+#[test]
+fn a_deaf_follower_is_not_elected_under_a_lease() {
+    for seed in 0..5 {
+        simulate(async {
+            let mut cluster = Cluster::formed(3, 2600 + seed).await;
+            let (leader, deaf) = (cluster.leader().await, cluster.follower().await);
+            let term = cluster.status(leader).term;
+            cluster.cut(leader, deaf);
+            for _ in 0..400 {
+                time::sleep(Duration::from_millis(10)).await;
+                assert!(!holds(&cluster, deaf));
+            }
+            assert_eq!(cluster.status(leader).term, term);
+            cluster.write().await;
         });
     }
 }
