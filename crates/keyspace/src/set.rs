@@ -1,36 +1,299 @@
 //! Sets.
+//!
+//! ```text
+//! intset:     numbers in ascending order                  at most `set_integers_max`, nothing else
+//! listpack:   members in the order of their arrival       at most `set.entries_max`, none over `set.value_bytes_max`
+//! hashtable:  a dense vector of members and a hash index  everything else
+//! ```
+//!
+//! A set goes down this list as it grows, never up. In each encoding a member has a *place* from 0 to the length, so that a random member
+//! is a random place; the order of the places is what SMEMBERS shows and what a snapshot keeps.
 
-use crate::collection::{CollectionValue, ValueType, collection_variant};
+mod integers;
+pub(crate) mod members;
+pub(crate) mod packed;
+
+use std::collections::BTreeSet;
+use std::ops::Deref;
+
+use triomphe::Arc;
+
+use crate::collection::{Collection, CollectionValue, Value, ValueType, collection_variant};
 use crate::digest::Digest;
+use crate::integer::{Digits, format_integer, parse_integer};
+use crate::random::Random;
+use crate::settings::Settings;
+use integers::Integers;
+use members::Members;
+use packed::Packed;
 
 /// A set of members.
 #[derive(Clone)]
-pub struct SetValue {
-    packed: Vec<u8>,
+pub struct SetValue(Encoding);
+
+#[derive(Clone)]
+enum Encoding {
+    Integers(Integers),
+    Packed(Packed),
+    Many(Members<()>),
+}
+
+/// A member as it lies in its set; reads as bytes.
+#[derive(Clone, Copy, Debug)]
+pub enum Member<'a> {
+    /// Bytes.
+    Bytes(&'a [u8]),
+    /// A number, written out.
+    Digits(Digits),
+}
+
+impl Deref for Member<'_> {
+    type Target = [u8];
+    fn deref(&self) -> &[u8] {
+        match self {
+            Self::Bytes(bytes) => bytes,
+            Self::Digits(digits) => digits,
+        }
+    }
+}
+
+impl AsRef<[u8]> for Member<'_> {
+    fn as_ref(&self) -> &[u8] {
+        self
+    }
+}
+
+impl SetValue {
+    /// The number of members.
+    pub fn len(&self) -> usize {
+        match &self.0 {
+            Encoding::Integers(integers) => integers.len(),
+            Encoding::Packed(packed) => packed.len(),
+            Encoding::Many(members) => members.len(),
+        }
+    }
+
+    /// Whether there is no member, which only a set outside of the keyspace can be.
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+
+    /// Whether the member is there.
+    pub fn contains(&self, member: &[u8]) -> bool {
+        match &self.0 {
+            Encoding::Integers(integers) => parse_integer(member).is_some_and(|number| integers.find(number).is_ok()),
+            Encoding::Packed(packed) => packed.contains(member),
+            Encoding::Many(members) => members.find(member).is_some(),
+        }
+    }
+
+    /// The members in order of their places.
+    pub fn iter(&self) -> impl Iterator<Item = Member<'_>> {
+        let (integers, packed, many) = match &self.0 {
+            Encoding::Integers(integers) => (Some(integers), None, None),
+            Encoding::Packed(packed) => (None, Some(packed), None),
+            Encoding::Many(members) => (None, None, Some(members)),
+        };
+        let integers =
+            integers.into_iter().flat_map(|set| set.iter().map(|number| Member::Digits(format_integer(number))));
+        let packed = packed.into_iter().flat_map(|set| set.iter().map(Member::Bytes));
+        let many = many.into_iter().flat_map(|set| set.iter().map(|member| Member::Bytes(&member.slice)));
+        integers.chain(packed).chain(many)
+    }
+
+    /// The member at a place, which is below the length.
+    pub fn at(&self, place: usize) -> Member<'_> {
+        match &self.0 {
+            Encoding::Integers(integers) => Member::Digits(format_integer(integers.at(place))),
+            Encoding::Packed(packed) => Member::Bytes(packed.iter().nth(place).expect("the place is below the length")),
+            Encoding::Many(members) => Member::Bytes(&members.at(place).slice),
+        }
+    }
+
+    /// `count` different members (at most all), every choice equally likely, in order of their places.
+    pub fn sample(&self, random: &mut Random, count: usize) -> impl Iterator<Item = Member<'_>> {
+        let places = sample_places(random, self.len(), count);
+        let is_many = matches!(self.0, Encoding::Many(_));
+        // A packed set is walked once; a big one is looked up place by place, for it may be much bigger than the sample.
+        let (walked, looked_up) = if is_many { (BTreeSet::new(), places) } else { (places, BTreeSet::new()) };
+        let walk = if is_many { None } else { Some(self.iter().enumerate()) };
+        let walk = walk.into_iter().flatten().filter(move |(place, _)| walked.contains(place));
+        walk.map(|(_, member)| member).chain(looked_up.into_iter().map(|place| self.at(place)))
+    }
+
+    /// One step of SSCAN: hands out about `count` members from a cursor on, 0 to begin with, and returns the next cursor, 0 at the end.
+    ///
+    /// A cursor is the number of places that are still to come, and the walk goes from the end to the front: see [`members`]. A
+    /// set that is not a hashtable comes as a whole.
+    pub fn scan(&self, cursor: u64, count: usize, mut visit: impl FnMut(&[u8])) -> u64 {
+        let Encoding::Many(members) = &self.0 else {
+            self.iter().for_each(|member| visit(&member));
+            return 0;
+        };
+        let (from, to) = scan_step(cursor, count, members.len());
+        (to..from).rev().for_each(|place| visit(&members.at(place).slice));
+        to as u64
+    }
+
+    /// Chooses the encoding of an empty set that is about to get so many members, `first` being the first: what is too many for a
+    /// small encoding begins as a big one. Does nothing to a set with members.
+    pub fn prepare(&mut self, first: &[u8], count: usize, settings: &Settings) {
+        if !self.is_empty() || (count <= settings.set_integers_max && parse_integer(first).is_some()) {
+            return;
+        }
+        self.0 = if count <= settings.set.entries_max {
+            Encoding::Packed(Packed::default())
+        } else {
+            Encoding::Many(Members::new(settings.hash_key))
+        };
+    }
+
+    /// Adds a member; says whether it is new.
+    pub fn insert(&mut self, member: &[u8], settings: &Settings) -> bool {
+        if self.contains(member) {
+            return false;
+        }
+        let fits = self.len() < settings.set.entries_max && member.len() <= settings.set.value_bytes_max;
+        match (&mut self.0, parse_integer(member)) {
+            (Encoding::Integers(integers), Some(number)) => {
+                integers.insert(number);
+                if integers.len() > settings.set_integers_max {
+                    self.spread(settings);
+                }
+            }
+            (Encoding::Integers(integers), None) => {
+                if fits && integers.longest() <= settings.set.value_bytes_max {
+                    self.pack();
+                } else {
+                    self.spread(settings);
+                }
+                self.push(member);
+            }
+            (Encoding::Packed(_), _) => {
+                if !fits {
+                    self.spread(settings);
+                }
+                self.push(member);
+            }
+            (Encoding::Many(_), _) => self.push(member),
+        }
+        true
+    }
+
+    /// Removes a member; says whether it was there.
+    pub fn remove(&mut self, member: &[u8]) -> bool {
+        match &mut self.0 {
+            Encoding::Integers(integers) => {
+                let found = parse_integer(member).and_then(|number| integers.find(number).ok());
+                found.inspect(|&index| integers.remove_at(index)).is_some()
+            }
+            Encoding::Packed(packed) => packed.remove(member),
+            Encoding::Many(members) => members.remove(member).is_some(),
+        }
+    }
+
+    /// A set of these members, which may repeat. With `as_many` it is a hashtable even if it is small, unless it is of integers.
+    pub fn collect<T: AsRef<[u8]>>(all: impl Iterator<Item = T>, as_many: bool, settings: &Settings) -> Self {
+        let mut set = Self::empty();
+        all.for_each(|member| {
+            set.insert(member.as_ref(), settings);
+        });
+        if as_many && matches!(set.0, Encoding::Packed(_)) {
+            set.spread(settings);
+        }
+        set
+    }
+
+    /// Whether OBJECT ENCODING answers `hashtable`.
+    pub fn is_hashtable(&self) -> bool {
+        matches!(self.0, Encoding::Many(_))
+    }
+
+    /// The set as what [`crate::Keyspace::put`] takes.
+    pub fn into_value(self) -> Value {
+        Value::Collection(Collection::Set(Arc::new(self)))
+    }
+
+    /// Adds a member that is not there to a set that is not of integers.
+    fn push(&mut self, member: &[u8]) {
+        match &mut self.0 {
+            Encoding::Integers(_) => unreachable!("bytes go into a set of bytes"),
+            Encoding::Packed(packed) => packed.push(member),
+            Encoding::Many(members) => {
+                members.push((), member);
+            }
+        }
+    }
+
+    fn pack(&mut self) {
+        let mut packed = Packed::default();
+        self.iter().for_each(|member| packed.push(&member));
+        self.0 = Encoding::Packed(packed);
+    }
+
+    fn spread(&mut self, settings: &Settings) {
+        let mut members = Members::new(settings.hash_key);
+        self.iter().for_each(|member| {
+            members.push((), &member);
+        });
+        self.0 = Encoding::Many(members);
+    }
+}
+
+/// The places of one step of a walk from the end to the front: from the first, exclusively, down to the second.
+pub(crate) fn scan_step(cursor: u64, count: usize, length: usize) -> (usize, usize) {
+    let from = if cursor == 0 { length } else { usize::try_from(cursor).unwrap_or(length).min(length) };
+    (from, from.saturating_sub(count))
+}
+
+/// `count` different places below `length` (at most all), every choice equally likely.
+pub(crate) fn sample_places(random: &mut Random, length: usize, count: usize) -> BTreeSet<usize> {
+    // Floyd's way: draw below a growing bound, and take the bound itself instead of what is taken already.
+    let mut places = BTreeSet::new();
+    for bound in length.saturating_sub(count)..length {
+        let place = random.below(bound + 1);
+        if !places.insert(place) {
+            places.insert(bound);
+        }
+    }
+    places
 }
 
 impl CollectionValue for SetValue {
     const TYPE: ValueType = ValueType::Set;
 
     fn empty() -> Self {
-        Self { packed: Vec::new() }
+        Self(Encoding::Integers(Integers::new()))
     }
 
     fn is_empty(&self) -> bool {
-        self.packed.is_empty()
+        self.len() == 0
     }
 
     fn allocated_bytes(&self) -> usize {
-        self.packed.len()
+        let within = match &self.0 {
+            Encoding::Integers(integers) => integers.allocated_bytes(),
+            Encoding::Packed(packed) => packed.allocated_bytes(),
+            Encoding::Many(members) => members.allocated_bytes(),
+        };
+        size_of::<Self>() + within
     }
 
     fn encoding(&self) -> &'static str {
-        "listpack"
+        match &self.0 {
+            Encoding::Integers(_) => "intset",
+            Encoding::Packed(_) => "listpack",
+            Encoding::Many(_) => "hashtable",
+        }
     }
 
     fn digest(&self, digest: &mut Digest) {
-        digest.bytes(&self.packed);
+        digest.bytes(self.encoding().as_bytes());
+        self.iter().for_each(|member| digest.bytes(&member));
     }
 
     collection_variant!(Set);
 }
+
+#[cfg(test)]
+mod tests;
