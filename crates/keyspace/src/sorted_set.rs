@@ -1,36 +1,290 @@
 //! Sorted sets.
+//!
+//! ```text
+//! listpack:  members with their scores in one block, in order     at most `sorted_set.entries_max`, none over `value_bytes_max`
+//! skiplist:  a dense vector of members with a hash index (see `set::members`), and the same handles in order   everything else
+//! ```
+//!
+//! A sorted set goes down this list as it grows, never up. (`skiplist` is what Redis calls the second; there is none in it.) A member has a
+//! *rank*, its index by (score, member), and a *place* from 0 to the length, by which it is drawn and walked over: in a listpack
+//! the two are the same, in a skiplist places depend on the history of changes, and a snapshot keeps them. Every range of a
+//! command, by index, score or member, is a range of ranks. Scores are never NaN.
 
-use crate::collection::{CollectionValue, ValueType, collection_variant};
+mod order;
+mod packed;
+
+use std::collections::BTreeSet;
+use std::ops::Range;
+
+use triomphe::Arc;
+
+use crate::collection::{Collection, CollectionValue, Value, ValueType, collection_variant};
 use crate::digest::Digest;
+use crate::random::Random;
+use crate::set::members::Members;
+use crate::set::{sample_places, scan_step};
+use crate::settings::Settings;
+use order::{Order, Scored};
+use packed::PackedScores;
 
-/// Members ordered by score.
+/// Members ordered by score, and by their bytes where scores are equal.
 #[derive(Clone)]
-pub struct SortedSetValue {
-    packed: Vec<u8>,
+pub struct SortedSetValue(Encoding);
+
+#[derive(Clone)]
+enum Encoding {
+    Packed(PackedScores),
+    Many(Many),
+}
+
+/// The members by name and by place, and the same handles by rank.
+#[derive(Clone)]
+struct Many {
+    members: Members<f64>,
+    order: Order,
+}
+
+impl Many {
+    fn new(settings: &Settings) -> Self {
+        Self { members: Members::new(settings.hash_key), order: Order::default() }
+    }
+
+    /// Sets the score of a member, which is new if `before` is `None`.
+    fn put(&mut self, member: &[u8], score: f64, before: Option<f64>) {
+        let handle = if before.is_some() {
+            let (old, new) = self.members.replace(score, member);
+            self.order.remove(&old);
+            new
+        } else {
+            self.members.push(score, member)
+        };
+        self.order.insert(handle);
+    }
+}
+
+impl SortedSetValue {
+    /// The number of members.
+    pub fn len(&self) -> usize {
+        match &self.0 {
+            Encoding::Packed(packed) => packed.len(),
+            Encoding::Many(many) => many.members.len(),
+        }
+    }
+
+    /// Whether there is no member, which only a sorted set outside of the keyspace can be.
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+
+    /// The score of a member.
+    pub fn score(&self, member: &[u8]) -> Option<f64> {
+        match &self.0 {
+            Encoding::Packed(packed) => packed.find(member).map(|(_, score)| score),
+            Encoding::Many(many) => many.members.find(member).map(|found| found.header.header),
+        }
+    }
+
+    /// The rank of a member, from 0, lowest score first, and its score.
+    pub fn rank(&self, member: &[u8]) -> Option<(usize, f64)> {
+        match &self.0 {
+            Encoding::Packed(packed) => packed.find(member),
+            Encoding::Many(many) => {
+                let found = many.members.find(member)?;
+                Some((many.order.rank(found), found.header.header))
+            }
+        }
+    }
+
+    /// How many members stand in front of the first that does not satisfy the predicate. Those in front must all satisfy it, and
+    /// none behind may.
+    pub fn partition_point(&self, satisfies: impl Fn(f64, &[u8]) -> bool) -> usize {
+        match &self.0 {
+            Encoding::Packed(packed) => packed.iter().take_while(|&(member, score)| satisfies(score, member)).count(),
+            Encoding::Many(many) => many.order.partition_point(satisfies),
+        }
+    }
+
+    /// The members with these ranks, which are at most the length, and their scores, in order.
+    pub fn range(&self, ranks: Range<usize>) -> impl DoubleEndedIterator<Item = (&[u8], f64)> {
+        let (packed, many) = match &self.0 {
+            Encoding::Packed(packed) => {
+                let walked: Vec<_> = packed.iter().skip(ranks.start).take(ranks.len()).collect();
+                (Some(walked), None)
+            }
+            Encoding::Many(many) => (None, Some(many.order.range(ranks).map(pair))),
+        };
+        packed.into_iter().flatten().chain(many.into_iter().flatten())
+    }
+
+    /// The member at a place, which is below the length, and its score.
+    pub fn at(&self, place: usize) -> (&[u8], f64) {
+        match &self.0 {
+            Encoding::Packed(packed) => packed.iter().nth(place).expect("the place is below the length"),
+            Encoding::Many(many) => pair(many.members.at(place)),
+        }
+    }
+
+    /// `count` different members (at most all) and their scores, every choice equally likely, in order of their places.
+    pub fn sample(&self, random: &mut Random, count: usize) -> impl Iterator<Item = (&[u8], f64)> {
+        let places = sample_places(random, self.len(), count);
+        let (packed, many) = match &self.0 {
+            Encoding::Packed(packed) => (Some((packed, places)), BTreeSet::new()),
+            Encoding::Many(_) => (None, places),
+        };
+        let walked = packed.into_iter().flat_map(|(packed, places)| {
+            let walk = packed.iter().enumerate().filter(move |(place, _)| places.contains(place));
+            walk.map(|(_, entry)| entry)
+        });
+        walked.chain(many.into_iter().map(|place| self.at(place)))
+    }
+
+    /// One step of ZSCAN: hands out about `count` members with their scores from a cursor on, 0 to begin with, and returns the next
+    /// cursor, 0 at the end. See [`crate::SetValue::scan`].
+    pub fn scan(&self, cursor: u64, count: usize, mut visit: impl FnMut(&[u8], f64)) -> u64 {
+        match &self.0 {
+            Encoding::Packed(packed) => {
+                packed.iter().for_each(|(member, score)| visit(member, score));
+                0
+            }
+            Encoding::Many(many) => {
+                let (from, to) = scan_step(cursor, count, many.members.len());
+                (to..from)
+                    .rev()
+                    .map(|place| pair(many.members.at(place)))
+                    .for_each(|(member, score)| visit(member, score));
+                to as u64
+            }
+        }
+    }
+
+    /// Chooses the encoding of an empty sorted set that is about to get so many members, the longest of so many bytes: what is too much
+    /// for a listpack does not begin as one. Does nothing to a sorted set with members.
+    pub fn prepare(&mut self, count: usize, longest_bytes: usize, settings: &Settings) {
+        let limits = settings.sorted_set;
+        if self.is_empty() && (count > limits.entries_max || longest_bytes > limits.value_bytes_max) {
+            self.0 = Encoding::Many(Many::new(settings));
+        }
+    }
+
+    /// Gives a member a score, which is a number; returns the score that it had.
+    pub fn insert(&mut self, member: &[u8], score: f64, settings: &Settings) -> Option<f64> {
+        debug_assert!(!score.is_nan(), "a score is a number");
+        let before = self.score(member);
+        if before == Some(score) {
+            return before;
+        }
+        let limits = settings.sorted_set;
+        let fits = self.len() < limits.entries_max && member.len() <= limits.value_bytes_max;
+        if before.is_none() && !fits {
+            self.spread(settings);
+        }
+        match &mut self.0 {
+            Encoding::Packed(packed) => {
+                packed.remove(member);
+                packed.insert(member, score);
+            }
+            Encoding::Many(many) => many.put(member, score, before),
+        }
+        before
+    }
+
+    /// Removes a member; returns the score that it had.
+    pub fn remove(&mut self, member: &[u8]) -> Option<f64> {
+        match &mut self.0 {
+            Encoding::Packed(packed) => packed.remove(member),
+            Encoding::Many(many) => {
+                let removed = many.members.remove(member)?;
+                many.order.remove(&removed);
+                Some(removed.header.header)
+            }
+        }
+    }
+
+    /// Removes the members with these ranks, which are at most the length.
+    pub fn remove_range(&mut self, ranks: Range<usize>) {
+        match &mut self.0 {
+            Encoding::Packed(packed) => {
+                let members: Vec<_> =
+                    packed.iter().skip(ranks.start).take(ranks.len()).map(|(member, _)| member.to_vec()).collect();
+                members.iter().for_each(|member| {
+                    packed.remove(member);
+                });
+            }
+            Encoding::Many(many) => many.order.remove_range(ranks).iter().for_each(|member| {
+                many.members.remove(&member.slice);
+            }),
+        }
+    }
+
+    /// A sorted set of these members with their scores; of a member that repeats, the last counts.
+    pub fn collect<T: AsRef<[u8]>>(all: impl Iterator<Item = (T, f64)>, settings: &Settings) -> Self {
+        let mut set = Self::empty();
+        all.for_each(|(member, score)| {
+            set.insert(member.as_ref(), score, settings);
+        });
+        set
+    }
+
+    /// The sorted set as what [`crate::Keyspace::put`] takes.
+    pub fn into_value(self) -> Value {
+        Value::Collection(Collection::SortedSet(Arc::new(self)))
+    }
+
+    /// Leaves the packed encoding.
+    fn spread(&mut self, settings: &Settings) {
+        if let Encoding::Packed(packed) = &self.0 {
+            let mut many = Many::new(settings);
+            packed.iter().for_each(|(member, score)| many.put(member, score, None));
+            self.0 = Encoding::Many(many);
+        }
+    }
+}
+
+fn pair(member: &Scored) -> (&[u8], f64) {
+    (&member.slice, member.header.header)
 }
 
 impl CollectionValue for SortedSetValue {
     const TYPE: ValueType = ValueType::SortedSet;
 
     fn empty() -> Self {
-        Self { packed: Vec::new() }
+        Self(Encoding::Packed(PackedScores::default()))
     }
 
     fn is_empty(&self) -> bool {
-        self.packed.is_empty()
+        self.len() == 0
     }
 
     fn allocated_bytes(&self) -> usize {
-        self.packed.len()
+        let within = match &self.0 {
+            Encoding::Packed(packed) => packed.allocated_bytes(),
+            Encoding::Many(many) => many.members.allocated_bytes() + many.members.len() * Order::HANDLE_BYTES,
+        };
+        size_of::<Self>() + within
     }
 
     fn encoding(&self) -> &'static str {
-        "listpack"
+        match &self.0 {
+            Encoding::Packed(_) => "listpack",
+            Encoding::Many(_) => "skiplist",
+        }
     }
 
     fn digest(&self, digest: &mut Digest) {
-        digest.bytes(&self.packed);
+        digest.bytes(self.encoding().as_bytes());
+        // By place, not by rank: a snapshot keeps the places, and the ranks follow from the scores.
+        let mut feed = |(member, score): (&[u8], f64)| {
+            digest.bytes(member);
+            digest.number(score.to_bits());
+        };
+        match &self.0 {
+            Encoding::Packed(packed) => packed.iter().for_each(&mut feed),
+            Encoding::Many(many) => many.members.iter().map(pair).for_each(&mut feed),
+        }
     }
 
     collection_variant!(SortedSet);
 }
+
+#[cfg(test)]
+mod tests;

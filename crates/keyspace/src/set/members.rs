@@ -99,6 +99,14 @@ impl<H: Copy> Members<H> {
         member
     }
 
+    /// Gives a member that is there another header. Returns its handles before and after.
+    pub(crate) fn replace(&mut self, header: H, bytes: &[u8]) -> (Member<H>, Member<H>) {
+        let place = self.place(self.hash(bytes), bytes).expect("the member is there");
+        let member = Member::from_header_and_slice(header, bytes);
+        let before = std::mem::replace(self.at_mut(place), member.clone());
+        (before, member)
+    }
+
     /// Removes a member, if it is there.
     pub(crate) fn remove(&mut self, bytes: &[u8]) -> Option<Member<H>> {
         let hash = self.hash(bytes);
