@@ -2,7 +2,6 @@
 
 use slot::Slot;
 
-use crate::Collection;
 use crate::context::DATABASE_COUNT;
 use crate::deletions::Deletions;
 use crate::digest::Digest;
@@ -11,6 +10,7 @@ use crate::keyspace::{Found, Keyspace};
 use crate::settings::Settings;
 use crate::slot_table::SlotTable;
 use crate::strings::StringRef;
+use crate::{Collection, Value};
 
 /// The state as it was when [`Keyspace::freeze`] was called. Shares all data with the keyspace; what a later write touches is copied, a
 /// part of a slot at a time.
@@ -90,6 +90,15 @@ impl Frozen {
 }
 
 impl FrozenKey<'_> {
+    /// The whole value, sharing what is big: what [`Keyspace::restore_key`] takes.
+    pub fn to_value(&self) -> Value {
+        match (self.string, self.collection) {
+            (Some(StringRef::Inline(bytes, raw)), _) => Value::String(bytes.to_vec(), raw),
+            (_, Some(collection)) => Value::Collection(collection.clone()),
+            (_, None) => unreachable!("a value is a string or a collection"),
+        }
+    }
+
     fn digest(&self) -> u64 {
         let mut digest = Digest::new();
         digest.number(self.database as u64);

@@ -409,10 +409,46 @@ impl Keyspace {
         }
         match deadline_ms {
             Some(deadline_ms) if deadline_ms <= context.now_ms => {
-                self.expire(place, key);
+                self.remove_at(place, key);
             }
             _ => self.restamp_at(place, key, deadline_ms),
         }
+        true
+    }
+
+    // Restoring.
+
+    /// A keyspace at this clock and revision, to be filled by [`Keyspace::restore_key`]: the counterpart of [`crate::Frozen`].
+    pub fn restore(settings: Settings, clock_ms: u64, revision: u64, deletions: Deletions) -> Self {
+        Self { clock_ms, revision, deletions, ..Self::new(settings) }
+    }
+
+    /// Puts back a key as a frozen state gave it: with its own revision, and whether or not it is due. `false`: the value is empty or longer
+    /// than any may be, or the revision is newer than the keyspace's; nothing was put.
+    pub fn restore_key(
+        &mut self,
+        database: usize,
+        key: &[u8],
+        value: Value,
+        deadline_ms: Option<u64>,
+        revision: u64,
+    ) -> bool {
+        let is_sound = match &value {
+            Value::String(bytes, _) => bytes.len() <= crate::STRING_BYTES_MAX,
+            Value::Collection(collection) => !collection.is_empty(),
+        };
+        if !is_sound || revision > self.revision || database >= DATABASE_COUNT {
+            return false;
+        }
+        let place = self.place(database, key);
+        let now_at = std::mem::replace(&mut self.revision, revision);
+        self.drawn = true;
+        match value {
+            Value::String(bytes, raw) => self.put_string_at(place, key, &bytes, raw, deadline_ms),
+            Value::Collection(collection) => self.put_at(place, key, NewBody::Beside(collection), deadline_ms),
+        }
+        self.revision = now_at;
+        self.begin_command();
         true
     }
 

@@ -13,8 +13,8 @@ use triomphe::Arc;
 
 use crate::part::Part;
 
-/// The most keys of a part. Dividing one takes about a millisecond.
-pub(crate) const PART_KEYS_MAX: usize = 8192;
+/// The most keys of a part. Dividing one, or sorting it for a step of SCAN, takes about 100 µs.
+pub(crate) const PART_KEYS_MAX: usize = 2048;
 
 /// See the module. Holds at least one key while it is in its database.
 #[derive(Clone)]

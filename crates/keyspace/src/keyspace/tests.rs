@@ -215,3 +215,28 @@ fn databases_are_flushed_and_swapped() {
     assert_eq!(keyspace.allocated_bytes(), 0);
     assert_eq!(keyspace.take_effects().flushed.len(), 1);
 }
+
+/// What was frozen can be put back, and is the same state.
+#[test]
+fn a_frozen_state_is_restored() {
+    let mut keyspace = keyspace();
+    keyspace.remove_due(50, 1);
+    for number in 0..500usize {
+        let context = Context::of_entry(number % 3, 50, 0);
+        let deadline = if number % 4 == 0 { DeadlineChange::At(1000) } else { DeadlineChange::Clear };
+        keyspace.begin_command();
+        keyspace.set_string(&context, format!("key:{number}").as_bytes(), &vec![7; number * 50], deadline);
+        keyspace.append(&context, b"raw", b"x").unwrap();
+        keyspace.remove(&context, format!("key:{}", number / 2).as_bytes());
+    }
+    let frozen = keyspace.freeze();
+    let mut restored = Keyspace::restore(frozen.settings, frozen.clock_ms, frozen.revision, frozen.deletions.clone());
+    for key in frozen.keys() {
+        assert!(restored.restore_key(key.database, key.key, key.to_value(), key.deadline_ms, key.revision));
+    }
+    assert_eq!(restored.digest(), keyspace.digest());
+    assert_eq!(restored.allocated_bytes(), keyspace.allocated_bytes());
+    assert_eq!(restored.next_deadline_ms(), keyspace.next_deadline_ms());
+    let forged = restored.revision() + 1;
+    assert!(!restored.restore_key(0, b"k", Value::String(Vec::new(), false), None, forged));
+}
