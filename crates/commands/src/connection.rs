@@ -40,21 +40,6 @@ pub(crate) const COMMANDS: &[Spec] = &[
     )
     .flags(SESSION),
     Spec::session("CLIENT|INFO", Exactly(2), SessionCommand::ClientInfo, "Describes this session.").flags(SESSION),
-    Spec::session(
-        "CLIENT|NO-TOUCH",
-        Exactly(3),
-        SessionCommand::ClientNoTouch,
-        "Keeps reads from counting as accesses.",
-    )
-    .flags(SESSION),
-    Spec::session(
-        "CLIENT|NO-EVICT",
-        Exactly(3),
-        SessionCommand::ClientNoEvict,
-        "Exempts this client from eviction of clients.",
-    )
-    .flags(SESSION.with(Flags::ADMIN).with(Flags::DANGEROUS)),
-    Spec::session("CLIENT|REPLY", Exactly(3), SessionCommand::ClientReply, "Turns replies off and on.").flags(SESSION),
     Spec::session("CLIENT|HELP", Exactly(2), SessionCommand::ClientHelp, "Lists the subcommands.")
         .flags(Flags::LOADING.with(Flags::STALE)),
     Spec::node("CLIENT|LIST", AtLeast(2), crate::NodeCommand::ClientList, "Describes all sessions.")

@@ -45,6 +45,7 @@
 #![warn(clippy::cast_possible_truncation)]
 
 mod args;
+mod describe;
 mod error;
 mod run;
 mod spec;
@@ -60,6 +61,7 @@ mod transactions;
 
 pub use args::Args;
 pub use cluster::ClusterCommand;
+pub use describe::describe;
 pub use error::{CommandError, CommandResult};
 pub use keyspace::Context;
 pub use run::{run_read, run_write};

@@ -13,6 +13,8 @@ pub enum NodeCommand {
     ConfigSet,
     /// CONFIG RESETSTAT
     ConfigResetStat,
+    /// CONFIG REWRITE
+    ConfigRewrite,
     /// CONFIG HELP
     ConfigHelp,
     /// COMMAND
@@ -56,6 +58,8 @@ pub(crate) const COMMANDS: &[Spec] = &[
     Spec::node("CONFIG|GET", AtLeast(3), NodeCommand::ConfigGet, "Returns directives by pattern.").flags(ADMIN),
     Spec::node("CONFIG|SET", AtLeast(4), NodeCommand::ConfigSet, "Changes directives.").flags(ADMIN),
     Spec::node("CONFIG|RESETSTAT", Exactly(2), NodeCommand::ConfigResetStat, "Puts INFO's counters to zero.")
+        .flags(ADMIN),
+    Spec::node("CONFIG|REWRITE", Exactly(2), NodeCommand::ConfigRewrite, "Writes the directives to their file.")
         .flags(ADMIN),
     Spec::node("CONFIG|HELP", Exactly(2), NodeCommand::ConfigHelp, "Lists the subcommands.").flags(READY),
     Spec::node("COMMAND", AtLeast(1), NodeCommand::Command, "Describes all commands.").flags(READY),

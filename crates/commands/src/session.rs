@@ -27,12 +27,6 @@ pub enum SessionCommand {
     ClientSetInfo,
     /// CLIENT INFO
     ClientInfo,
-    /// CLIENT NO-TOUCH ON | OFF
-    ClientNoTouch,
-    /// CLIENT NO-EVICT ON | OFF
-    ClientNoEvict,
-    /// CLIENT REPLY ON | OFF | SKIP
-    ClientReply,
     /// CLIENT HELP
     ClientHelp,
     /// READONLY

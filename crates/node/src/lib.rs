@@ -1,3 +1,38 @@
-//! One running node.
+//! One running node, generic over what it stands on ([`Platform`]) and over byte streams.
+//!
+//! ```text
+//! connection  bytes in, commands, bytes out; reads run on its own task      session   who the client is, the gates
+//! shard       the open batch, the keyspace, the right to read               sealer    seals and proposes
+//! machine     apply: entries on the keyspace, on its own thread             entry     what the log holds
+//! node        what the threads share; start and stop                        formation how a node gets its replica
+//! ```
+//!
+//! Not here: sockets, files, signals (`server`), Raft (`raft`), what commands do (`commands`, `keyspace`).
 
 pub mod config;
+
+mod batch;
+mod clients;
+mod connection;
+mod entry;
+mod formation;
+mod inbox;
+mod info;
+mod io_thread;
+mod machine;
+mod messages;
+mod node;
+mod peers;
+mod platform;
+mod sealer;
+mod session;
+mod shard;
+mod snapshot;
+mod stats;
+mod tasks;
+
+pub use formation::Record;
+pub use node::{Network, Node, Serving, Start};
+pub use peers::Peers;
+pub use platform::{Main, Place, Platform, Random, Socket, Threads};
+pub use tasks::OsThreads;

@@ -8,6 +8,7 @@ mod files;
 mod limits;
 mod listen;
 mod members;
+mod platform;
 mod serve;
 mod signals;
 mod telemetry;

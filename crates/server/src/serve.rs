@@ -10,7 +10,7 @@ use node::config::{Config, Loaded, Settings};
 use crate::listen::{self, Acceptor};
 use crate::signals::Signals;
 use crate::telemetry::BANNER;
-use crate::{files, limits, members, telemetry};
+use crate::{files, limits, members, platform, telemetry};
 
 /// Serves until a signal asks to stop. An error is one line for the operator.
 pub(crate) fn serve(loaded: Loaded) -> anyhow::Result<()> {
@@ -34,21 +34,44 @@ fn run(config: &Config, notes: &[String]) -> anyhow::Result<()> {
     let settings = config.current();
     abort_on_panic();
     // BEFORE anything is opened: a node that cannot find itself among the members must not form a group.
-    let _place = if settings.initial_members.is_empty() { None } else { Some(members::own_place(&settings)?) };
+    let own_member = if settings.initial_members.is_empty() { None } else { Some(members::own_place(&settings)?) };
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().context("starting a runtime")?;
     runtime.block_on(async {
         let mut signals = Signals::new()?;
         let clients = listen_to_clients(&settings)?;
         let _pid_file = files::PidFile::write(&settings.pidfile)?;
         say_hello(&settings, &clients, notes);
+        let (node, store) = platform::start(config, own_member)?;
         let mut acceptor = Acceptor::new(clients)?;
-        let signal = tokio::select! {
+        let admit = |socket: TcpStream, peer: SocketAddr| {
+            let own = socket.local_addr().map_or_else(|_| String::new(), |own| own.to_string());
+            node.connect(socket, peer.to_string(), own)
+        };
+        let said_ready = async {
+            match node.ready().await {
+                Ok(()) => tracing::info!("Ready to accept connections"),
+                // The branch that waits for failures ends the process.
+                Err(_) => return pending().await,
+            }
+            pending().await
+        };
+        let reason = tokio::select! {
             biased;
             signal = signals.stop() => signal,
-            () = accept(&mut acceptor, config, |socket, _| Err((socket, "LOADING the node is not part of this build yet"))) => pending().await,
+            () = node.asked_to_stop() => "SHUTDOWN",
+            why = node.failure() => bail!(why),
+            () = accept(&mut acceptor, config, admit) => pending().await,
+            () = said_ready => pending().await,
         };
         drop(acceptor);
-        tracing::info!("{signal}: stopping");
+        tracing::info!("{reason}: stopping");
+        tokio::select! {
+            biased;
+            () = node.stop() => (),
+            signal = signals.stop() => bail!("{signal} again: stopping at once"),
+        }
+        store.close();
+        tracing::info!("stopped");
         Ok(())
     })
 }

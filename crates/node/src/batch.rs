@@ -1,0 +1,211 @@
+//! A batch: commands of many connections on their way into one entry, and who waits for their replies.
+//!
+//! A connection stages what one socket read brought ([`Staged`]), then adds it to the shard's open batch as one
+//! *run*. Inside a run, reads that stand behind a write ride along: they are run at their place at apply, on the
+//! node that proposed the entry, and are never replicated.
+
+use bytes::Bytes;
+use resp::{Protocol, Reply};
+
+use crate::entry;
+use crate::inbox::{Delivery, Route};
+
+/// No entry grows beyond this, but for one that holds a single larger command.
+pub(crate) const BATCH_BYTES_MAX: usize = 64 * 1024;
+/// A run holds at most this many commands, so that the replies of one entry are bounded.
+pub(crate) const RUN_OPS_MAX: usize = 1024;
+
+/// What one place of a run asks for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Op {
+    /// The next item of the entry: a command or a transaction.
+    Item,
+    /// A riding read: a database and the place of its RESP array in the batch's own bytes.
+    Read { database: u8, start: u32, end: u32 },
+}
+
+/// What a connection collects from one socket read before it takes the shard's lock once.
+#[derive(Default)]
+pub(crate) struct Staged {
+    items: Vec<u8>,
+    item_count: u32,
+    reads: Vec<u8>,
+    ops: Vec<Op>,
+    /// Settings of the shard, which make an entry of their own kind.
+    settings: bool,
+}
+
+impl Staged {
+    pub(crate) fn is_empty(&self) -> bool {
+        self.ops.is_empty()
+    }
+
+    /// Whether `more` bytes still fit beside what is there.
+    pub(crate) fn has_room(&self, more: usize) -> bool {
+        self.ops.is_empty()
+            || (self.ops.len() < RUN_OPS_MAX && self.items.len() + self.reads.len() + more <= BATCH_BYTES_MAX)
+    }
+
+    pub(crate) fn write(&mut self, database: u8, raw: &[u8]) {
+        entry::put_command(&mut self.items, database, raw);
+        self.item_count += 1;
+        self.ops.push(Op::Item);
+    }
+
+    pub(crate) fn read(&mut self, database: u8, raw: &[u8]) {
+        let start = offset(self.reads.len());
+        self.reads.extend_from_slice(raw);
+        self.ops.push(Op::Read { database, start, end: offset(self.reads.len()) });
+    }
+
+    /// Starts a transaction; `commands` calls of [`Self::transaction_command`] follow.
+    pub(crate) fn transaction(&mut self, preconditions: &[entry::Precondition], commands: u32) {
+        entry::put_transaction(&mut self.items, preconditions, commands);
+        self.item_count += 1;
+        self.ops.push(Op::Item);
+    }
+
+    pub(crate) fn transaction_command(&mut self, database: u8, raw: &[u8]) {
+        entry::put_transaction_command(&mut self.items, database, raw);
+    }
+
+    /// Stages settings of the shard; nothing else may be staged beside them.
+    pub(crate) fn settings(&mut self, pairs: &[(&'static str, String)]) {
+        assert!(self.is_empty(), "settings make an entry of their own");
+        for (name, value) in pairs {
+            resp::write_command(&mut self.items, [name.as_bytes(), value.as_bytes()]);
+            self.item_count += 1;
+        }
+        self.ops.push(Op::Item);
+        self.settings = true;
+    }
+
+    /// Answers everything that is staged with one error and forgets it.
+    pub(crate) fn fail(&mut self, line: &str, reply: &mut Reply) {
+        for _ in 0..self.ops.len() {
+            reply.error(line);
+        }
+        self.clear();
+    }
+
+    fn clear(&mut self) {
+        self.items.clear();
+        self.reads.clear();
+        self.ops.clear();
+        self.item_count = 0;
+        self.settings = false;
+        // One huge command must not keep its buffer for the life of the connection.
+        self.items.shrink_to(BATCH_BYTES_MAX);
+        self.reads.shrink_to(BATCH_BYTES_MAX);
+    }
+}
+
+fn offset(length: usize) -> u32 {
+    u32::try_from(length).expect("a run's reads are bounded by client-query-buffer-limit, below 4 GiB")
+}
+
+/// The commands of one connection in a batch.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Run {
+    pub(crate) route: Route,
+    pub(crate) protocol: Protocol,
+    /// How many of the batch's ops are this run's.
+    pub(crate) ops: u32,
+}
+
+/// Runs of many connections, open for more or sealed.
+#[derive(Default)]
+pub(crate) struct Batch {
+    payload: Vec<u8>,
+    /// The sealed entry, kept so that a refused batch can be sealed anew.
+    sealed: Option<Bytes>,
+    items: u32,
+    settings: bool,
+    pub(crate) runs: Vec<Run>,
+    pub(crate) ops: Vec<Op>,
+    pub(crate) reads: Vec<u8>,
+    /// When it was first sealed, on the monotonic clock: what bounds how long it is held.
+    pub(crate) first_sealed_ns: u64,
+}
+
+impl Batch {
+    /// Settings of the shard that nobody waits for.
+    pub(crate) fn of_settings(pairs: &[(&'static str, String)], now_ns: u64) -> Self {
+        let mut staged = Staged::default();
+        staged.settings(pairs);
+        let mut payload = Vec::new();
+        entry::begin(&mut payload);
+        payload.extend_from_slice(&staged.items);
+        let (items, ops) = (staged.item_count, staged.ops);
+        Self { payload, items, ops, settings: true, first_sealed_ns: now_ns, ..Self::default() }
+    }
+
+    pub(crate) fn is_empty(&self) -> bool {
+        self.ops.is_empty()
+    }
+
+    pub(crate) fn commands(&self) -> usize {
+        self.ops.len()
+    }
+
+    pub(crate) fn bytes(&self) -> usize {
+        self.payload.len() + self.reads.len()
+    }
+
+    /// Whether the staged run may join.
+    pub(crate) fn has_room(&self, staged: &Staged) -> bool {
+        self.is_empty()
+            || !(self.settings || staged.settings)
+                && self.bytes() + staged.items.len() + staged.reads.len() <= BATCH_BYTES_MAX
+    }
+
+    /// Adds a connection's run and empties `staged`.
+    pub(crate) fn add(&mut self, staged: &mut Staged, route: Route, protocol: Protocol) {
+        assert!(!staged.is_empty(), "a run answers at least one command");
+        if self.payload.is_empty() {
+            entry::begin(&mut self.payload);
+        }
+        self.payload.extend_from_slice(&staged.items);
+        self.items += staged.item_count;
+        self.settings |= staged.settings;
+        let base = offset(self.reads.len());
+        self.reads.extend_from_slice(&staged.reads);
+        self.ops.extend(staged.ops.iter().map(|op| match *op {
+            Op::Item => Op::Item,
+            Op::Read { database, start, end } => Op::Read { database, start: base + start, end: base + end },
+        }));
+        self.runs.push(Run { route, protocol, ops: offset(staged.ops.len()) });
+        staged.clear();
+    }
+
+    /// Seals the batch under this context, for the first time or anew, and returns the entry.
+    pub(crate) fn seal(&mut self, now_ms: u64, seed: u64, sequence: u64) -> Bytes {
+        let mut payload = match self.sealed.take() {
+            Some(refused) => refused.to_vec(),
+            None => std::mem::take(&mut self.payload),
+        };
+        if payload.is_empty() {
+            entry::begin(&mut payload);
+        }
+        let kind = if self.settings { entry::Kind::Settings } else { entry::Kind::Commands };
+        entry::seal(&mut payload, entry::Header { kind, now_ms, seed, sequence, items: self.items });
+        let entry = Bytes::from(payload);
+        self.sealed = Some(entry.clone());
+        entry
+    }
+
+    /// One delivery per I/O thread that answers every op with the same error.
+    pub(crate) fn failed(&self, io_threads: usize, line: &str) -> Vec<Delivery> {
+        let mut deliveries: Vec<Delivery> = (0..io_threads).map(|_| Delivery::default()).collect();
+        for run in &self.runs {
+            let delivery = &mut deliveries[usize::from(run.route.io)];
+            let mut reply = Reply::over(std::mem::take(&mut delivery.bytes), run.protocol);
+            for _ in 0..run.ops {
+                reply.error(line);
+            }
+            delivery.bytes = reply.into_bytes();
+            delivery.parts.push((run.route, delivery.bytes.len()));
+        }
+        deliveries
+    }
+}

@@ -1,0 +1,330 @@
+//! A connection: bytes in, commands, bytes out, in order, from accept to close.
+//!
+//! Reads run right here, on the connection's own task. Writes are staged, added to the shard's open batch once per
+//! socket read, and the connection waits for their replies before it reads more: so replies keep their order without
+//! bookkeeping, and a client that pipelines without end is slowed down by its own socket.
+//!
+//! The work between two awaits is [`Connection::advance`], a plain function; what it needs from the outside it asks
+//! for with a [`Next`].
+
+use std::rc::Rc;
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::time::Duration;
+
+use raft::Clock;
+use resp::{Decoded, Limits, RequestDecoder};
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+
+use crate::inbox::{Mailbox, Route};
+use crate::io_thread::Io;
+use crate::platform::{Platform, Socket};
+use crate::session::{Exchange, Later, Reading, Session, Step};
+use crate::shard::{Added, NOREPLICAS};
+
+/// A connection starts with so much room for input, and comes back to it when it is idle.
+const INPUT_BYTES_IDLE: usize = 1024;
+/// One socket read takes at most so much, but for a larger argument on its way.
+const INPUT_BYTES_READ: usize = 16 * 1024;
+/// Replies are written out before more commands run once there are so many bytes.
+const OUTPUT_BYTES_FLUSH: usize = 256 * 1024;
+/// What an empty output buffer may keep.
+const OUTPUT_BYTES_IDLE: usize = 64 * 1024;
+/// How long a write may wait for room in a full batch, or a read for the right to be answered.
+const PATIENCE: Duration = Duration::from_secs(2);
+
+/// What a read is told that this replica cannot answer: it led, but may not lead any more.
+const MASTERDOWN: &str = "MASTERDOWN Link with MASTER is down and replica-serve-stale-data is set to 'no'.";
+
+/// See the module.
+pub(crate) struct Connection<P: Platform> {
+    io: Rc<Io<P>>,
+    route: Route,
+    mailbox: Rc<Mailbox>,
+    session: Session<P>,
+    decoder: RequestDecoder,
+    input: Vec<u8>,
+    /// How much of the input is done with.
+    consumed: usize,
+    /// How many bytes the command in progress is known to need.
+    wanted: usize,
+    exchange: Exchange,
+    /// On its way out.
+    output: Vec<u8>,
+    limits: Limits,
+    limits_version: u64,
+}
+
+/// Why [`Connection::advance`] stopped.
+enum Next {
+    /// Everything complete was done.
+    Input,
+    /// The staged run must go to the shard, and earlier replies must come back, before the next command.
+    Replies,
+    /// Enough output has gathered.
+    Flush,
+    /// The right to read must be confirmed by a round of the group.
+    ReadBarrier,
+    /// A command that takes its time.
+    Later(Later),
+    /// The client leaves, or has to.
+    Close,
+}
+
+impl<P: Platform> Connection<P> {
+    /// Prepares a connection that was admitted to the registry.
+    pub(crate) fn new(io: Rc<Io<P>>, session: Session<P>) -> Self {
+        let (route, mailbox) = io.desk.register(io.number);
+        Self {
+            io,
+            route,
+            mailbox,
+            session,
+            decoder: RequestDecoder::default(),
+            input: Vec::with_capacity(INPUT_BYTES_IDLE),
+            consumed: 0,
+            wanted: 0,
+            exchange: Exchange::default(),
+            output: Vec::new(),
+            limits: Limits::default(),
+            limits_version: u64::MAX,
+        }
+    }
+
+    /// Serves the client until one side closes.
+    pub(crate) async fn serve(mut self, mut stream: <P::Socket as Socket>::Stream) {
+        let mut stop = self.io.node.stopping.clone();
+        loop {
+            match self.advance() {
+                Next::Input => {
+                    self.settle().await;
+                    if self.flush(&mut stream).await.is_err() {
+                        break;
+                    }
+                    tokio::select! {
+                        biased;
+                        read = self.read(&mut stream) => if !matches!(read, Ok(true)) { break },
+                        // Everything read was answered; the node is going down.
+                        _ = stop.wait_for(|stopping| *stopping) => break,
+                    }
+                }
+                Next::Replies => self.settle().await,
+                Next::Flush => {
+                    self.settle().await;
+                    if self.flush(&mut stream).await.is_err() {
+                        break;
+                    }
+                }
+                Next::ReadBarrier => self.confirm_reading().await,
+                Next::Later(later) => self.finish(later).await,
+                Next::Close => {
+                    self.settle().await;
+                    // The client is told why if it still listens.
+                    let _ = self.flush(&mut stream).await;
+                    break;
+                }
+            }
+        }
+    }
+
+    /// Runs every complete command of the input, as far as it goes without waiting.
+    fn advance(&mut self) -> Next {
+        self.refresh_limits();
+        let node = &self.io.node;
+        let mut reading =
+            Reading::new(&node.shard, node.clock.wall_ms(), self.session.next_seed(), self.exchange.confirmed);
+        let next = loop {
+            if self.exchange.reply.len() >= OUTPUT_BYTES_FLUSH {
+                break Next::Flush;
+            }
+            let buffered = &self.input[self.consumed..];
+            let consumed = match self.decoder.decode(buffered, &self.limits) {
+                Ok(Decoded::Command { consumed }) => consumed,
+                Ok(Decoded::Nothing { consumed }) => {
+                    self.consumed += consumed;
+                    continue;
+                }
+                Ok(Decoded::Incomplete { needed }) => {
+                    self.wanted = needed;
+                    break Next::Input;
+                }
+                Err(why) => {
+                    if self.exchange.must_wait() {
+                        break Next::Replies;
+                    }
+                    self.exchange.reply.protocol_error(why);
+                    break Next::Close;
+                }
+            };
+            let arguments = self.decoder.arguments(buffered);
+            match self.session.dispatch(arguments, &mut reading, &mut self.exchange) {
+                Step::Done => self.consumed += consumed,
+                Step::AfterReplies => break Next::Replies,
+                Step::Confirm => break Next::ReadBarrier,
+                Step::Later(later) => {
+                    self.consumed += consumed;
+                    break Next::Later(later);
+                }
+                Step::Close => {
+                    self.consumed += consumed;
+                    break Next::Close;
+                }
+            }
+        };
+        drop(reading);
+        self.exchange.confirmed = false;
+        self.io.node.stats.commands.fetch_add(std::mem::take(&mut self.exchange.commands), Ordering::Relaxed);
+        next
+    }
+
+    /// Completes a command that takes its time.
+    async fn finish(&mut self, later: Later) {
+        match later {
+            Later::Transaction(transaction) => {
+                let replies = self.settle_apart().await;
+                self.session.stitch(&transaction, &replies, &mut self.exchange);
+            }
+            Later::Config(plan) => {
+                self.exchange.staged.settings(plan.shard());
+                let replies = self.settle_apart().await;
+                if replies.starts_with(b"+") {
+                    self.io.node.config.commit(&plan);
+                }
+                self.exchange.reply.raw(&replies);
+            }
+            other => self.session.finish(other, &mut self.exchange).await,
+        }
+    }
+
+    /// Settles, and returns the replies instead of writing them out: they are part of another.
+    async fn settle_apart(&mut self) -> Vec<u8> {
+        let mut before = Vec::new();
+        self.exchange.reply.swap(&mut before);
+        self.settle().await;
+        self.exchange.reply.swap(&mut before);
+        before
+    }
+
+    /// Hands what is staged to the shard and waits for every reply that is owed.
+    async fn settle(&mut self) {
+        if !self.exchange.staged.is_empty() {
+            self.submit().await;
+        }
+        if self.mailbox.is_waiting() {
+            self.mailbox.answered().await;
+            self.exchange.take_replies(&self.mailbox);
+        }
+    }
+
+    /// Adds the staged run to the open batch; waits, within bounds, while that is full.
+    async fn submit(&mut self) {
+        let shard = Arc::clone(&self.io.node.shard);
+        let adding = async {
+            loop {
+                let room = shard.room.notified();
+                tokio::pin!(room);
+                room.as_mut().enable();
+                let protocol = self.exchange.reply.protocol();
+                match shard.add(&mut self.exchange.staged, self.route, protocol) {
+                    Added::Accepted => {
+                        self.mailbox.expect_one();
+                        return None;
+                    }
+                    Added::Full => room.await,
+                    Added::Refused(why) => return Some(why),
+                }
+            }
+        };
+        let refused = tokio::time::timeout(PATIENCE, adding).await.unwrap_or(Some(NOREPLICAS));
+        if let Some(why) = refused {
+            // Replies to earlier runs come first.
+            self.mailbox.answered().await;
+            self.exchange.take_replies(&self.mailbox);
+            self.exchange.staged.fail(why, &mut self.exchange.reply);
+        }
+    }
+
+    /// A leader without a lease asks its group before it answers reads.
+    async fn confirm_reading(&mut self) {
+        let node = Arc::clone(&self.io.node);
+        let group = node.group().expect("who leads has opened its group");
+        match tokio::time::timeout(PATIENCE, group.read_barrier()).await {
+            Ok(Ok(())) => self.exchange.confirmed = true,
+            // If it follows by now, what it knew when it led may be old, and the client believed to speak with a leader.
+            _ => self.exchange.denied = Some(MASTERDOWN),
+        }
+    }
+
+    async fn flush(&mut self, stream: &mut <P::Socket as Socket>::Stream) -> std::io::Result<()> {
+        if self.exchange.reply.is_empty() {
+            return Ok(());
+        }
+        self.io.node.stats.bytes_out.fetch_add(self.exchange.reply.len() as u64, Ordering::Relaxed);
+        self.exchange.reply.swap(&mut self.output);
+        stream.write_all(&self.output).await?;
+        self.output.clear();
+        self.output.shrink_to(OUTPUT_BYTES_IDLE);
+        self.exchange.reply.swap(&mut self.output);
+        Ok(())
+    }
+
+    /// Reads more input; false when the client has closed, is idle for too long or holds too much.
+    async fn read(&mut self, stream: &mut <P::Socket as Socket>::Stream) -> std::io::Result<bool> {
+        self.make_room();
+        let timeout_seconds = self.session.idle_timeout_seconds();
+        let reading = stream.read_buf(&mut self.input);
+        let read = if timeout_seconds == 0 {
+            reading.await?
+        } else {
+            match tokio::time::timeout(Duration::from_secs(timeout_seconds), reading).await {
+                Ok(read) => read?,
+                Err(_) => return Ok(false),
+            }
+        };
+        self.io.node.stats.bytes_in.fetch_add(read as u64, Ordering::Relaxed);
+        self.session.seen(self.io.node.clock.wall_ms(), self.input.len(), self.input.capacity());
+        let limit = self.io.node.config.current().client_query_buffer_limit_bytes;
+        if self.input.len() as u64 > limit {
+            tracing::warn!(client = self.session.id(), limit, "closing a client whose query buffer is over its limit");
+            return Ok(false);
+        }
+        Ok(read > 0)
+    }
+
+    /// Drops what was consumed and sees to it that the next read has room, but not for more than is sensible.
+    fn make_room(&mut self) {
+        self.input.drain(..self.consumed);
+        self.consumed = 0;
+        if self.input.is_empty() && self.input.capacity() > INPUT_BYTES_READ {
+            self.input.shrink_to(INPUT_BYTES_READ);
+        }
+        let free = self.input.capacity() - self.input.len();
+        // A read that filled the buffer says that there is more: grow up to a full read. A known large argument gets
+        // its room at once, in steps, so that a mere announcement costs little.
+        let growth = if free > 0 && self.wanted <= free {
+            return;
+        } else if self.wanted > INPUT_BYTES_READ {
+            self.wanted.min(self.input.len().max(INPUT_BYTES_READ))
+        } else {
+            self.input.capacity().clamp(INPUT_BYTES_IDLE, INPUT_BYTES_READ)
+        };
+        self.input.reserve(growth);
+    }
+
+    fn refresh_limits(&mut self) {
+        let version = self.io.node.config.version();
+        if version != self.limits_version || self.limits.authenticated != self.session.is_authenticated() {
+            let settings = self.io.node.config.current();
+            self.limits.bulk_max_bytes = usize::try_from(settings.proto_max_bulk_len_bytes).unwrap_or(usize::MAX);
+            self.limits.authenticated = self.session.is_authenticated();
+            self.limits_version = version;
+        }
+    }
+}
+
+impl<P: Platform> Drop for Connection<P> {
+    fn drop(&mut self) {
+        self.io.desk.release(self.route);
+        self.io.node.clients.remove(self.session.id());
+    }
+}

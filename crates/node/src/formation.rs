@@ -1,0 +1,297 @@
+//! How a node comes to its replica: from its record, by founding a group, or by joining one.
+//!
+//! ```text
+//! record present             -> that replica
+//! standalone                 -> a new group with one voter
+//! initial-members, empty     -> some listed node has a replica: ask its leader for a fresh one (learner, then voter)
+//!                               all are empty, and this node is listed first: found the group
+//!                               all are empty, listed later: wait for the first
+//! ```
+//!
+//! Founding is safe to repeat: the founder records the group and all its replicas before it tells anybody, and tells
+//! everybody before it starts the group; who was told keeps to it.
+
+use std::collections::BTreeSet;
+use std::io;
+use std::sync::Arc;
+use std::time::Duration;
+
+use keyspace::{Keyspace, Settings as KeyspaceSettings};
+use raft::{Class, Group, GroupConfig, GroupId, Member, NodeId, PeerAddress, ReplicaId, Role, Transport};
+
+use crate::config::{PEER_PORT_OFFSET, Settings};
+pub(crate) use crate::messages::Identity;
+use crate::messages::{Answer, Request};
+use crate::node::Shared;
+use crate::platform::{Platform, Random};
+use crate::shard::EntryWaiter;
+use crate::tasks;
+
+/// How long a node waits for an answer of another, and between two rounds of asking.
+const ANSWER_WITHIN: Duration = Duration::from_millis(1000);
+const ASK_EVERY: Duration = Duration::from_millis(200);
+/// How long a fresh replica may take to catch up before it is given up; it asks again.
+const CATCH_UP_WITHIN: Duration = Duration::from_secs(60);
+/// How often a replica that does not vote yet asks for its vote.
+const ASK_FOR_VOTE_EVERY: Duration = Duration::from_secs(2);
+
+/// Where the identity of the node's replica is kept, durably.
+pub trait Record: Send {
+    /// What was saved last; empty at first.
+    fn load(&self) -> io::Result<Vec<u8>>;
+    /// Replaces it; durable when this returns.
+    fn save(&mut self, bytes: &[u8]) -> io::Result<()>;
+}
+
+/// The listed members as addresses, and which of them this node is.
+struct Listed {
+    all: Vec<(String, PeerAddress)>,
+    own: usize,
+}
+
+/// Finds or forms the node's replica and opens its group.
+pub(crate) async fn open_group<P: Platform>(
+    shared: &Arc<Shared<P>>,
+    log_store: P::LogStore,
+    transport: P::Transport,
+) -> io::Result<Group<EntryWaiter>> {
+    let settings = shared.config.current();
+    let listed = listed(&settings, shared.own_member);
+    let known = shared.load_identity()?;
+    let identity = match (known, &listed) {
+        (Some(identity), _) => {
+            if !settings.initial_members.is_empty() {
+                tracing::info!(group = %identity.group, "initial-members is ignored: the directory holds a replica");
+            }
+            identity
+        }
+        (None, None) => {
+            let client = format!("127.0.0.1:{}", settings.port);
+            let identity = found(shared, vec![(shared.id, String::new(), client)], 0);
+            shared.save_identity(&identity)?;
+            identity
+        }
+        (None, Some(listed)) => gather(shared, listed, &transport).await?,
+    };
+    *shared.shard.keyspace.write() = Keyspace::new(KeyspaceSettings::new(identity.hash_key));
+    let me = member_of(shared, &identity, listed.as_ref(), &settings);
+    let mut config = GroupConfig::new(identity.group, me, shared.random.next_u64());
+    config.election_timeout_ms = (settings.election_timeout_ms.min_ms, settings.election_timeout_ms.max_ms);
+    let group = Group::open(config, log_store, transport.clone(), shared.clock.clone(), shared.machine.clone()).await?;
+    start_group(shared, &group, &identity, &transport).await?;
+    if let Some(listed) = listed {
+        tasks::beside(ask_for_vote(group.clone(), listed, transport));
+    }
+    Ok(group)
+}
+
+/// The founder starts the group once everybody knows of it.
+async fn start_group<P: Platform>(
+    shared: &Shared<P>,
+    group: &Group<EntryWaiter>,
+    identity: &Identity,
+    transport: &P::Transport,
+) -> io::Result<()> {
+    let is_started = !group.status().borrow().voters.is_empty();
+    if identity.founders.is_empty() || is_started {
+        return Ok(());
+    }
+    for founder in identity.founders.iter().filter(|founder| founder.node != shared.id) {
+        invite(transport, founder, identity).await?;
+    }
+    group.initialize(identity.founders.clone()).await.map_err(io::Error::other)
+}
+
+/// Tells one founder of the group, until it has agreed.
+async fn invite<T: Transport>(transport: &T, founder: &Member, identity: &Identity) -> io::Result<()> {
+    let invitation = Identity { replica: founder.replica, founders: Vec::new(), ..identity.clone() };
+    let mut said = false;
+    loop {
+        match ask(transport, &founder.address(), &Request::Form(invitation.clone())).await {
+            Some(Answer::Accepted(_)) => return Ok(()),
+            Some(Answer::Refused(why)) => {
+                let text = format!("{} does not join the new group: {why}", founder.client_address);
+                return Err(io::Error::other(text));
+            }
+            _ if !said => {
+                tracing::info!(member = founder.client_address, "waiting for a member before the group starts");
+                said = true;
+            }
+            _ => (),
+        }
+        tokio::time::sleep(ASK_EVERY).await;
+    }
+}
+
+/// An empty node among listed ones: asks around until it is clear what it is to be.
+async fn gather<P: Platform>(shared: &Shared<P>, listed: &Listed, transport: &P::Transport) -> io::Result<Identity> {
+    let mut said = Vec::new();
+    loop {
+        let (mut empty, mut formed, mut silent) = (Vec::new(), Vec::new(), Vec::new());
+        for (at, (client, peer)) in listed.all.iter().enumerate().filter(|(at, _)| *at != listed.own) {
+            match ask(transport, peer, &Request::Probe).await {
+                Some(Answer::Node { node, group: None }) => empty.push((at, node)),
+                Some(Answer::Node { .. }) => formed.push(peer.clone()),
+                _ => silent.push(client.clone()),
+            }
+        }
+        // Somebody may have told us meanwhile.
+        if let Some(identity) = shared.identity() {
+            return Ok(identity);
+        }
+        for peer in &formed {
+            if let Some(identity) = ask_to_join(shared, listed, peer, transport).await? {
+                return Ok(identity);
+            }
+        }
+        if formed.is_empty() && silent.is_empty() && listed.own == 0 {
+            let identity = found(shared, founders(shared.id, listed, &empty), listed.own);
+            shared.save_identity(&identity)?;
+            return Ok(identity);
+        }
+        if silent != said {
+            tracing::info!(members = silent.join(" "), "waiting for members to answer");
+            said = silent;
+        }
+        tokio::time::sleep(ASK_EVERY).await;
+    }
+}
+
+fn founders(own: NodeId, listed: &Listed, empty: &[(usize, NodeId)]) -> Vec<(NodeId, String, String)> {
+    let node_at = |place: usize| empty.iter().find(|(at, _)| *at == place).map_or(own, |(_, node)| *node);
+    let entry =
+        |(at, (client, peer)): (usize, &(String, PeerAddress))| (node_at(at), peer.address.clone(), client.clone());
+    listed.all.iter().enumerate().map(entry).collect()
+}
+
+/// Draws a new group of these nodes (node, peer address, client address).
+fn found<P: Platform>(shared: &Shared<P>, nodes: Vec<(NodeId, String, String)>, own: usize) -> Identity {
+    let random = &shared.random;
+    let founders: Vec<Member> = nodes
+        .into_iter()
+        .map(|(node, peer_address, client_address)| Member {
+            replica: ReplicaId(random.next_u64()),
+            node,
+            peer_address,
+            client_address,
+        })
+        .collect();
+    let group = GroupId(u128::from(random.next_u64()) << 64 | u128::from(random.next_u64()));
+    let hash_key = [random.next_u64(), random.next_u64()];
+    tracing::info!(%group, voters = founders.len(), "founding a group");
+    Identity { group, replica: founders[own].replica, hash_key, founders }
+}
+
+/// Asks an existing group for a fresh replica, through whichever member answers.
+async fn ask_to_join<P: Platform>(
+    shared: &Shared<P>,
+    listed: &Listed,
+    first: &PeerAddress,
+    transport: &P::Transport,
+) -> io::Result<Option<Identity>> {
+    let (client_address, own) = &listed.all[listed.own];
+    let (peer_address, replica) = (own.address.clone(), ReplicaId(shared.random.next_u64()));
+    let member = Member { replica, node: shared.id, peer_address, client_address: client_address.clone() };
+    let mut peer = first.clone();
+    // The first knows the leader; the leader may have changed since.
+    for _ in 0..3 {
+        match ask(transport, &peer, &Request::Join { member: member.clone() }).await {
+            Some(Answer::Accepted(Some(identity))) => {
+                tracing::info!(group = %identity.group, "joining a group with a fresh replica");
+                shared.save_identity(&identity)?;
+                return Ok(Some(identity));
+            }
+            Some(Answer::Ask(address)) => peer = PeerAddress { node: NodeId([0; 20]), address },
+            Some(Answer::Refused(why)) => {
+                tracing::info!(why, "the group does not take this node in yet");
+                return Ok(None);
+            }
+            _ => return Ok(None),
+        }
+    }
+    Ok(None)
+}
+
+/// Sees to it that a replica that was taken in as a learner becomes a voter, also when the leader changed meanwhile.
+async fn ask_for_vote<T: Transport>(group: Group<EntryWaiter>, listed: Listed, transport: T) {
+    let mut status = group.status();
+    loop {
+        tokio::time::sleep(ASK_FOR_VOTE_EVERY).await;
+        let now = status.borrow_and_update().clone();
+        if now.stopped.is_some() || status.has_changed().is_err() {
+            return;
+        }
+        if now.role != Role::Learner || now.voters.contains_key(&group.me().replica) {
+            continue;
+        }
+        if let Some(leader) = now.leader {
+            let request = Request::Join { member: group.me().clone() };
+            ask(&transport, &leader.address(), &request).await;
+        } else {
+            for (_, peer) in listed.all.iter().enumerate().filter(|(at, _)| *at != listed.own).map(|(_, member)| member)
+            {
+                ask(&transport, peer, &Request::Join { member: group.me().clone() }).await;
+            }
+        }
+    }
+}
+
+/// Takes a listed node in: a learner first, then a voter in place of the replica that it had before. On the leader.
+pub(crate) async fn take_in(group: Group<EntryWaiter>, member: Member) -> Result<(), raft::GroupError> {
+    let status = group.status().borrow().clone();
+    let stale = status.learners.values().filter(|known| known.node != member.node || known.replica != member.replica);
+    let stale: BTreeSet<_> =
+        stale.filter(|known| known.client_address == member.client_address).map(|known| known.replica).collect();
+    if !stale.is_empty() {
+        group.remove_learners(stale).await?;
+    }
+    if !status.learners.contains_key(&member.replica) {
+        group.add_learner(member.clone()).await?;
+    }
+    let mut watching = group.status();
+    let level = watching.wait_for(|status| {
+        let matched = status.matched.get(&member.replica).copied().flatten();
+        !status.leads() || matched.is_some_and(|matched| Some(matched) >= status.committed)
+    });
+    match tokio::time::timeout(CATCH_UP_WITHIN, level).await {
+        Ok(Ok(status)) if status.leads() => (),
+        Ok(_) => return Err(raft::GroupError::NotLeader(None)),
+        Err(_) => return Err(raft::GroupError::Refused("it did not catch up in time".to_owned())),
+    }
+    let voters = group.status().borrow().voters.clone();
+    let kept = voters.values().filter(|voter| voter.client_address != member.client_address);
+    let voters: BTreeSet<_> = kept.map(|voter| voter.replica).chain([member.replica]).collect();
+    group.change_voters(voters, false).await
+}
+
+/// Sends a request and waits for its answer, for a while.
+async fn ask<T: Transport>(transport: &T, to: &PeerAddress, request: &Request) -> Option<Answer> {
+    let answer = transport.request(to, Class::Control, request.encode(), ANSWER_WITHIN).await.ok()?;
+    Answer::decode(&answer)
+}
+
+fn listed(settings: &Settings, own: Option<usize>) -> Option<Listed> {
+    let all = settings.initial_members.iter().map(|member| {
+        let client = format!("{}:{}", member.host, member.port);
+        // A peer's port follows its client port, as Redis's cluster bus does.
+        let address = format!("{}:{}", member.host, u32::from(member.port) + u32::from(PEER_PORT_OFFSET));
+        (client, PeerAddress { node: NodeId([0; 20]), address })
+    });
+    own.map(|own| Listed { all: all.collect(), own })
+}
+
+fn member_of<P: Platform>(
+    shared: &Shared<P>,
+    identity: &Identity,
+    listed: Option<&Listed>,
+    settings: &Settings,
+) -> Member {
+    let (client_address, peer_address) = match listed {
+        Some(listed) => {
+            let (client, peer) = &listed.all[listed.own];
+            (client.clone(), peer.address.clone())
+        }
+        None => (format!("127.0.0.1:{}", settings.port), String::new()),
+    };
+    Member { replica: identity.replica, node: shared.id, peer_address, client_address }
+}

@@ -1,0 +1,165 @@
+//! How replies come back to connections: one inbox and one wake per I/O thread and batch.
+//!
+//! Apply writes the replies of an entry's runs for one I/O thread into one buffer, a [`Delivery`]. The I/O thread
+//! hands each connection its slice. An inbox is bounded by what is in flight: a connection has at most a few
+//! tickets, and stops reading while one is open.
+
+use std::cell::{Cell, RefCell};
+use std::rc::Rc;
+use std::task::{Poll, Waker};
+
+use parking_lot::Mutex;
+use tokio::sync::Notify;
+
+/// Names a connection on its I/O thread. Places are used again, generations are not.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Route {
+    pub(crate) io: u16,
+    pub(crate) place: u32,
+    pub(crate) generation: u32,
+}
+
+/// The replies of one entry for the connections of one I/O thread.
+#[derive(Default)]
+pub(crate) struct Delivery {
+    /// The encoded replies, run after run.
+    pub(crate) bytes: Vec<u8>,
+    /// Whose they are: a connection and the end of its slice, which begins where the one before ends.
+    pub(crate) parts: Vec<(Route, usize)>,
+}
+
+/// Where deliveries for one I/O thread wait.
+#[derive(Default)]
+pub(crate) struct Inbox {
+    queue: Mutex<Vec<Delivery>>,
+    arrived: Notify,
+}
+
+impl Inbox {
+    /// Adds a delivery and wakes the I/O thread.
+    pub(crate) fn deliver(&self, delivery: Delivery) {
+        let mut queue = self.queue.lock();
+        queue.push(delivery);
+        let first = queue.len() == 1;
+        drop(queue);
+        if first {
+            self.arrived.notify_one();
+        }
+    }
+
+    /// Hands deliveries to `desk` for ever. Runs as a task of the I/O thread.
+    pub(crate) async fn distribute(&self, desk: &Desk) {
+        let mut taken = Vec::new();
+        loop {
+            self.arrived.notified().await;
+            std::mem::swap(&mut *self.queue.lock(), &mut taken);
+            for delivery in taken.drain(..) {
+                desk.hand_out(&delivery);
+            }
+        }
+    }
+}
+
+/// The connections of one I/O thread, as replies find them. Never leaves its thread.
+#[derive(Default)]
+pub(crate) struct Desk {
+    places: RefCell<Places>,
+}
+
+#[derive(Default)]
+struct Places {
+    list: Vec<(u32, Option<Rc<Mailbox>>)>,
+    free: Vec<u32>,
+}
+
+/// One connection's replies that have come back and were not yet taken.
+#[derive(Default)]
+pub(crate) struct Mailbox {
+    replies: RefCell<Vec<u8>>,
+    outstanding: Cell<usize>,
+    waker: Cell<Option<Waker>>,
+}
+
+impl Desk {
+    /// Gives a connection a place and its mailbox.
+    pub(crate) fn register(&self, io: u16) -> (Route, Rc<Mailbox>) {
+        let mailbox = Rc::new(Mailbox::default());
+        let mut places = self.places.borrow_mut();
+        let place = places.free.pop().unwrap_or_else(|| {
+            places.list.push((0, None));
+            u32::try_from(places.list.len() - 1).expect("maxclients is below 2^32")
+        });
+        let (generation, held) = &mut places.list[place as usize];
+        *held = Some(Rc::clone(&mailbox));
+        (Route { io, place, generation: *generation }, mailbox)
+    }
+
+    /// Takes a connection's place back; replies that still come are dropped.
+    pub(crate) fn release(&self, route: Route) {
+        let mut places = self.places.borrow_mut();
+        let (generation, held) = &mut places.list[route.place as usize];
+        assert_eq!(*generation, route.generation, "a place is released once");
+        *generation = generation.wrapping_add(1);
+        *held = None;
+        places.free.push(route.place);
+    }
+
+    fn hand_out(&self, delivery: &Delivery) {
+        let places = self.places.borrow();
+        let mut start = 0;
+        for &(route, end) in &delivery.parts {
+            if let Some((generation, Some(mailbox))) = places.list.get(route.place as usize)
+                && *generation == route.generation
+            {
+                mailbox.put(&delivery.bytes[start..end]);
+            }
+            start = end;
+        }
+    }
+}
+
+impl Mailbox {
+    /// Notes that one more run was handed to the shard.
+    pub(crate) fn expect_one(&self) {
+        self.outstanding.set(self.outstanding.get() + 1);
+    }
+
+    /// Whether replies are still on their way.
+    pub(crate) fn is_waiting(&self) -> bool {
+        self.outstanding.get() > 0
+    }
+
+    /// Appends what has come back to `output`.
+    pub(crate) fn take_into(&self, output: &mut Vec<u8>) {
+        let mut replies = self.replies.borrow_mut();
+        if output.is_empty() {
+            std::mem::swap(&mut *replies, output);
+        } else {
+            output.append(&mut replies);
+        }
+    }
+
+    /// Waits until every run that was handed in is answered.
+    pub(crate) async fn answered(&self) {
+        std::future::poll_fn(|context| {
+            if !self.is_waiting() {
+                return Poll::Ready(());
+            }
+            self.waker.set(Some(context.waker().clone()));
+            Poll::Pending
+        })
+        .await;
+    }
+
+    fn put(&self, bytes: &[u8]) {
+        self.replies.borrow_mut().extend_from_slice(bytes);
+        let before = self.outstanding.get();
+        assert!(before > 0, "a reply answers a run that waits for it");
+        self.outstanding.set(before - 1);
+        if before == 1
+            && let Some(waker) = self.waker.take()
+        {
+            waker.wake();
+        }
+    }
+}

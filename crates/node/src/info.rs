@@ -1,0 +1,207 @@
+//! INFO: sections of `name:value` lines, as Redis 7.2 writes them, and `# Raft`.
+//!
+//! A field is here when it is true. Redis's fields about what Cairn does not have (forks, an append-only file being
+//! rewritten, scripts) are left out, but for those that tools are known to read.
+
+use std::fmt::{Arguments as Format, Write as _};
+use std::sync::atomic::Ordering;
+
+use keyspace::DATABASE_COUNT;
+use raft::Clock;
+use resp::{Arguments, Reply};
+
+use crate::node::{CAIRN_VERSION, REDIS_VERSION, Shared};
+use crate::platform::Platform;
+use crate::session::split_address;
+use crate::shard::Standing;
+
+type Section<P> = (&'static str, fn(&Shared<P>, &mut Lines));
+
+/// The sections, in the order in which they are shown.
+fn sections<P: Platform>() -> [Section<P>; 8] {
+    [
+        ("Server", server),
+        ("Clients", clients),
+        ("Memory", memory),
+        ("Persistence", persistence),
+        ("Stats", stats),
+        ("Replication", replication),
+        ("Cluster", cluster),
+        ("Keyspace", keyspace),
+    ]
+}
+
+/// INFO [section ...]: all sections, or those that are named; `all`, `everything` and `default` are all.
+pub(crate) fn info<P: Platform>(node: &Shared<P>, arguments: Arguments<'_>, reply: &mut Reply) {
+    let wanted: Vec<&[u8]> = arguments.iter().skip(1).collect();
+    let groups: [&[u8]; 3] = [b"all", b"everything", b"default"];
+    let is_wanted = |name: &str| {
+        wanted.is_empty()
+            || wanted.iter().any(|word| {
+                word.eq_ignore_ascii_case(name.as_bytes())
+                    || groups.iter().any(|group| word.eq_ignore_ascii_case(group))
+            })
+    };
+    let mut lines = Lines(String::new());
+    let raft: Section<P> = ("Raft", raft_section);
+    for (name, section) in sections().into_iter().chain([raft]) {
+        if is_wanted(name) {
+            if !lines.0.is_empty() {
+                lines.0.push_str("\r\n");
+            }
+            lines.0.push_str(&format!("# {name}\r\n"));
+            section(node, &mut lines);
+        }
+    }
+    reply.verbatim(b"txt", lines.0);
+}
+
+struct Lines(String);
+
+impl Lines {
+    fn add(&mut self, name: &str, value: impl std::fmt::Display) {
+        self.write(format_args!("{name}:{value}\r\n"));
+    }
+
+    fn write(&mut self, line: Format<'_>) {
+        self.0.write_fmt(line).expect("writing to a string does not fail");
+    }
+}
+
+fn server<P: Platform>(node: &Shared<P>, lines: &mut Lines) {
+    let now_ms = node.clock.wall_ms();
+    let uptime_seconds = now_ms.saturating_sub(node.started_ms) / 1000;
+    lines.add("redis_version", REDIS_VERSION);
+    lines.add("server_name", "cairn");
+    lines.add("cairn_version", CAIRN_VERSION);
+    lines.add("redis_mode", "standalone");
+    lines.add("os", std::env::consts::OS);
+    lines.add("arch_bits", usize::BITS);
+    lines.add("process_id", std::process::id());
+    lines.add("run_id", &node.run_id);
+    lines.add("tcp_port", node.config.current().port);
+    lines.add("server_time_usec", now_ms * 1000);
+    lines.add("uptime_in_seconds", uptime_seconds);
+    lines.add("uptime_in_days", uptime_seconds / 86_400);
+}
+
+fn clients<P: Platform>(node: &Shared<P>, lines: &mut Lines) {
+    lines.add("connected_clients", node.clients.len());
+    lines.add("maxclients", node.config.current().maxclients);
+    lines.add("blocked_clients", 0);
+}
+
+fn memory<P: Platform>(node: &Shared<P>, lines: &mut Lines) {
+    let used = node.shard.keyspace.read().allocated_bytes();
+    let settings = node.config.current();
+    lines.add("used_memory", used);
+    lines.add("used_memory_human", human(used as u64));
+    if let Some(resident) = node.resident_bytes() {
+        lines.add("used_memory_rss", resident);
+        lines.add("used_memory_rss_human", human(resident));
+    }
+    lines.add("maxmemory", settings.shard.maxmemory_bytes);
+    lines.add("maxmemory_human", human(settings.shard.maxmemory_bytes));
+    lines.add("maxmemory_policy", settings.shard.maxmemory_policy);
+}
+
+/// Bytes as Redis shows them to people.
+fn human(bytes: u64) -> String {
+    #[expect(clippy::cast_precision_loss, reason = "two decimals are shown")]
+    let amount = bytes as f64;
+    let units = [("G", 1u64 << 30), ("M", 1 << 20), ("K", 1 << 10)];
+    match units.into_iter().find(|&(_, size)| bytes >= size) {
+        #[expect(clippy::cast_precision_loss, reason = "a power of two")]
+        Some((unit, size)) => format!("{:.2}{unit}", amount / size as f64),
+        None => format!("{bytes}B"),
+    }
+}
+
+fn persistence<P: Platform>(node: &Shared<P>, lines: &mut Lines) {
+    lines.add("loading", u8::from(!node.is_loaded()));
+    // Every write is in the log before it is answered: nothing is ever waiting to be saved.
+    lines.add("rdb_changes_since_last_save", 0);
+    lines.add("rdb_bgsave_in_progress", 0);
+    lines.add("rdb_last_save_time", node.last_save_seconds());
+    lines.add("rdb_last_bgsave_status", "ok");
+    lines.add("aof_enabled", 1);
+    lines.add("aof_last_write_status", "ok");
+}
+
+fn stats<P: Platform>(node: &Shared<P>, lines: &mut Lines) {
+    let count = |counter: &std::sync::atomic::AtomicU64| counter.load(Ordering::Relaxed);
+    lines.add("total_connections_received", count(&node.clients.accepted));
+    lines.add("total_commands_processed", count(&node.stats.commands));
+    lines.add("total_net_input_bytes", count(&node.stats.bytes_in));
+    lines.add("total_net_output_bytes", count(&node.stats.bytes_out));
+    lines.add("rejected_connections", count(&node.clients.rejected));
+    lines.add("expired_keys", count(&node.shard.expired));
+}
+
+fn replication<P: Platform>(node: &Shared<P>, lines: &mut Lines) {
+    let status = node.status();
+    let leads = node.shard.standing() == Standing::Leading;
+    let offset = status.applied.map_or(0, |id| id.index);
+    lines.add("role", if leads { "master" } else { "slave" });
+    if !leads {
+        let leader = status.leader.as_ref().map(|member| split_address(&member.client_address));
+        let (host, port) = leader.unwrap_or(("", "0"));
+        lines.add("master_host", host);
+        lines.add("master_port", port);
+        lines.add("master_link_status", if leader.is_some() { "up" } else { "down" });
+        lines.add("master_last_io_seconds_ago", if leader.is_some() { 0 } else { -1 });
+        lines.add("slave_read_repl_offset", offset);
+        lines.add("slave_repl_offset", offset);
+        lines.add("slave_priority", 100);
+        lines.add("slave_read_only", 1);
+    }
+    lines.add("connected_slaves", if leads { status.matched.len() } else { 0 });
+    if leads {
+        for (number, (replica, matched)) in status.matched.iter().enumerate() {
+            let member = status.voters.get(replica).or_else(|| status.learners.get(replica));
+            let (ip, port) = member.map_or(("?", "0"), |member| split_address(&member.client_address));
+            let offset = matched.map_or(0, |id| id.index);
+            lines.write(format_args!("slave{number}:ip={ip},port={port},state=online,offset={offset},lag=0\r\n"));
+        }
+    }
+    let group = node.identity().map_or(0, |identity| identity.group.0);
+    lines.add("master_failover_state", "no-failover");
+    // The group's id: it stays when the leader changes, as the history does.
+    lines.write(format_args!("master_replid:{group:032x}00000000\r\n"));
+    lines.write(format_args!("master_replid2:{:040x}\r\n", 0));
+    lines.add("master_repl_offset", offset);
+    lines.add("second_repl_offset", -1);
+}
+
+fn cluster<P: Platform>(_: &Shared<P>, lines: &mut Lines) {
+    lines.add("cluster_enabled", 0);
+}
+
+fn keyspace<P: Platform>(node: &Shared<P>, lines: &mut Lines) {
+    let keyspace = node.shard.keyspace.read();
+    let now_ms = keyspace.clock_ms();
+    for database in 0..DATABASE_COUNT {
+        let keys = keyspace.key_count(database);
+        if keys > 0 {
+            let (expiring, mean_deadline_ms) = keyspace.expiring(database);
+            let mean_ttl_ms = mean_deadline_ms.map_or(0, |deadline| deadline.saturating_sub(now_ms));
+            lines.write(format_args!("db{database}:keys={keys},expires={expiring},avg_ttl={mean_ttl_ms}\r\n"));
+        }
+    }
+}
+
+fn raft_section<P: Platform>(node: &Shared<P>, lines: &mut Lines) {
+    let status = node.status();
+    let index = |id: Option<raft::LogId>| id.map_or(0, |id| id.index);
+    lines.add("raft_role", format!("{:?}", status.role).to_lowercase());
+    lines.add("raft_term", status.term);
+    lines.add("raft_leader", status.leader.as_ref().map_or("", |member| member.client_address.as_str()));
+    lines.add("raft_voters", status.voters.len());
+    lines.add("raft_commit_index", index(status.committed));
+    lines.add("raft_applied_index", index(status.applied));
+    lines.add("raft_snapshot_index", index(status.snapshot));
+    lines.add("raft_entries", node.shard.entries.load(Ordering::Relaxed));
+    lines.add("raft_commands", node.shard.commands.load(Ordering::Relaxed));
+    lines.add("raft_log_bytes", status.log_bytes);
+    lines.add("raft_lease_ms", node.lease_left_ms());
+}

@@ -1,0 +1,409 @@
+//! Apply: runs committed entries on the keyspace, on a thread of its own.
+//!
+//! A total function of (state, entry): nothing here looks at the configuration, at a clock (but for how long the
+//! lock was held) or at who leads. What cannot be read stops the process. The replies of an entry that was
+//! proposed here go to the connections that wait; on the other replicas they are not even written.
+
+use std::future::Future;
+use std::io;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::time::Duration;
+
+use keyspace::{Context, Keyspace};
+use parking_lot::RwLockWriteGuard;
+use raft::{Clock, CommittedEntry, LogId, SnapshotReader};
+use resp::{ArgumentRanges, Arguments, Protocol, Reply};
+use tokio::sync::{mpsc, oneshot};
+
+use crate::batch::{Batch, Op};
+use crate::config::{Settings, ShardSettings};
+use crate::entry::{EntryError, Header, Item, Kind, PreconditionRef, Reader};
+use crate::inbox::Delivery;
+use crate::shard::{EntryWaiter, Shard};
+use crate::snapshot::{self, FrozenState};
+
+/// So many commands run before waiting readers get their turn.
+const COMMANDS_PER_TURN: u32 = 64;
+/// Or so much time.
+const TURN_NS: u64 = 50_000;
+/// Jobs that may wait for the apply thread; raft awaits each, so few ever do.
+const JOBS_MAX: usize = 64;
+/// At most so many due keys are removed before an entry's commands; the rest follow with the next entries.
+const DUE_KEYS_PER_ENTRY: usize = 64;
+
+/// What the apply thread is asked to do, in order.
+enum Job {
+    Apply(Vec<CommittedEntry<EntryWaiter>>, oneshot::Sender<()>),
+    Freeze(oneshot::Sender<FrozenState>),
+    Install(Pin<Box<dyn Future<Output = io::Result<State>> + Send>>, oneshot::Sender<io::Result<()>>),
+    Hold(Duration, oneshot::Sender<()>),
+}
+
+/// What a shard replicates beside its keys: which entries followed.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Progress {
+    /// The term of the leadership that the last accepted entry belongs to.
+    pub(crate) term: u64,
+    /// Its sequence number; `None` before the first of the leadership.
+    pub(crate) sequence: Option<u64>,
+}
+
+/// The whole state of a shard.
+pub(crate) struct State {
+    pub(crate) keyspace: Keyspace,
+    pub(crate) settings: ShardSettings,
+    pub(crate) progress: Progress,
+}
+
+/// Hears of the shard's settings whenever they have changed.
+pub(crate) type OnSettings = Box<dyn Fn(&ShardSettings) + Send>;
+
+/// The handle to an apply thread: gives it entries, and DEBUG SLEEP.
+#[derive(Clone)]
+pub(crate) struct Machine {
+    jobs: mpsc::Sender<Job>,
+}
+
+impl Machine {
+    /// A machine, and what its thread is to run.
+    pub(crate) fn new<C: Clock>(
+        shard: Arc<Shard>,
+        clock: C,
+        on_settings: OnSettings,
+    ) -> (Self, impl Future<Output = ()>) {
+        let (jobs, mut queue) = mpsc::channel(JOBS_MAX);
+        let work = async move {
+            let mut apply = Apply::new(shard, clock, on_settings);
+            while let Some(job) = queue.recv().await {
+                apply.run(job).await;
+            }
+        };
+        (Self { jobs }, work)
+    }
+
+    /// Holds the apply thread for this long (DEBUG SLEEP). Only this node's.
+    pub(crate) async fn hold(&self, time: Duration) {
+        let (done, held) = oneshot::channel();
+        if self.jobs.send(Job::Hold(time, done)).await.is_ok() {
+            // The thread ends only with the node.
+            let _ = held.await;
+        }
+    }
+
+    async fn ask<T>(&self, job: Job, answer: oneshot::Receiver<T>) -> Option<T> {
+        self.jobs.send(job).await.ok()?;
+        answer.await.ok()
+    }
+}
+
+impl raft::Machine for Machine {
+    type Waiter = EntryWaiter;
+    type Frozen = FrozenState;
+
+    async fn apply(&mut self, entries: Vec<CommittedEntry<EntryWaiter>>) {
+        let (done, applied) = oneshot::channel();
+        // Without its apply thread the node is stopping; the waiters answer by being dropped.
+        self.ask(Job::Apply(entries, done), applied).await;
+    }
+
+    async fn freeze(&mut self) -> FrozenState {
+        let (done, frozen) = oneshot::channel();
+        match self.ask(Job::Freeze(done), frozen).await {
+            Some(frozen) => frozen,
+            None => std::future::pending().await,
+        }
+    }
+
+    async fn install<R: SnapshotReader>(&mut self, _: LogId, chunks: R) -> io::Result<()> {
+        let (done, installed) = oneshot::channel();
+        let decoding = Box::pin(snapshot::decode(chunks));
+        let stopped = || Err(io::Error::other("the node is stopping"));
+        self.ask(Job::Install(decoding, done), installed).await.unwrap_or_else(stopped)
+    }
+}
+
+struct Apply<C> {
+    shard: Arc<Shard>,
+    clock: C,
+    progress: Progress,
+    settings: ShardSettings,
+    on_settings: OnSettings,
+    ranges: ArgumentRanges,
+    read_ranges: ArgumentRanges,
+    deliveries: Vec<Delivery>,
+}
+
+impl<C: Clock> Apply<C> {
+    fn new(shard: Arc<Shard>, clock: C, on_settings: OnSettings) -> Self {
+        let deliveries = (0..shard.io_threads()).map(|_| Delivery::default()).collect();
+        let (ranges, read_ranges) = (ArgumentRanges::default(), ArgumentRanges::default());
+        let (progress, settings) = (Progress::default(), Settings::defaults().shard);
+        Self { shard, clock, progress, settings, on_settings, ranges, read_ranges, deliveries }
+    }
+
+    async fn run(&mut self, job: Job) {
+        match job {
+            Job::Apply(entries, done) => {
+                self.apply(entries);
+                let _ = done.send(());
+            }
+            Job::Freeze(done) => {
+                let frozen =
+                    FrozenState::new(self.shard.keyspace.read().freeze(), self.settings.clone(), self.progress);
+                let _ = done.send(frozen);
+            }
+            Job::Install(decoding, done) => {
+                let installed = decoding.await.map(|state| self.replace(state));
+                let _ = done.send(installed);
+            }
+            Job::Hold(time, done) => {
+                tokio::time::sleep(time).await;
+                let _ = done.send(());
+            }
+        }
+    }
+
+    fn replace(&mut self, state: State) {
+        self.progress = state.progress;
+        self.settings = state.settings;
+        (self.on_settings)(&self.settings);
+        let old = std::mem::replace(&mut *self.shard.keyspace.write(), state.keyspace);
+        self.publish();
+        drop(old);
+    }
+
+    fn apply(&mut self, entries: Vec<CommittedEntry<EntryWaiter>>) {
+        let mut answered = Vec::with_capacity(entries.len());
+        let shard = Arc::clone(&self.shard);
+        let clock = self.clock.clone();
+        let mut turn = Turn::new(shard.keyspace.write(), &clock);
+        for entry in entries {
+            answered.extend(self.apply_entry(entry, &mut turn));
+        }
+        shard.expired.fetch_add(turn.expired, Ordering::Relaxed);
+        drop(turn);
+        self.publish();
+        let deliveries = self.deliveries.iter_mut().map(std::mem::take);
+        shard.deliver(deliveries);
+        answered.into_iter().for_each(EntryWaiter::answered);
+    }
+
+    /// Applies one entry. Returns its waiter if its replies were written.
+    fn apply_entry(&mut self, entry: CommittedEntry<EntryWaiter>, turn: &mut Turn<'_, C>) -> Option<EntryWaiter> {
+        let payload = entry.payload?;
+        let opened = Reader::open(&payload, &mut self.ranges);
+        let (header, mut reader) = opened.unwrap_or_else(|why| panic!("entry {}: {why}", entry.id));
+        if !self.progress.accept(entry.id.term, header.sequence) {
+            if let Some(waiter) = entry.waiter {
+                waiter.out_of_sequence();
+            }
+            return None;
+        }
+        turn.expired += turn.keyspace.remove_due(header.now_ms, DUE_KEYS_PER_ENTRY) as u64;
+        let batch = entry.waiter.as_ref().and_then(EntryWaiter::take);
+        let mut place = Place { header, number: 0 };
+        let result = match (header.kind, &batch) {
+            (Kind::Settings, _) => {
+                let applied = settings(&mut self.settings, &mut turn.keyspace, &mut reader, header);
+                (self.on_settings)(&self.settings);
+                batch.iter().for_each(|batch| acknowledge(batch, &mut self.deliveries));
+                applied
+            }
+            (Kind::Commands, None) => silently(turn, &mut reader, &mut place),
+            (Kind::Commands, Some(batch)) => {
+                answering(turn, &mut reader, &mut place, batch, &mut self.read_ranges, &mut self.deliveries)
+            }
+        };
+        result.unwrap_or_else(|why| panic!("entry {}: {why}", entry.id));
+        entry.waiter.filter(|_| batch.is_some())
+    }
+
+    /// Shows the outside what changed: after the effects are visible, before anybody is answered.
+    fn publish(&self) {
+        let deadline = self.shard.keyspace.read().next_deadline_ms();
+        self.shard.next_deadline_ms.store(deadline.unwrap_or(u64::MAX), Ordering::Relaxed);
+        self.shard.applied(self.progress.term, self.progress.sequence);
+    }
+}
+
+impl Progress {
+    /// Whether an entry follows the last accepted one; if so it becomes the last.
+    fn accept(&mut self, term: u64, sequence: u64) -> bool {
+        let expected = if term == self.term { self.sequence.map_or(0, |last| last + 1) } else { 0 };
+        if term < self.term || sequence != expected {
+            return false;
+        }
+        *self = Self { term, sequence: Some(sequence) };
+        true
+    }
+}
+
+/// The keyspace in the hands of apply, handed to waiting readers now and then, between commands.
+struct Turn<'a, C> {
+    keyspace: RwLockWriteGuard<'a, Keyspace>,
+    clock: &'a C,
+    commands: u32,
+    since_ns: u64,
+    expired: u64,
+}
+
+impl<'a, C: Clock> Turn<'a, C> {
+    fn new(keyspace: RwLockWriteGuard<'a, Keyspace>, clock: &'a C) -> Self {
+        Self { keyspace, clock, commands: 0, since_ns: clock.monotonic_ns(), expired: 0 }
+    }
+
+    /// Called between commands.
+    fn pass(&mut self) {
+        self.commands += 1;
+        // A look at the clock costs as much as a small command: take one every fourth time.
+        let time_is_up = self.commands.is_multiple_of(4) && self.clock.monotonic_ns() - self.since_ns >= TURN_NS;
+        if self.commands >= COMMANDS_PER_TURN || time_is_up {
+            // std's lock starved readers for 139 ms; this hands it over, and is cheap when nobody waits.
+            RwLockWriteGuard::bump(&mut self.keyspace);
+            self.commands = 0;
+            self.since_ns = self.clock.monotonic_ns();
+        }
+    }
+}
+
+/// Where in its entry a command stands: what its context comes from.
+struct Place {
+    header: Header,
+    number: u64,
+}
+
+impl Place {
+    fn context(&mut self, keyspace: &Keyspace, database: u8) -> Context {
+        self.number += 1;
+        // Distinct for every place of an entry; the generator behind it mixes well.
+        let seed = self.header.seed ^ self.number.wrapping_mul(0x9e37_79b9_7f4a_7c15);
+        Context::of_entry(usize::from(database), keyspace.clock_ms(), seed)
+    }
+}
+
+type Applied = Result<(), EntryError>;
+
+fn silently<C: Clock>(turn: &mut Turn<'_, C>, reader: &mut Reader<'_>, place: &mut Place) -> Applied {
+    let mut reply = Reply::discarding(Protocol::Resp2);
+    for _ in 0..place.header.items {
+        run_item(turn, reader, place, &mut reply)?;
+    }
+    Ok(())
+}
+
+fn answering<C: Clock>(
+    turn: &mut Turn<'_, C>,
+    reader: &mut Reader<'_>,
+    place: &mut Place,
+    batch: &Batch,
+    read_ranges: &mut ArgumentRanges,
+    deliveries: &mut [Delivery],
+) -> Applied {
+    let mut ops = batch.ops.iter();
+    for run in &batch.runs {
+        let delivery = &mut deliveries[usize::from(run.route.io)];
+        let mut reply = Reply::over(std::mem::take(&mut delivery.bytes), run.protocol);
+        for op in ops.by_ref().take(run.ops as usize) {
+            match *op {
+                Op::Item => run_item(turn, reader, place, &mut reply)?,
+                Op::Read { database, start, end } => {
+                    let raw = &batch.reads[start as usize..end as usize];
+                    ride(turn, read_ranges, raw, database, place.header.seed, &mut reply);
+                }
+            }
+        }
+        delivery.bytes = reply.into_bytes();
+        delivery.parts.push((run.route, delivery.bytes.len()));
+    }
+    Ok(())
+}
+
+fn run_item<C: Clock>(
+    turn: &mut Turn<'_, C>,
+    reader: &mut Reader<'_>,
+    place: &mut Place,
+    reply: &mut Reply,
+) -> Applied {
+    match reader.item()? {
+        Item::Command => {
+            let (database, arguments) = reader.command()?;
+            let context = place.context(&turn.keyspace, database);
+            run_command(&mut turn.keyspace, arguments, &context, reply);
+        }
+        Item::Transaction { preconditions, commands } => {
+            let holds = preconditions.iter().all(|condition| holds(&turn.keyspace, condition));
+            if holds {
+                reply.array(commands as usize);
+            } else {
+                reply.null_array();
+            }
+            for _ in 0..commands {
+                let (database, arguments) = reader.command()?;
+                let context = place.context(&turn.keyspace, database);
+                if holds {
+                    run_command(&mut turn.keyspace, arguments, &context, reply);
+                }
+            }
+        }
+    }
+    turn.pass();
+    Ok(())
+}
+
+fn holds(keyspace: &Keyspace, condition: &PreconditionRef<'_>) -> bool {
+    let context = Context::of_entry(usize::from(condition.database), keyspace.clock_ms(), 0);
+    keyspace.is_unchanged(&context, condition.key, condition.mark)
+}
+
+/// Runs one command of an entry. Reads are there too: a transaction's.
+fn run_command(keyspace: &mut Keyspace, arguments: Arguments<'_>, context: &Context, reply: &mut Reply) {
+    match commands::resolve(arguments) {
+        Ok(spec) => commands::run_write(spec, keyspace, arguments, context, reply),
+        // Resolved before it was sealed, by the same table.
+        Err(error) => reply.error(error.to_string()),
+    }
+    // Nobody listens yet; what was discarded is freed here.
+    keyspace.take_effects();
+}
+
+fn ride<C: Clock>(
+    turn: &Turn<'_, C>,
+    ranges: &mut ArgumentRanges,
+    raw: &[u8],
+    database: u8,
+    seed: u64,
+    reply: &mut Reply,
+) {
+    let arguments = resp::parse_stored(raw, ranges).expect("a riding read was a command that decoded");
+    let context = Context::of_entry(usize::from(database), turn.keyspace.clock_ms(), seed);
+    let spec = commands::resolve(arguments).expect("a riding read was resolved before");
+    commands::run_read(spec, &turn.keyspace, arguments, &context, reply);
+}
+
+/// Takes over settings of the shard.
+fn settings(known: &mut ShardSettings, keyspace: &mut Keyspace, reader: &mut Reader<'_>, header: Header) -> Applied {
+    for _ in 0..header.items {
+        let pair = reader.array()?;
+        let text = |place| pair.get(place).and_then(|bytes| std::str::from_utf8(bytes).ok());
+        let (Some(name), Some(value)) = (text(0), text(1)) else {
+            return Err(EntryError::Malformed("a setting without a value"));
+        };
+        let unknown = |_| EntryError::Malformed("a setting that this version does not know");
+        known.take_pairs([(name, value)]).map_err(unknown)?;
+    }
+    keyspace.set_settings(known.to_keyspace(keyspace.settings().hash_key));
+    Ok(())
+}
+
+/// Answers OK to whoever set the settings.
+fn acknowledge(batch: &Batch, deliveries: &mut [Delivery]) {
+    for run in &batch.runs {
+        let delivery = &mut deliveries[usize::from(run.route.io)];
+        let mut reply = Reply::over(std::mem::take(&mut delivery.bytes), run.protocol);
+        reply.ok();
+        delivery.bytes = reply.into_bytes();
+        delivery.parts.push((run.route, delivery.bytes.len()));
+    }
+}

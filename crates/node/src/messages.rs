@@ -1,0 +1,287 @@
+//! What nodes say to each other beside Raft: whether they are empty, the forming of a group, the wish to join one.
+//!
+//! ```text
+//! u8 0xfe (no message of a group begins so) | u8 version, 1 | u8 kind | fields, integers big-endian, texts u16 + bytes
+//! ```
+
+use bytes::Bytes;
+use raft::{GroupId, Member, NodeId, ReplicaId};
+
+/// What tells a node's message from one of its groups.
+pub(crate) const MARK: u8 = 0xfe;
+const VERSION: u8 = 1;
+/// A group has few members; what claims more is noise.
+const MEMBERS_MAX: usize = 64;
+
+/// The lasting facts of a replica: which group it is of, and as whom.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Identity {
+    /// The group.
+    pub(crate) group: GroupId,
+    /// This replica, drawn at its addition to the group and never used again.
+    pub(crate) replica: ReplicaId,
+    /// The key of the shard's hash tables, the same on all replicas.
+    pub(crate) hash_key: [u64; 2],
+    /// On the node that forms the group: its first voters. Empty on the others.
+    pub(crate) founders: Vec<Member>,
+}
+
+/// A request.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum Request {
+    /// Who are you, and have you a replica?
+    Probe,
+    /// Become this replica of a new group, unless you have one.
+    Form(Identity),
+    /// I am listed at this address and have no data: give me a fresh replica. With a replica: make that one a voter.
+    Join { member: Member },
+}
+
+/// An answer.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum Answer {
+    /// The node's id, and its group if it has a replica.
+    Node { node: NodeId, group: Option<GroupId> },
+    /// Done, or under way. To Join: who the asking node is from now on.
+    Accepted(Option<Identity>),
+    /// Not here, but the leader can: ask at this peer address.
+    Ask(String),
+    /// No, and why.
+    Refused(String),
+}
+
+impl Request {
+    pub(crate) fn encode(&self) -> Bytes {
+        let mut out = Writer::new();
+        match self {
+            Self::Probe => out.u8(0),
+            Self::Form(identity) => {
+                out.u8(1);
+                out.identity(identity);
+            }
+            Self::Join { member } => {
+                out.u8(2);
+                out.member(member);
+            }
+        }
+        out.0.into()
+    }
+
+    pub(crate) fn decode(bytes: &[u8]) -> Option<Self> {
+        let mut read = Reader::open(bytes)?;
+        let request = match read.u8()? {
+            0 => Self::Probe,
+            1 => Self::Form(read.identity()?),
+            2 => Self::Join { member: read.member()? },
+            _ => return None,
+        };
+        read.is_at_end().then_some(request)
+    }
+}
+
+impl Answer {
+    pub(crate) fn encode(&self) -> Bytes {
+        let mut out = Writer::new();
+        match self {
+            Self::Node { node, group } => {
+                out.u8(0);
+                out.0.extend_from_slice(&node.0);
+                out.u8(u8::from(group.is_some()));
+                out.0.extend_from_slice(&group.map_or(0, |group| group.0).to_be_bytes());
+            }
+            Self::Accepted(identity) => {
+                out.u8(1);
+                out.u8(u8::from(identity.is_some()));
+                identity.iter().for_each(|identity| out.identity(identity));
+            }
+            Self::Ask(address) => {
+                out.u8(2);
+                out.text(address);
+            }
+            Self::Refused(why) => {
+                out.u8(3);
+                out.text(why);
+            }
+        }
+        out.0.into()
+    }
+
+    pub(crate) fn decode(bytes: &[u8]) -> Option<Self> {
+        let mut read = Reader::open(bytes)?;
+        let answer = match read.u8()? {
+            0 => {
+                let (node, has_group) = (NodeId(read.array()?), read.u8()? == 1);
+                let group = GroupId(u128::from_be_bytes(read.array()?));
+                Self::Node { node, group: has_group.then_some(group) }
+            }
+            1 if read.u8()? == 1 => Self::Accepted(Some(read.identity()?)),
+            1 => Self::Accepted(None),
+            2 => Self::Ask(read.text()?),
+            3 => Self::Refused(read.text()?),
+            _ => return None,
+        };
+        read.is_at_end().then_some(answer)
+    }
+}
+
+impl Identity {
+    /// As the node's record keeps it.
+    pub(crate) fn encode(&self) -> Vec<u8> {
+        let mut out = Writer::new();
+        out.identity(self);
+        out.0
+    }
+
+    /// Reads a record: `Ok(None)` for an empty one.
+    pub(crate) fn decode(bytes: &[u8]) -> Result<Option<Self>, &'static str> {
+        if bytes.is_empty() {
+            return Ok(None);
+        }
+        let read = |mut read: Reader<'_>| read.identity().filter(|_| read.is_at_end());
+        let damaged =
+            "the node's record of its replica cannot be read: it was written by a newer version, or is damaged";
+        Reader::open(bytes).and_then(read).map(Some).ok_or(damaged)
+    }
+}
+
+struct Writer(Vec<u8>);
+
+impl Writer {
+    fn new() -> Self {
+        Self(vec![MARK, VERSION])
+    }
+
+    fn u8(&mut self, value: u8) {
+        self.0.push(value);
+    }
+
+    fn u64(&mut self, value: u64) {
+        self.0.extend_from_slice(&value.to_be_bytes());
+    }
+
+    fn text(&mut self, text: &str) {
+        let kept = &text.as_bytes()[..text.len().min(usize::from(u16::MAX))];
+        let length = u16::try_from(kept.len()).expect("it was cut");
+        self.0.extend_from_slice(&length.to_be_bytes());
+        self.0.extend_from_slice(kept);
+    }
+
+    fn member(&mut self, member: &Member) {
+        self.u64(member.replica.0);
+        self.0.extend_from_slice(&member.node.0);
+        self.text(&member.peer_address);
+        self.text(&member.client_address);
+    }
+
+    fn identity(&mut self, identity: &Identity) {
+        self.0.extend_from_slice(&identity.group.0.to_be_bytes());
+        self.u64(identity.replica.0);
+        identity.hash_key.iter().for_each(|&word| self.u64(word));
+        self.u8(u8::try_from(identity.founders.len()).expect("a group has few founders"));
+        identity.founders.iter().for_each(|member| self.member(member));
+    }
+}
+
+struct Reader<'a>(&'a [u8]);
+
+impl<'a> Reader<'a> {
+    fn open(bytes: &'a [u8]) -> Option<Self> {
+        bytes.strip_prefix(&[MARK, VERSION]).map(Self)
+    }
+
+    fn array<const N: usize>(&mut self) -> Option<[u8; N]> {
+        let (head, rest) = self.0.split_first_chunk()?;
+        self.0 = rest;
+        Some(*head)
+    }
+
+    fn u8(&mut self) -> Option<u8> {
+        self.array::<1>().map(|[byte]| byte)
+    }
+
+    fn u64(&mut self) -> Option<u64> {
+        self.array().map(u64::from_be_bytes)
+    }
+
+    fn text(&mut self) -> Option<String> {
+        let length = usize::from(u16::from_be_bytes(self.array()?));
+        let (text, rest) = self.0.split_at_checked(length)?;
+        self.0 = rest;
+        String::from_utf8(text.to_vec()).ok()
+    }
+
+    fn member(&mut self) -> Option<Member> {
+        let replica = ReplicaId(self.u64()?);
+        let node = NodeId(self.array()?);
+        Some(Member { replica, node, peer_address: self.text()?, client_address: self.text()? })
+    }
+
+    fn identity(&mut self) -> Option<Identity> {
+        let group = GroupId(u128::from_be_bytes(self.array()?));
+        let replica = ReplicaId(self.u64()?);
+        let hash_key = [self.u64()?, self.u64()?];
+        let count = usize::from(self.u8()?);
+        if count > MEMBERS_MAX {
+            return None;
+        }
+        let founders = (0..count).map(|_| self.member()).collect::<Option<_>>()?;
+        Some(Identity { group, replica, hash_key, founders })
+    }
+
+    fn is_at_end(&self) -> bool {
+        self.0.is_empty()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn member(replica: u64) -> Member {
+        let client_address = format!("127.0.0.1:{replica}");
+        Member {
+            replica: ReplicaId(replica),
+            node: NodeId([7; 20]),
+            peer_address: "127.0.0.1:1".into(),
+            client_address,
+        }
+    }
+
+    fn identity() -> Identity {
+        Identity { group: GroupId(9), replica: ReplicaId(3), hash_key: [1, 2], founders: vec![member(3), member(4)] }
+    }
+
+    #[test]
+    fn requests_come_back_as_they_were_and_cuts_are_noticed() {
+        for request in [Request::Probe, Request::Form(identity()), Request::Join { member: member(5) }] {
+            let bytes = request.encode();
+            assert_eq!(Request::decode(&bytes), Some(request));
+            assert!((0..bytes.len()).all(|cut| Request::decode(&bytes[..cut]).is_none()));
+        }
+    }
+
+    #[test]
+    fn answers_come_back_as_they_were_and_cuts_are_noticed() {
+        let node = NodeId([1; 20]);
+        let answers = [
+            Answer::Node { node, group: None },
+            Answer::Node { node, group: Some(GroupId(5)) },
+            Answer::Accepted(None),
+            Answer::Accepted(Some(identity())),
+            Answer::Ask("127.0.0.1:17000".into()),
+            Answer::Refused("no".into()),
+        ];
+        for answer in answers {
+            let bytes = answer.encode();
+            assert_eq!(Answer::decode(&bytes), Some(answer));
+            assert!((0..bytes.len()).all(|cut| Answer::decode(&bytes[..cut]).is_none()));
+        }
+    }
+
+    #[test]
+    fn a_record_is_empty_whole_or_refused() {
+        assert_eq!(Identity::decode(b""), Ok(None));
+        assert_eq!(Identity::decode(&identity().encode()), Ok(Some(identity())));
+        assert!(Identity::decode(b"\xfe\x02junk").is_err());
+    }
+}

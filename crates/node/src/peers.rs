@@ -1,0 +1,111 @@
+//! What this node answers other nodes: messages of its group go to Raft, the rest is about forming and joining.
+
+use std::collections::BTreeSet;
+use std::sync::Arc;
+
+use bytes::Bytes;
+use raft::{Class, Member, NodeId, PeerService};
+
+use crate::formation;
+use crate::messages::{Answer, MARK, Request};
+use crate::node::Shared;
+use crate::platform::Platform;
+use crate::tasks;
+
+/// Answers the requests of other nodes. Cheap to clone; lives on the raft thread.
+pub struct Peers<P: Platform> {
+    node: Arc<Shared<P>>,
+}
+
+impl<P: Platform> Clone for Peers<P> {
+    fn clone(&self) -> Self {
+        Self { node: Arc::clone(&self.node) }
+    }
+}
+
+impl<P: Platform> PeerService for Peers<P> {
+    fn serve(&self, _: NodeId, class: Class, message: Bytes) -> impl Future<Output = Bytes> + Send {
+        // What must keep order takes its place here, before the first await.
+        let answer = if message.first() == Some(&MARK) {
+            Ok(self.answer(&message).encode())
+        } else {
+            // Before the group is open its messages find nobody: the peer tries again.
+            Err(self.node.group().map(|group| group.serve(class, message)))
+        };
+        async move {
+            match answer {
+                Ok(answer) => answer,
+                Err(Some(serving)) => serving.await,
+                Err(None) => Bytes::new(),
+            }
+        }
+    }
+}
+
+impl<P: Platform> Peers<P> {
+    pub(crate) fn new(node: Arc<Shared<P>>) -> Self {
+        Self { node }
+    }
+
+    fn answer(&self, message: &[u8]) -> Answer {
+        match Request::decode(message) {
+            None => Answer::Refused("a message that this version does not know".to_owned()),
+            Some(Request::Probe) => {
+                Answer::Node { node: self.node.id, group: self.node.identity().map(|identity| identity.group) }
+            }
+            Some(Request::Form(invitation)) => match self.node.identity() {
+                Some(known) if known.group == invitation.group && known.replica == invitation.replica => {
+                    Answer::Accepted(None)
+                }
+                Some(known) => Answer::Refused(format!("it belongs to group {} already", known.group)),
+                None => match self.node.save_identity(&invitation) {
+                    Ok(()) => Answer::Accepted(None),
+                    Err(why) => Answer::Refused(why.to_string()),
+                },
+            },
+            Some(Request::Join { member }) => self.join(member),
+        }
+    }
+
+    /// A listed node without data, or with a fresh replica that does not vote yet.
+    fn join(&self, member: Member) -> Answer {
+        let (Some(group), Some(identity)) = (self.node.group(), self.node.identity()) else {
+            return Answer::Refused("the group is not open yet".to_owned());
+        };
+        let status = self.node.status();
+        if !status.leads() {
+            return match status.leader {
+                Some(leader) => Answer::Ask(leader.peer_address),
+                None => Answer::Refused("the group has no leader".to_owned()),
+            };
+        }
+        let known = |member: &Member| status.voters.values().any(|voter| voter.client_address == member.client_address);
+        if !known(&member) {
+            return Answer::Refused(format!("{} is no member of the group", member.client_address));
+        }
+        // The one that asks is not counted on: the others must be a majority by themselves, and at hand.
+        let others: BTreeSet<_> = status
+            .voters
+            .values()
+            .filter(|voter| voter.client_address != member.client_address)
+            .map(|voter| voter.replica)
+            .collect();
+        if others.len() * 2 <= status.voters.len() {
+            return Answer::Refused("the group's other voters are no majority: it would lose data".to_owned());
+        }
+        let fresh = formation::Identity { replica: member.replica, founders: Vec::new(), ..identity };
+        let (group, busy) = (group.clone(), Arc::clone(&self.node));
+        if busy.taking_in.swap(true, std::sync::atomic::Ordering::AcqRel) {
+            return Answer::Refused("another node is being taken in".to_owned());
+        }
+        tasks::beside(async move {
+            let address = member.client_address.clone();
+            match formation::take_in(group, member).await {
+                Ok(()) => tracing::info!(member = address, "a fresh replica votes"),
+                Err(why) => tracing::warn!(member = address, %why, "a fresh replica was not made a voter yet"),
+            }
+            busy.taking_in.store(false, std::sync::atomic::Ordering::Release);
+        });
+        Answer::Accepted(Some(fresh))
+    }
+}

@@ -1,0 +1,62 @@
+//! The task on the raft thread that seals a shard's batches and proposes them.
+//!
+//! One task does it all, so proposals keep their order, and the entry's clock never runs back. It is woken when a
+//! batch is due: by the connection that filled it, by the commit of the entry before, or by an answer.
+
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::time::Duration;
+
+use raft::Clock;
+
+use crate::node::Shared;
+use crate::platform::{Platform, Random};
+use crate::shard::{EntryWaiter, SealContext, Standing};
+
+/// How often it looks for keys that are due and for answers that are overdue.
+const TICK: Duration = Duration::from_millis(100);
+
+/// Runs until the node stops.
+pub(crate) async fn run<P: Platform>(node: Arc<Shared<P>>, group: raft::Group<EntryWaiter>) {
+    let mut ticks = tokio::time::interval(TICK);
+    ticks.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
+    let mut proposed_at_ns = 0;
+    loop {
+        let tick = tokio::select! {
+            biased;
+            () = node.shard.due.notified() => false,
+            _ = ticks.tick() => true,
+        };
+        let now_ns = node.clock.monotonic_ns();
+        if tick {
+            node.shard.give_up_overdue(now_ns);
+        }
+        let quiet = now_ns.saturating_sub(proposed_at_ns) >= TICK.as_nanos() as u64;
+        if propose_due(&node, &group, tick && quiet && is_key_due(&node)) {
+            proposed_at_ns = now_ns;
+        }
+    }
+}
+
+/// Seals and proposes what is due; a tick too if `tick` says so. Returns whether anything was proposed.
+fn propose_due<P: Platform>(node: &Shared<P>, group: &raft::Group<EntryWaiter>, mut tick: bool) -> bool {
+    let mut proposed = false;
+    loop {
+        let term = node.leading_term.load(Ordering::Acquire);
+        let context = SealContext {
+            term,
+            now_ns: node.clock.monotonic_ns(),
+            wall_ms: node.clock.wall_ms(),
+            seed: node.random.next_u64(),
+            tick: std::mem::take(&mut tick),
+        };
+        let Some(sealed) = node.shard.seal(context) else { return proposed };
+        group.propose(sealed.payload, sealed.waiter, sealed.term);
+        proposed = true;
+    }
+}
+
+fn is_key_due<P: Platform>(node: &Shared<P>) -> bool {
+    node.shard.standing() == Standing::Leading
+        && node.shard.next_deadline_ms.load(Ordering::Relaxed) <= node.clock.wall_ms()
+}

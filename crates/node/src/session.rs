@@ -1,0 +1,368 @@
+//! A session: who the client is, and the gates that its commands pass, in order.
+//!
+//! unknown name or wrong arity, authentication, MULTI's queue, loading; then by what the command is: a read runs here, a
+//! write is staged, the rest is about the session (`session/`) or about the node.
+
+mod client;
+mod config;
+mod help;
+mod node_commands;
+mod transaction;
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use commands::{Flags, Handler, Spec};
+use keyspace::{Context, Keyspace};
+use parking_lot::RwLockReadGuard;
+use resp::{Arguments, Protocol, Reply};
+
+use crate::batch::Staged;
+use crate::clients::Client;
+use crate::inbox::Mailbox;
+use crate::node::Shared;
+use crate::platform::{Platform, Random};
+use crate::shard::{Shard, Standing};
+pub(crate) use node_commands::split_address;
+use transaction::Transaction;
+
+/// So many reads of one pipeline run under one taking of the lock.
+const READS_PER_LOCK: u32 = 64;
+
+/// What passes between a connection and its session.
+pub(crate) struct Exchange {
+    /// Where replies are written.
+    pub(crate) reply: Reply,
+    /// What goes to the shard with this socket read.
+    pub(crate) staged: Staged,
+    /// A round of the group has confirmed that reads may be answered, once.
+    pub(crate) confirmed: bool,
+    /// Such a round has failed: what the read is told.
+    pub(crate) denied: Option<&'static str>,
+    /// Commands run since they were last counted.
+    pub(crate) commands: u64,
+    /// Scratch that the mailbox is emptied into.
+    scratch: Vec<u8>,
+}
+
+/// What a connection does after a command was looked at.
+pub(crate) enum Step {
+    /// It is answered, queued or staged.
+    Done,
+    /// Not looked at: what is staged or on its way must be answered before.
+    AfterReplies,
+    /// Not looked at: the right to read has to be confirmed by the group.
+    Confirm,
+    /// It takes its time; see [`Session::finish`].
+    Later(Later),
+    /// The client leaves.
+    Close,
+}
+
+/// A command that awaits something outside of this connection.
+pub(crate) enum Later {
+    /// DEBUG SLEEP.
+    Hold(Duration),
+    /// WAIT: a number of replicas and a time to wait for them (`None`: no limit).
+    Wait { replicas: usize, timeout: Option<Duration> },
+    /// CONFIG SET of settings of the shard, which become an entry: the connection proposes it.
+    Config(crate::config::Plan),
+    /// A transaction with commands that are not about data among the others: the connection stitches the replies.
+    Transaction(Box<Transaction>),
+}
+
+/// The shard's data in the hands of a connection, for as long as it does not wait.
+pub(crate) struct Reading<'a> {
+    shard: &'a Shard,
+    wall_ms: u64,
+    seed: u64,
+    /// Whether a lease or a round of the group allows reads; `None` until it is asked.
+    right: Option<Right>,
+    confirmed: bool,
+    guard: Option<RwLockReadGuard<'a, Keyspace>>,
+    reads: u32,
+}
+
+/// Why reads may be answered, or not.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Right {
+    /// This replica leads, surely.
+    Linearizable,
+    /// It follows, and its reads may be old.
+    Stale,
+    /// It leads, perhaps.
+    Unconfirmed,
+}
+
+impl<'a> Reading<'a> {
+    pub(crate) fn new(shard: &'a Shard, wall_ms: u64, seed: u64, confirmed: bool) -> Self {
+        Self { shard, wall_ms, seed, right: None, confirmed, guard: None, reads: 0 }
+    }
+
+    /// A seed for the next command.
+    fn seed(&mut self) -> u64 {
+        self.seed = self.seed.wrapping_add(0x9e37_79b9_7f4a_7c15);
+        self.seed
+    }
+
+    /// The right is looked up once per burst: every read of it was received before, so that moment may be its place in
+    /// the order of things (RAFT-NOTES 4.2).
+    fn right(&mut self, holds_lease: impl FnOnce() -> bool) -> Right {
+        let confirmed = self.confirmed;
+        let shard = self.shard;
+        *self.right.get_or_insert_with(|| match shard.standing() {
+            Standing::Leading if confirmed || holds_lease() => Right::Linearizable,
+            Standing::Leading => Right::Unconfirmed,
+            Standing::Following | Standing::Leaderless => Right::Stale,
+        })
+    }
+
+    fn keyspace(&mut self) -> &RwLockReadGuard<'a, Keyspace> {
+        if self.reads >= READS_PER_LOCK {
+            self.release();
+        }
+        self.reads += 1;
+        self.guard.get_or_insert_with(|| self.shard.keyspace.read())
+    }
+
+    /// Lets apply have the lock.
+    pub(crate) fn release(&mut self) {
+        self.guard = None;
+        self.reads = 0;
+    }
+}
+
+impl Default for Exchange {
+    fn default() -> Self {
+        Self {
+            reply: Reply::new(Protocol::Resp2),
+            staged: Staged::default(),
+            confirmed: false,
+            denied: None,
+            commands: 0,
+            scratch: Vec::new(),
+        }
+    }
+}
+
+impl Exchange {
+    /// Whether a reply has to wait for those of the run that is staged.
+    pub(crate) fn must_wait(&self) -> bool {
+        !self.staged.is_empty()
+    }
+
+    /// Appends what came back to the replies.
+    pub(crate) fn take_replies(&mut self, mailbox: &Mailbox) {
+        mailbox.take_into(&mut self.scratch);
+        if self.reply.is_empty() {
+            self.reply.swap(&mut self.scratch);
+        } else {
+            self.reply.raw(&self.scratch);
+        }
+        self.scratch.clear();
+    }
+}
+
+/// See the module.
+pub(crate) struct Session<P: Platform> {
+    node: Arc<Shared<P>>,
+    client: Arc<Client>,
+    database: usize,
+    authenticated: bool,
+    name: String,
+    lib_name: String,
+    lib_version: String,
+    transaction: Option<Transaction>,
+    watched: Vec<crate::entry::Precondition>,
+    watched_bytes: usize,
+    last: Option<&'static Spec>,
+    /// Where the random choices of its reads come from; moved on by every socket read.
+    seed: u64,
+}
+
+impl<P: Platform> Session<P> {
+    pub(crate) fn new(node: Arc<Shared<P>>, client: Arc<Client>) -> Self {
+        let authenticated = node.config.current().requirepass.is_empty();
+        let seed = node.random.next_u64();
+        Self {
+            node,
+            client,
+            database: 0,
+            authenticated,
+            name: String::new(),
+            lib_name: String::new(),
+            lib_version: String::new(),
+            transaction: None,
+            watched: Vec::new(),
+            watched_bytes: 0,
+            last: None,
+            seed,
+        }
+    }
+
+    pub(crate) fn id(&self) -> u64 {
+        self.client.id
+    }
+
+    /// The seed for the reads of one burst.
+    pub(crate) fn next_seed(&mut self) -> u64 {
+        // Weyl's sequence through SplitMix64's finish: choices of neighbouring bursts have nothing to do with each other.
+        self.seed = self.seed.wrapping_add(0x9e37_79b9_7f4a_7c15);
+        keyspace::Random::new(self.seed).bits()
+    }
+
+    pub(crate) fn is_authenticated(&self) -> bool {
+        self.authenticated
+    }
+
+    /// After how many idle seconds the connection is closed; 0 for never.
+    pub(crate) fn idle_timeout_seconds(&self) -> u64 {
+        u64::from(self.node.config.current().timeout_seconds)
+    }
+
+    /// Renews the summary that CLIENT LIST shows. Called once per socket read.
+    pub(crate) fn seen(&mut self, now_ms: u64, input_bytes: usize, input_capacity: usize) {
+        let mut summary = self.client.summary.lock();
+        summary.last_active_ms = now_ms;
+        summary.input_bytes = input_bytes;
+        summary.input_free_bytes = input_capacity - input_bytes;
+        if let Some(spec) = self.last {
+            summary.last_command = spec.name;
+        }
+    }
+
+    /// Passes one command through the gates.
+    pub(crate) fn dispatch(
+        &mut self,
+        arguments: Arguments<'_>,
+        reading: &mut Reading<'_>,
+        exchange: &mut Exchange,
+    ) -> Step {
+        let refused = match commands::resolve(arguments) {
+            Ok(spec) => match self.gate(spec) {
+                None => return self.pass(spec, arguments, reading, exchange),
+                Some(why) => why.to_owned(),
+            },
+            Err(error) => error.to_string(),
+        };
+        if exchange.must_wait() {
+            return Step::AfterReplies;
+        }
+        if let Some(transaction) = &mut self.transaction {
+            transaction.spoil();
+        }
+        exchange.commands += 1;
+        exchange.reply.error(refused);
+        Step::Done
+    }
+
+    /// Why the command may not run now, if it may not.
+    fn gate(&self, spec: &Spec) -> Option<&'static str> {
+        if !self.authenticated && !spec.flags.contains(Flags::NO_AUTH) {
+            return Some("NOAUTH Authentication required.");
+        }
+        if !spec.flags.contains(Flags::LOADING) && !self.node.is_loaded() {
+            return Some("LOADING Redis is loading the dataset in memory");
+        }
+        None
+    }
+
+    fn pass(
+        &mut self,
+        spec: &'static Spec,
+        arguments: Arguments<'_>,
+        reading: &mut Reading<'_>,
+        exchange: &mut Exchange,
+    ) -> Step {
+        if self.transaction.is_some() && !transaction::runs_at_once(spec) {
+            if exchange.must_wait() {
+                return Step::AfterReplies;
+            }
+            exchange.commands += 1;
+            self.queue(spec, arguments, &mut exchange.reply);
+            return Step::Done;
+        }
+        let step = match &spec.handler {
+            Handler::Read(_) => self.read(spec, arguments, reading, exchange),
+            Handler::Write(_) => self.write(arguments, exchange),
+            _ if exchange.must_wait() => Step::AfterReplies,
+            Handler::Cluster(command) => match *command {},
+            Handler::Container => unreachable!("a container's name alone is a wrong arity"),
+            Handler::Session(command) => {
+                reading.release();
+                self.session_command(*command, arguments, reading, exchange)
+            }
+            Handler::Node(command) => {
+                reading.release();
+                self.node_command(*command, arguments, &mut exchange.reply)
+            }
+        };
+        if !matches!(step, Step::AfterReplies | Step::Confirm) {
+            self.last = Some(spec);
+            exchange.commands += 1;
+        }
+        step
+    }
+
+    fn read(
+        &mut self,
+        spec: &'static Spec,
+        arguments: Arguments<'_>,
+        reading: &mut Reading<'_>,
+        exchange: &mut Exchange,
+    ) -> Step {
+        if exchange.must_wait() {
+            return self.ride(arguments, exchange);
+        }
+        if let Some(why) = exchange.denied.take() {
+            exchange.reply.error(why);
+            return Step::Done;
+        }
+        let node = &self.node;
+        let right = reading.right(|| node.holds_lease());
+        if right == Right::Unconfirmed {
+            return Step::Confirm;
+        }
+        let seed = reading.seed();
+        let wall_ms = reading.wall_ms;
+        let keyspace = reading.keyspace();
+        let clock_ms = keyspace.clock_ms();
+        let now_ms = if right == Right::Stale { clock_ms.max(wall_ms) } else { clock_ms };
+        let context = Context::of_read(self.database, now_ms, wall_ms, seed);
+        let mark = exchange.reply.mark();
+        commands::run_read(spec, keyspace, arguments, &context, &mut exchange.reply);
+        if context.met_deadline.get() && right == Right::Linearizable {
+            // The key is due by the wall clock, not by the log's: let it expire for everybody at once.
+            exchange.reply.rollback(mark);
+            return self.ride(arguments, exchange);
+        }
+        Step::Done
+    }
+
+    fn ride(&self, arguments: Arguments<'_>, exchange: &mut Exchange) -> Step {
+        if !exchange.staged.has_room(arguments.raw().len()) {
+            return Step::AfterReplies;
+        }
+        exchange.staged.read(self.database(), arguments.raw());
+        Step::Done
+    }
+
+    fn write(&mut self, arguments: Arguments<'_>, exchange: &mut Exchange) -> Step {
+        if let Some(why) = self.node.shard.refusal() {
+            if exchange.must_wait() {
+                return Step::AfterReplies;
+            }
+            exchange.reply.error(why);
+            return Step::Done;
+        }
+        if !exchange.staged.has_room(arguments.raw().len()) {
+            return Step::AfterReplies;
+        }
+        exchange.staged.write(self.database(), arguments.raw());
+        Step::Done
+    }
+
+    fn database(&self) -> u8 {
+        u8::try_from(self.database).expect("there are 16 databases")
+    }
+}

@@ -1,0 +1,217 @@
+//! The commands about the node: ROLE, WAIT, TIME, CLIENT LIST, DEBUG, SHUTDOWN; INFO, CONFIG and COMMAND have files of
+//! their own.
+
+use std::time::Duration;
+
+use commands::NodeCommand;
+use raft::Clock;
+use resp::{Arguments, Reply};
+
+use super::{Exchange, Later, Session, Step};
+use crate::config::DebugCommand;
+use crate::platform::Platform;
+use crate::shard::Standing;
+
+const NOT_AN_INTEGER: &str = "ERR value is not an integer or out of range";
+const DEBUG_FORBIDDEN: &str = "ERR DEBUG command not allowed. If the enable-debug-command option is set to \"local\", you can run it \
+    from a local connection, otherwise you need to set this option in the configuration file, and then restart the server.";
+
+impl<P: Platform> Session<P> {
+    pub(super) fn node_command(&mut self, command: NodeCommand, arguments: Arguments<'_>, reply: &mut Reply) -> Step {
+        match command {
+            NodeCommand::Info => crate::info::info(&self.node, arguments, reply),
+            NodeCommand::ConfigGet => self.config_get(arguments, reply),
+            NodeCommand::ConfigSet => return self.config_set(arguments, reply),
+            NodeCommand::ConfigResetStat => {
+                self.node.stats.reset();
+                reply.ok();
+            }
+            NodeCommand::ConfigRewrite => match self.node.config.rewrite_file() {
+                Ok(()) => reply.ok(),
+                Err(error) => reply.error(error.to_string()),
+            },
+            NodeCommand::ConfigHelp => super::help::config(reply),
+            NodeCommand::Command
+            | NodeCommand::CommandCount
+            | NodeCommand::CommandList
+            | NodeCommand::CommandInfo
+            | NodeCommand::CommandDocs
+            | NodeCommand::CommandGetKeys
+            | NodeCommand::CommandGetKeysAndFlags
+            | NodeCommand::CommandHelp => commands::describe(command, arguments, reply),
+            NodeCommand::ClientList => self.client_list(arguments, reply),
+            NodeCommand::Role => self.role(reply),
+            NodeCommand::Wait => return wait(arguments, reply),
+            NodeCommand::Time => self.time(reply),
+            NodeCommand::LastSave => reply.integer(i64::try_from(self.node.last_save_seconds()).unwrap_or(i64::MAX)),
+            NodeCommand::DebugSleep => return self.debug_sleep(arguments, reply),
+            NodeCommand::Shutdown => return self.shutdown(arguments, reply),
+        }
+        Step::Done
+    }
+
+    /// Completes a command that awaits something.
+    pub(crate) async fn finish(&mut self, later: Later, exchange: &mut Exchange) {
+        match later {
+            Later::Hold(time) => {
+                self.node.machine.hold(time).await;
+                exchange.reply.ok();
+            }
+            Later::Wait { replicas, timeout } => {
+                let count = self.node.wait_for_replicas(replicas, timeout).await;
+                exchange.reply.count(count);
+            }
+            Later::Config(_) | Later::Transaction(_) => unreachable!("the connection proposes these"),
+        }
+    }
+
+    fn client_list(&self, arguments: Arguments<'_>, reply: &mut Reply) {
+        self.summarize();
+        let wanted = match ClientFilter::parse(arguments) {
+            Ok(wanted) => wanted,
+            Err(error) => return reply.error(error),
+        };
+        let now_ms = self.node.clock.wall_ms();
+        let mut lines = String::new();
+        for client in self.node.clients.all().iter().filter(|client| wanted.accepts(client.id)) {
+            client.line(now_ms, &mut lines);
+        }
+        reply.verbatim(b"txt", lines);
+    }
+
+    /// ROLE: "master" only with a valid lease, so that a cut-off leader does not call itself one.
+    fn role(&self, reply: &mut Reply) {
+        let status = self.node.status();
+        let offset = i64::try_from(status.applied.map_or(0, |id| id.index)).unwrap_or(i64::MAX);
+        if self.node.shard.standing() == Standing::Leading && self.node.holds_lease() {
+            reply.array(3);
+            reply.bulk("master");
+            reply.integer(offset);
+            reply.array(status.matched.len());
+            for (replica, matched) in &status.matched {
+                let member = status.voters.get(replica).or_else(|| status.learners.get(replica));
+                let (host, port) = member.map_or(("?", "0"), |member| split_address(&member.client_address));
+                reply.array(3);
+                reply.bulk(host);
+                reply.bulk(port);
+                reply.bulk(matched.map_or(0, |id| id.index).to_string());
+            }
+            return;
+        }
+        let leader = status.leader.as_ref().map(|member| split_address(&member.client_address));
+        let (host, port) = leader.unwrap_or(("", "0"));
+        reply.array(5);
+        reply.bulk("slave");
+        reply.bulk(host);
+        reply.integer(port.parse().unwrap_or(0));
+        reply.bulk(if leader.is_some() { "connected" } else { "connect" });
+        reply.integer(offset);
+    }
+
+    fn time(&self, reply: &mut Reply) {
+        // The platform's clock counts milliseconds.
+        let now_ms = self.node.clock.wall_ms();
+        reply.array(2);
+        reply.bulk((now_ms / 1000).to_string());
+        reply.bulk((now_ms % 1000 * 1000).to_string());
+    }
+
+    fn debug_sleep(&self, arguments: Arguments<'_>, reply: &mut Reply) -> Step {
+        let allowed = match self.node.config.current().enable_debug_command {
+            DebugCommand::Yes => true,
+            DebugCommand::Local => self.client.is_local(),
+            DebugCommand::No => false,
+        };
+        if !allowed {
+            reply.error(DEBUG_FORBIDDEN);
+            return Step::Done;
+        }
+        let seconds = arguments.get(2).and_then(|word| std::str::from_utf8(word).ok()?.parse::<f64>().ok());
+        match seconds.and_then(|seconds| Duration::try_from_secs_f64(seconds).ok()) {
+            Some(time) => Step::Later(Later::Hold(time)),
+            None => {
+                reply.error("ERR value is not a valid float");
+                Step::Done
+            }
+        }
+    }
+
+    /// SHUTDOWN: what was answered is on disk already, so SAVE and NOSAVE ask for the same.
+    fn shutdown(&self, arguments: Arguments<'_>, reply: &mut Reply) -> Step {
+        let known: [&[u8]; 4] = [b"nosave", b"save", b"now", b"force"];
+        for option in arguments.iter().skip(1) {
+            if option.eq_ignore_ascii_case(b"abort") {
+                reply.error("ERR No shutdown in progress.");
+                return Step::Done;
+            }
+            if !known.iter().any(|word| option.eq_ignore_ascii_case(word)) {
+                reply.error("ERR syntax error");
+                return Step::Done;
+            }
+        }
+        self.node.ask_to_stop();
+        Step::Close
+    }
+}
+
+fn wait(arguments: Arguments<'_>, reply: &mut Reply) -> Step {
+    let replicas = arguments.get(1).and_then(keyspace::parse_integer);
+    let timeout = arguments.get(2).and_then(keyspace::parse_integer);
+    let (Some(replicas), Some(timeout)) = (replicas, timeout) else {
+        let error = if replicas.is_none() { NOT_AN_INTEGER } else { "ERR timeout is not an integer or out of range" };
+        reply.error(error);
+        return Step::Done;
+    };
+    let Ok(timeout_ms) = u64::try_from(timeout) else {
+        reply.error("ERR timeout is negative");
+        return Step::Done;
+    };
+    let replicas = usize::try_from(replicas.max(0)).unwrap_or(usize::MAX);
+    let timeout = (timeout_ms > 0).then(|| Duration::from_millis(timeout_ms));
+    Step::Later(Later::Wait { replicas, timeout })
+}
+
+/// `host:port`, where the host may hold colons.
+pub(crate) fn split_address(address: &str) -> (&str, &str) {
+    address.rsplit_once(':').unwrap_or((address, "0"))
+}
+
+/// CLIENT LIST's `ID id ...` and `TYPE type`.
+enum ClientFilter {
+    All,
+    None,
+    Ids(Vec<u64>),
+}
+
+impl ClientFilter {
+    fn parse(arguments: Arguments<'_>) -> Result<Self, String> {
+        let option = arguments.get(2);
+        match (option, arguments.get(3)) {
+            (None, _) => Ok(Self::All),
+            (Some(word), Some(kind)) if word.eq_ignore_ascii_case(b"type") && arguments.len() == 4 => {
+                match kind.to_ascii_lowercase().as_slice() {
+                    b"normal" => Ok(Self::All),
+                    // Replicas are peers on another port, subscribers and masters there are none.
+                    b"master" | b"replica" | b"slave" | b"pubsub" => Ok(Self::None),
+                    _ => Err(format!("ERR Unknown client type '{}'", String::from_utf8_lossy(kind))),
+                }
+            }
+            (Some(word), Some(_)) if word.eq_ignore_ascii_case(b"id") => {
+                let ids = arguments.iter().skip(3).map(|id| {
+                    let id = keyspace::parse_integer(id).and_then(|id| u64::try_from(id).ok());
+                    id.filter(|&id| id > 0).ok_or_else(|| "ERR Invalid client ID".to_owned())
+                });
+                Ok(Self::Ids(ids.collect::<Result<_, _>>()?))
+            }
+            _ => Err("ERR syntax error".to_owned()),
+        }
+    }
+
+    fn accepts(&self, id: u64) -> bool {
+        match self {
+            Self::All => true,
+            Self::None => false,
+            Self::Ids(ids) => ids.contains(&id),
+        }
+    }
+}

@@ -1,0 +1,301 @@
+//! MULTI, EXEC, DISCARD, WATCH, UNWATCH.
+//!
+//! EXEC is one entry: the watched keys' marks as preconditions, then the commands. One that only reads is no entry at all:
+//! it runs here, under one taking of the lock. Commands that are not about data (PING, SELECT, CLIENT …) may stand between
+//! the others: then the entry holds the rest, and when it is applied they run here and their replies are put in their places.
+
+use commands::{Flags, Handler, SessionCommand, Spec};
+use keyspace::{Context, Keyspace};
+use resp::{ArgumentRanges, Arguments, Reply};
+
+use super::{Exchange, Later, Reading, Right, Session, Step};
+use crate::entry::Precondition;
+use crate::platform::Platform;
+use crate::shard::Standing;
+
+/// A session watches at most so many keys, and so many bytes of them.
+const WATCHED_MAX: usize = 65_535;
+const WATCHED_BYTES_MAX: usize = 16 * 1024 * 1024;
+
+/// The commands between MULTI and EXEC.
+#[derive(Default)]
+pub(crate) struct Transaction {
+    bytes: Vec<u8>,
+    commands: Vec<Queued>,
+    spoilt: bool,
+}
+
+#[derive(Clone, Copy)]
+struct Queued {
+    spec: &'static Spec,
+    start: usize,
+    end: usize,
+}
+
+impl Queued {
+    fn is_about_data(self) -> bool {
+        matches!(self.spec.handler, Handler::Write(_) | Handler::Read(_))
+    }
+}
+
+impl Transaction {
+    /// A queued command was refused: EXEC will refuse them all.
+    pub(super) fn spoil(&mut self) {
+        self.spoilt = true;
+    }
+
+    pub(super) fn len(&self) -> usize {
+        self.commands.len()
+    }
+
+    pub(super) fn bytes(&self) -> usize {
+        self.bytes.len()
+    }
+
+    fn raw(&self, queued: Queued) -> &[u8] {
+        &self.bytes[queued.start..queued.end]
+    }
+
+    fn data_count(&self) -> usize {
+        self.commands.iter().filter(|queued| queued.is_about_data()).count()
+    }
+
+    /// The commands about data, each with the database that is selected by then.
+    fn each_about_data(&self, mut database: usize, databases: u32, mut each: impl FnMut(Queued, usize)) {
+        let mut ranges = ArgumentRanges::default();
+        for &queued in &self.commands {
+            if queued.is_about_data() {
+                each(queued, database);
+            } else if matches!(queued.spec.handler, Handler::Session(SessionCommand::Select)) {
+                database =
+                    super::client::selected(stored(self.raw(queued), &mut ranges), databases).unwrap_or(database);
+            }
+        }
+    }
+
+    fn any(&self, holds: impl Fn(Queued) -> bool) -> bool {
+        self.commands.iter().any(|&queued| holds(queued))
+    }
+}
+
+/// Whether a command inside MULTI is not queued.
+pub(super) fn runs_at_once(spec: &Spec) -> bool {
+    use SessionCommand::{Discard, Exec, Quit, Reset};
+    matches!(&spec.handler, Handler::Session(Exec | Discard | Quit | Reset))
+}
+
+impl<P: Platform> Session<P> {
+    pub(super) fn multi(&mut self, reply: &mut Reply) {
+        self.transaction = Some(Transaction::default());
+        reply.ok();
+    }
+
+    pub(super) fn discard(&mut self, reply: &mut Reply) {
+        if self.transaction.take().is_none() {
+            return reply.error("ERR DISCARD without MULTI");
+        }
+        self.forget_watches();
+        reply.ok();
+    }
+
+    pub(super) fn forget_watches(&mut self) {
+        self.watched.clear();
+        self.watched_bytes = 0;
+    }
+
+    /// Queues a command inside MULTI.
+    pub(super) fn queue(&mut self, spec: &'static Spec, arguments: Arguments<'_>, reply: &mut Reply) {
+        let limit = self.node.config.current().client_query_buffer_limit_bytes;
+        let refusal = self.node.shard.refusal().filter(|_| matches!(spec.handler, Handler::Write(_)));
+        let transaction = self.transaction.as_mut().expect("MULTI was given");
+        let raw = arguments.raw();
+        if spec.flags.contains(Flags::NO_MULTI) {
+            transaction.spoil();
+            let name = spec.name.to_ascii_lowercase();
+            return reply.error(format!("ERR Command '{name}' not allowed inside a transaction"));
+        }
+        if let Some(why) = refusal {
+            transaction.spoil();
+            return reply.error(why);
+        }
+        if (transaction.bytes.len() + raw.len()) as u64 > limit {
+            transaction.spoil();
+            return reply.error("ERR the transaction is larger than client-query-buffer-limit");
+        }
+        let start = transaction.bytes.len();
+        transaction.bytes.extend_from_slice(raw);
+        transaction.commands.push(Queued { spec, start, end: transaction.bytes.len() });
+        reply.simple("QUEUED");
+    }
+
+    /// WATCH: remembers how the keys are now, under the lock that reads take.
+    pub(super) fn watch(
+        &mut self,
+        arguments: Arguments<'_>,
+        reading: &mut Reading<'_>,
+        exchange: &mut Exchange,
+    ) -> Step {
+        if let Some(why) = exchange.denied.take() {
+            exchange.reply.error(why);
+            return Step::Done;
+        }
+        let node = &self.node;
+        if reading.right(|| node.holds_lease()) == Right::Unconfirmed {
+            return Step::Confirm;
+        }
+        let wall_ms = reading.wall_ms;
+        let database = self.database();
+        for key in arguments.iter().skip(1) {
+            if self.watched.iter().any(|watched| watched.database == database && watched.key == key) {
+                continue;
+            }
+            if self.watched.len() == WATCHED_MAX || self.watched_bytes + key.len() > WATCHED_BYTES_MAX {
+                exchange.reply.error("ERR too many keys are watched by this client");
+                return Step::Done;
+            }
+            let keyspace = reading.keyspace();
+            let context = Context::of_read(self.database, keyspace.clock_ms(), wall_ms, 0);
+            let mark = keyspace.watch_mark(&context, key);
+            self.watched.push(Precondition { database, key: key.to_vec(), mark });
+            self.watched_bytes += key.len();
+        }
+        exchange.reply.ok();
+        Step::Done
+    }
+
+    /// EXEC.
+    pub(super) fn exec(&mut self, reading: &mut Reading<'_>, exchange: &mut Exchange) -> Step {
+        let Some(transaction) = self.transaction.as_ref() else {
+            exchange.reply.error("ERR EXEC without MULTI");
+            return Step::Done;
+        };
+        if transaction.spoilt {
+            self.end_transaction();
+            exchange.reply.error("EXECABORT Transaction discarded because of previous errors.");
+            return Step::Done;
+        }
+        let writes = transaction.any(|queued| matches!(queued.spec.handler, Handler::Write(_)));
+        if let Some(why) = self.node.shard.refusal().filter(|_| writes) {
+            self.end_transaction();
+            exchange.reply.error(why);
+            return Step::Done;
+        }
+        let mixed = transaction.any(|queued| !queued.is_about_data());
+        let data = transaction.any(Queued::is_about_data);
+        let leads = self.node.shard.standing() == Standing::Leading;
+        if data && leads && (writes || mixed) {
+            return self.propose_transaction(mixed, exchange);
+        }
+        self.run_transaction(reading, exchange)
+    }
+
+    /// Stages the transaction as one item of an entry.
+    fn propose_transaction(&mut self, mixed: bool, exchange: &mut Exchange) -> Step {
+        let (transaction, watched) = self.end_transaction_with_watches();
+        let count = u32::try_from(transaction.data_count()).expect("bounded by client-query-buffer-limit");
+        exchange.staged.transaction(&watched, count);
+        transaction.each_about_data(self.database, self.node.config.current().databases, |queued, database| {
+            let database = u8::try_from(database).expect("there are 16 databases");
+            exchange.staged.transaction_command(database, transaction.raw(queued));
+        });
+        if mixed { Step::Later(Later::Transaction(Box::new(transaction))) } else { Step::Done }
+    }
+
+    /// Runs a transaction that needs no entry: it only reads, or is not about data at all.
+    fn run_transaction(&mut self, reading: &mut Reading<'_>, exchange: &mut Exchange) -> Step {
+        if let Some(why) = exchange.denied.take() {
+            self.end_transaction();
+            exchange.reply.error(why);
+            return Step::Done;
+        }
+        let node = std::sync::Arc::clone(&self.node);
+        let right = reading.right(|| node.holds_lease());
+        let data = self.transaction.as_ref().is_some_and(|transaction| transaction.any(Queued::is_about_data));
+        if right == Right::Unconfirmed && (data || !self.watched.is_empty()) {
+            return Step::Confirm;
+        }
+        let (transaction, watched) = self.end_transaction_with_watches();
+        let (wall_ms, seed) = (reading.wall_ms, reading.seed());
+        reading.release();
+        // One taking of the lock from the watched keys to the last read.
+        let keyspace = node.shard.keyspace.read();
+        let clock_ms = keyspace.clock_ms();
+        let now_ms = if right == Right::Stale { clock_ms.max(wall_ms) } else { clock_ms };
+        if !watched.iter().all(|condition| is_unchanged(&keyspace, condition, now_ms, wall_ms)) {
+            exchange.reply.null_array();
+            return Step::Done;
+        }
+        let mut data = Reply::new(exchange.reply.protocol());
+        data.array(transaction.data_count());
+        let (mut ranges, mut number) = (ArgumentRanges::default(), 0);
+        transaction.each_about_data(self.database, self.node.config.current().databases, |queued, database| {
+            number += 1;
+            let context = Context::of_read(database, now_ms, wall_ms, seed ^ number);
+            let arguments = stored(transaction.raw(queued), &mut ranges);
+            commands::run_read(queued.spec, &keyspace, arguments, &context, &mut data);
+        });
+        drop(keyspace);
+        self.stitch(&transaction, data.as_bytes(), exchange);
+        Step::Done
+    }
+
+    /// Puts the replies of the commands that are not about data between those of the entry. `replies` is the entry's answer.
+    pub(crate) fn stitch(&mut self, transaction: &Transaction, replies: &[u8], exchange: &mut Exchange) {
+        let header = replies.iter().position(|&byte| byte == b'\n').map_or(0, |end| end + 1);
+        if !replies.starts_with(b"*") || replies.starts_with(b"*-1") {
+            // Not run: a watched key had changed, or the outcome is not known.
+            return exchange.reply.raw(replies);
+        }
+        exchange.reply.array(transaction.commands.len());
+        let (mut at, mut ranges) = (header, ArgumentRanges::default());
+        for &queued in &transaction.commands {
+            if queued.is_about_data() {
+                let end = resp::skip_value(replies, at).expect("apply wrote one reply for each command of the entry");
+                exchange.reply.raw(&replies[at..end]);
+                at = end;
+            } else {
+                let arguments = stored(transaction.raw(queued), &mut ranges);
+                self.run_beside(queued.spec, arguments, exchange);
+            }
+        }
+    }
+
+    /// Runs one queued command that is not about data.
+    fn run_beside(&mut self, spec: &'static Spec, arguments: Arguments<'_>, exchange: &mut Exchange) {
+        let step = match &spec.handler {
+            Handler::Session(command) => self.session_command_queued(*command, arguments, &mut exchange.reply),
+            Handler::Node(command) => self.node_command(*command, arguments, &mut exchange.reply),
+            Handler::Cluster(command) => match *command {},
+            Handler::Read(_) | Handler::Write(_) | Handler::Container => unreachable!("not queued as such"),
+        };
+        match step {
+            Step::Done => (),
+            // Redis does not wait inside a transaction: it answers what is true now.
+            Step::Later(Later::Wait { .. }) => exchange.reply.count(self.node.replicas_at(None)),
+            _ => {
+                let name = spec.name.to_ascii_lowercase();
+                exchange.reply.error(format!("ERR Command '{name}' not allowed inside a transaction"));
+            }
+        }
+    }
+
+    fn end_transaction(&mut self) {
+        self.transaction = None;
+        self.forget_watches();
+    }
+
+    fn end_transaction_with_watches(&mut self) -> (Transaction, Vec<Precondition>) {
+        let watched = std::mem::take(&mut self.watched);
+        self.watched_bytes = 0;
+        (self.transaction.take().expect("MULTI was given"), watched)
+    }
+}
+
+fn stored<'a>(raw: &'a [u8], ranges: &'a mut ArgumentRanges) -> Arguments<'a> {
+    resp::parse_stored(raw, ranges).expect("a queued command was decoded before")
+}
+
+fn is_unchanged(keyspace: &Keyspace, condition: &Precondition, now_ms: u64, wall_ms: u64) -> bool {
+    let context = Context::of_read(usize::from(condition.database), now_ms, wall_ms, 0);
+    keyspace.is_unchanged(&context, &condition.key, condition.mark)
+}

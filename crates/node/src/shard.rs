@@ -1,0 +1,452 @@
+//! One shard's replica on this node, as connections see it: the open batch, the keyspace, the right to read.
+//!
+//! Two locks, never held together and never across an await: the open batch, and the keyspace. Apply is the only
+//! writer of the keyspace.
+//!
+//! **Sealing follows Nagle, without a timer.** The open batch is sealed when no entry of the shard is in flight,
+//! or when fewer than [`IN_FLIGHT_MAX`] are and it is worth a round ([`BATCH_COMMANDS_WORTH`] commands or
+//! [`BATCH_BYTES_WORTH`] bytes). In flight means: proposed, not yet committed.
+//!
+//! **Order.** Every entry carries a sequence number within its leadership; apply turns an entry that does not
+//! follow the last one into a no-op. So one refusal refuses all that follow: they come back here, are *held*, and
+//! once nothing is outstanding are sealed anew in their old order. Nothing that Raft accepted is proposed twice.
+
+use std::collections::VecDeque;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU64, Ordering};
+
+use bytes::Bytes;
+use keyspace::Keyspace;
+use parking_lot::{Mutex, RwLock};
+use raft::{LogId, Refusal, Waiter};
+use resp::Protocol;
+use tokio::sync::Notify;
+
+use crate::batch::{Batch, Staged};
+use crate::inbox::{Delivery, Inbox, Route};
+
+/// At most this many entries are proposed and not yet committed.
+pub(crate) const IN_FLIGHT_MAX: u32 = 4;
+/// A batch with so many commands is worth a round of its own while others are in flight.
+pub(crate) const BATCH_COMMANDS_WORTH: usize = 32;
+/// So is one with so many bytes.
+pub(crate) const BATCH_BYTES_WORTH: usize = 8 * 1024;
+/// How long a refused batch is held before its commands fail for good.
+pub(crate) const HOLD_MAX_NS: u64 = 2_000_000_000;
+/// After this long without a commit the outcome of an entry is answered as unknown.
+pub(crate) const UNCERTAIN_AFTER_NS: u64 = 5_000_000_000;
+
+/// The answer for a command whose fate is not known.
+pub(crate) const UNCERTAIN: &str = "UNCERTAIN the write may or may not have been applied";
+/// What a follower in replicated mode says to a write.
+pub(crate) const READONLY: &str = "READONLY You can't write against a read only replica.";
+/// What a replica says to a write while nobody leads.
+pub(crate) const NOREPLICAS: &str = "NOREPLICAS Not enough good replicas to write.";
+
+/// What this replica is at the moment, as far as connections care.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[repr(u8)]
+pub(crate) enum Standing {
+    /// Nobody is known to lead.
+    Leaderless = 0,
+    /// Another replica leads.
+    Following = 1,
+    /// This one leads and has applied the first entry of its term.
+    Leading = 2,
+}
+
+/// The shard as connections, the sealer and apply share it.
+pub(crate) struct Shard {
+    open: Mutex<Open>,
+    /// The data. Apply writes, everybody reads.
+    pub(crate) keyspace: RwLock<Keyspace>,
+    standing: AtomicU8,
+    /// Wakes the sealer.
+    pub(crate) due: Notify,
+    /// Wakes connections that found the open batch full.
+    pub(crate) room: Notify,
+    inboxes: Arc<[Inbox]>,
+    /// The earliest deadline of a key, by the state (`u64::MAX` for none).
+    pub(crate) next_deadline_ms: AtomicU64,
+    /// Set once: from then on nothing new is accepted, what is in flight is answered.
+    closing: AtomicBool,
+    /// Counters for INFO.
+    pub(crate) entries: AtomicU64,
+    pub(crate) commands: AtomicU64,
+    /// Keys that apply has removed because they were due.
+    pub(crate) expired: AtomicU64,
+}
+
+#[derive(Default)]
+struct Open {
+    batch: Batch,
+    held: VecDeque<Batch>,
+    tickets: VecDeque<Arc<Ticket>>,
+    in_flight: u32,
+    unresolved: u32,
+    leadership: u64,
+    next_sequence: u64,
+    /// The last leadership and sequence that apply accepted.
+    applied: (u64, Option<u64>),
+    last_now_ms: u64,
+    paused: bool,
+}
+
+/// A sealed batch until somebody answers it: apply, a refusal, the loss of leadership, or the deadline.
+struct Ticket {
+    batch: Mutex<Option<Batch>>,
+    sealed_ns: u64,
+}
+
+/// What happened to a staged run.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Added {
+    /// It is in the open batch; its replies come through the inbox.
+    Accepted,
+    /// The open batch is full: wait for [`Shard::room`] and try again.
+    Full,
+    /// It will not happen; the text says why.
+    Refused(&'static str),
+}
+
+/// A sealed batch, ready to be proposed.
+pub(crate) struct Sealed {
+    pub(crate) payload: Bytes,
+    pub(crate) waiter: EntryWaiter,
+    pub(crate) term: u64,
+}
+
+/// The context that the sealer gives an entry.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct SealContext {
+    pub(crate) term: u64,
+    pub(crate) now_ns: u64,
+    pub(crate) wall_ms: u64,
+    pub(crate) seed: u64,
+    /// Seal even without commands: the tick that moves the shard's clock.
+    pub(crate) tick: bool,
+}
+
+impl Shard {
+    pub(crate) fn new(keyspace: Keyspace, inboxes: Arc<[Inbox]>) -> Self {
+        Self {
+            open: Mutex::default(),
+            keyspace: RwLock::new(keyspace),
+            standing: AtomicU8::new(Standing::Leaderless as u8),
+            due: Notify::new(),
+            room: Notify::new(),
+            inboxes,
+            next_deadline_ms: AtomicU64::new(u64::MAX),
+            closing: AtomicBool::new(false),
+            entries: AtomicU64::new(0),
+            commands: AtomicU64::new(0),
+            expired: AtomicU64::new(0),
+        }
+    }
+
+    pub(crate) fn standing(&self) -> Standing {
+        match self.standing.load(Ordering::Acquire) {
+            0 => Standing::Leaderless,
+            1 => Standing::Following,
+            _ => Standing::Leading,
+        }
+    }
+
+    /// Why this replica does not take writes now, if it does not.
+    pub(crate) fn refusal(&self) -> Option<&'static str> {
+        match self.standing() {
+            Standing::Leading => None,
+            Standing::Following => Some(READONLY),
+            Standing::Leaderless => Some(NOREPLICAS),
+        }
+    }
+
+    /// Adds a run to the open batch.
+    pub(crate) fn add(&self, staged: &mut Staged, route: Route, protocol: Protocol) -> Added {
+        if let Some(why) = self.refusal().or_else(|| self.is_closing().then_some(NOREPLICAS)) {
+            return Added::Refused(why);
+        }
+        let mut open = self.open.lock();
+        if !open.batch.has_room(staged) {
+            return Added::Full;
+        }
+        open.batch.add(staged, route, protocol);
+        let due = open.is_due();
+        drop(open);
+        if due {
+            self.due.notify_one();
+        }
+        Added::Accepted
+    }
+
+    /// Proposes settings of the shard for nobody in particular; before anything that waits in the open batch.
+    pub(crate) fn propose_settings(&self, pairs: &[(&'static str, String)], now_ns: u64) {
+        self.hold(Batch::of_settings(pairs, now_ns));
+        self.due.notify_one();
+    }
+
+    /// Seals the next batch if one is due.
+    pub(crate) fn seal(self: &Arc<Self>, context: SealContext) -> Option<Sealed> {
+        if self.standing() != Standing::Leading {
+            return None;
+        }
+        let mut open = self.open.lock();
+        if open.leadership != context.term {
+            if open.unresolved > 0 {
+                return None;
+            }
+            open.leadership = context.term;
+            open.next_sequence = 0;
+        }
+        let mut batch = open.next_batch(context.tick)?;
+        if open.unresolved == 0 {
+            // Everything proposed is decided, so what follows the last applied entry is known for sure.
+            let (term, last) = open.applied;
+            open.next_sequence = if term == context.term { last.map_or(0, |last| last + 1) } else { 0 };
+        }
+        open.last_now_ms = open.last_now_ms.max(context.wall_ms);
+        let payload = batch.seal(open.last_now_ms, context.seed, open.next_sequence);
+        if batch.first_sealed_ns == 0 {
+            batch.first_sealed_ns = context.now_ns;
+        }
+        open.next_sequence += 1;
+        open.in_flight += 1;
+        open.unresolved += 1;
+        let commands = batch.commands() as u64;
+        let ticket = Arc::new(Ticket { batch: Mutex::new(Some(batch)), sealed_ns: context.now_ns });
+        open.tickets.push_back(Arc::clone(&ticket));
+        drop(open);
+        self.room.notify_waiters();
+        self.entries.fetch_add(1, Ordering::Relaxed);
+        self.commands.fetch_add(commands, Ordering::Relaxed);
+        let waiter = EntryWaiter { shard: Arc::clone(self), ticket, in_flight: true };
+        Some(Sealed { payload, waiter, term: context.term })
+    }
+
+    /// The clock may not fall behind what the state has seen: called with the log clock when leadership begins.
+    pub(crate) fn raise_clock(&self, log_clock_ms: u64) {
+        let mut open = self.open.lock();
+        open.last_now_ms = open.last_now_ms.max(log_clock_ms);
+    }
+
+    /// Takes notice of a new standing. Leadership that ends leaves what was accepted uncertain, and refuses the rest
+    /// unless nobody is known to lead: then it is held for the replica's own return.
+    pub(crate) fn stand(&self, standing: Standing) {
+        let before = self.standing.swap(standing as u8, Ordering::AcqRel);
+        if before == Standing::Leading as u8 && standing != Standing::Leading {
+            self.abandon();
+        }
+        if standing == Standing::Following {
+            self.refuse_unproposed(READONLY);
+        }
+        self.due.notify_one();
+        self.room.notify_waiters();
+    }
+
+    /// Answers what has waited too long. Called every now and then by the sealer.
+    pub(crate) fn give_up_overdue(&self, now_ns: u64) {
+        let mut overdue = Vec::new();
+        let mut refused = Vec::new();
+        {
+            let mut open = self.open.lock();
+            let too_old = |sealed_ns: u64, limit: u64| now_ns.saturating_sub(sealed_ns) > limit;
+            open.tickets.retain(|ticket| Arc::strong_count(ticket) > 1);
+            overdue.extend(open.tickets.iter().filter(|t| too_old(t.sealed_ns, UNCERTAIN_AFTER_NS)).cloned());
+            while open.held.front().is_some_and(|batch| too_old(batch.first_sealed_ns, HOLD_MAX_NS)) {
+                refused.extend(open.held.pop_front());
+            }
+            // What waits in the open batch without a leader was never sealed; its age counts from now on.
+            if self.standing() != Standing::Leading && !open.batch.is_empty() {
+                if open.batch.first_sealed_ns == 0 {
+                    open.batch.first_sealed_ns = now_ns;
+                } else if too_old(open.batch.first_sealed_ns, HOLD_MAX_NS) {
+                    refused.push(std::mem::take(&mut open.batch));
+                }
+            }
+        }
+        for ticket in overdue {
+            self.answer(&ticket, UNCERTAIN);
+        }
+        for batch in refused {
+            self.fail(&batch, self.refusal().unwrap_or(NOREPLICAS));
+        }
+    }
+
+    /// Notes what apply has done: the last accepted sequence, after the effects are visible.
+    pub(crate) fn applied(&self, term: u64, sequence: Option<u64>) {
+        self.open.lock().applied = (term, sequence);
+    }
+
+    /// Stops sealing (for a leader transfer or a stop), or goes on.
+    pub(crate) fn pause(&self, paused: bool) {
+        self.open.lock().paused = paused;
+        self.due.notify_one();
+    }
+
+    /// Refuses everything new from now on.
+    pub(crate) fn close(&self) {
+        self.closing.store(true, Ordering::Release);
+    }
+
+    fn is_closing(&self) -> bool {
+        self.closing.load(Ordering::Acquire)
+    }
+
+    /// Whether nothing is open, held or unanswered.
+    pub(crate) fn is_idle(&self) -> bool {
+        let open = self.open.lock();
+        open.batch.is_empty() && open.held.is_empty() && open.unresolved == 0
+    }
+
+    pub(crate) fn deliver(&self, deliveries: impl IntoIterator<Item = Delivery>) {
+        for (inbox, delivery) in self.inboxes.iter().zip(deliveries) {
+            if !delivery.parts.is_empty() {
+                inbox.deliver(delivery);
+            }
+        }
+    }
+
+    pub(crate) fn io_threads(&self) -> usize {
+        self.inboxes.len()
+    }
+
+    fn abandon(&self) {
+        let tickets: Vec<_> = self.open.lock().tickets.drain(..).collect();
+        for ticket in tickets {
+            self.answer(&ticket, UNCERTAIN);
+        }
+    }
+
+    fn refuse_unproposed(&self, line: &str) {
+        let (open, held) = {
+            let mut open = self.open.lock();
+            (std::mem::take(&mut open.batch), std::mem::take(&mut open.held))
+        };
+        for batch in held.iter().chain([&open]) {
+            self.fail(batch, line);
+        }
+    }
+
+    fn answer(&self, ticket: &Ticket, line: &str) {
+        let Some(batch) = ticket.batch.lock().take() else { return };
+        self.fail(&batch, line);
+        self.resolve();
+    }
+
+    fn fail(&self, batch: &Batch, line: &str) {
+        self.deliver(batch.failed(self.io_threads(), line));
+    }
+
+    /// One more sealed batch is answered, or came back to be held.
+    fn resolve(&self) {
+        let mut open = self.open.lock();
+        open.unresolved -= 1;
+        while open.tickets.front().is_some_and(|ticket| ticket.batch.lock().is_none()) {
+            open.tickets.pop_front();
+        }
+        let due = open.is_due();
+        drop(open);
+        if due {
+            self.due.notify_one();
+        }
+    }
+
+    fn landed(&self) {
+        let mut open = self.open.lock();
+        open.in_flight -= 1;
+        let due = open.is_due();
+        drop(open);
+        if due {
+            self.due.notify_one();
+        }
+    }
+
+    fn hold(&self, batch: Batch) {
+        let mut open = self.open.lock();
+        // Refusals come in the order of proposals, but for those found at apply: keep the order of first sealing.
+        let at = open.held.partition_point(|held| held.first_sealed_ns <= batch.first_sealed_ns);
+        open.held.insert(at, batch);
+    }
+}
+
+impl Open {
+    fn is_due(&self) -> bool {
+        if self.paused {
+            return false;
+        }
+        if !self.held.is_empty() {
+            return self.unresolved == 0;
+        }
+        !self.batch.is_empty()
+            && (self.in_flight == 0
+                || (self.in_flight < IN_FLIGHT_MAX
+                    && (self.batch.commands() >= BATCH_COMMANDS_WORTH || self.batch.bytes() >= BATCH_BYTES_WORTH)))
+    }
+
+    fn next_batch(&mut self, tick: bool) -> Option<Batch> {
+        if self.is_due() {
+            return Some(self.held.pop_front().unwrap_or_else(|| std::mem::take(&mut self.batch)));
+        }
+        (tick && !self.paused && self.held.is_empty() && self.in_flight == 0).then(Batch::default)
+    }
+}
+
+/// Travels with an entry through Raft to apply. Dropped on the way, it answers that the outcome is unknown.
+pub(crate) struct EntryWaiter {
+    shard: Arc<Shard>,
+    ticket: Arc<Ticket>,
+    in_flight: bool,
+}
+
+impl EntryWaiter {
+    /// The batch, for apply to answer; `None` when it was answered already. Pair with [`Self::answered`].
+    pub(crate) fn take(&self) -> Option<Batch> {
+        self.ticket.batch.lock().take()
+    }
+
+    /// Says that the batch from [`Self::take`] was answered.
+    pub(crate) fn answered(self) {
+        self.shard.resolve();
+    }
+
+    /// Says that apply found the entry out of sequence: it had no effect and is sealed anew.
+    pub(crate) fn out_of_sequence(self) {
+        self.come_back();
+    }
+
+    fn come_back(&self) {
+        let Some(batch) = self.ticket.batch.lock().take() else { return };
+        // A tick waits for nobody.
+        if !batch.is_empty() {
+            self.shard.hold(batch);
+        }
+        self.shard.resolve();
+    }
+
+    fn land(&mut self) {
+        if std::mem::take(&mut self.in_flight) {
+            self.shard.landed();
+        }
+    }
+}
+
+impl Waiter for EntryWaiter {
+    fn committed(&mut self, _: LogId) {
+        self.land();
+    }
+
+    fn refused(mut self, reason: Refusal) {
+        match reason {
+            Refusal::NotLeader | Refusal::NoLease => self.come_back(),
+            Refusal::Stopping => self.shard.answer(&self.ticket, NOREPLICAS),
+        }
+        self.land();
+    }
+}
+
+impl Drop for EntryWaiter {
+    fn drop(&mut self) {
+        self.land();
+        self.shard.answer(&self.ticket, UNCERTAIN);
+    }
+}

@@ -1,0 +1,123 @@
+//! What a node stands on in production: sled, gRPC, the machine's clocks, threads and sockets.
+
+use std::fs;
+use std::io;
+use std::net::{TcpListener, TcpStream};
+use std::thread;
+
+use anyhow::{Context as _, anyhow};
+use node::config::{Config, Fsync, Settings};
+use node::{Network, Node, OsThreads, Peers, Platform, Record, Serving, Start};
+use rpc::{PeerLinks, RpcConfig};
+use storage::{Durability, Opened, Store};
+
+use crate::clock::SystemClock;
+use crate::listen;
+
+/// What entries and messages this program speaks; peers with another level are refused.
+const FEATURE_LEVEL: u32 = 1;
+
+/// See the module.
+pub(crate) struct Production;
+
+impl Platform for Production {
+    type LogStore = Store;
+    type Transport = PeerLinks;
+    type Clock = SystemClock;
+    type Random = SystemRandom;
+    type Threads = OsThreads;
+    type Socket = TcpStream;
+}
+
+/// Numbers that nobody can guess: ids and hash keys are drawn from them. One system call each, so not for every read.
+#[derive(Clone, Copy)]
+pub(crate) struct SystemRandom;
+
+impl node::Random for SystemRandom {
+    fn next_u64(&self) -> u64 {
+        let mut bytes = [0; 8];
+        let drawn = rustix::rand::getrandom(&mut bytes, rustix::rand::GetRandomFlags::empty());
+        assert_eq!(drawn, Ok(bytes.len()), "the system gives eight random bytes at once");
+        u64::from_le_bytes(bytes)
+    }
+}
+
+/// The replica's identity in the file `node`.
+struct NodeRecord(storage::Identity);
+
+impl Record for NodeRecord {
+    fn load(&self) -> io::Result<Vec<u8>> {
+        Ok(self.0.record())
+    }
+
+    fn save(&mut self, bytes: &[u8]) -> io::Result<()> {
+        self.0.set_record(bytes).map_err(io::Error::other)
+    }
+}
+
+/// Opens the data directory and starts the node. `own_member` is its place in `initial-members`.
+pub(crate) fn start(config: &Config, own_member: Option<usize>) -> anyhow::Result<(Node<Production>, Store)> {
+    let settings = config.current();
+    let Opened { identity, store, .. } =
+        storage::open(&storage::Options::new(&settings.dir)).map_err(|error| anyhow!(error.to_string()))?;
+    let cores = thread::available_parallelism().map_or(2, usize::from);
+    let start = Start {
+        config: config.clone(),
+        id: identity.node(),
+        own_member,
+        network: network(&settings, identity.node())?,
+        record: Box::new(NodeRecord(identity)),
+        log_store: store.clone(),
+        clock: SystemClock,
+        random: SystemRandom,
+        threads: OsThreads::new(settings.io_threads_on(cores)),
+        resident_bytes,
+    };
+    store.set_durability_of_others(durability(settings.shard.appendfsync));
+    let follower = store.clone();
+    config.watch(move |settings| follower.set_durability_of_others(durability(settings.shard.appendfsync)));
+    Ok((Node::start(start).context("starting the node's threads")?, store))
+}
+
+fn durability(fsync: Fsync) -> Durability {
+    match fsync {
+        Fsync::Always => Durability::Always,
+        Fsync::EverySecond => Durability::EverySecond,
+        Fsync::No => Durability::No,
+    }
+}
+
+/// The peer port is bound here, so that a taken one is an error of the start; it is served on the raft thread.
+fn network(settings: &Settings, node: raft::NodeId) -> anyhow::Result<Network<Production>> {
+    let listeners = match settings.peer_port() {
+        Some(port) => listen::open(&settings.bind, "cluster-port", port, settings.tcp_backlog)?,
+        None => Vec::new(),
+    };
+    let timeout = (settings.election_timeout_ms.min_ms, settings.election_timeout_ms.max_ms);
+    let config = RpcConfig::new(node, settings.masterauth.clone(), timeout, FEATURE_LEVEL, SystemClock);
+    Ok(Box::new(move |peers| {
+        let links = PeerLinks::new(config);
+        let serving = listeners.into_iter().map(|listener| serve(links.clone(), listener, peers.clone()));
+        let serving = serving.collect();
+        (links, serving)
+    }))
+}
+
+fn serve(links: PeerLinks, listener: TcpListener, peers: Peers<Production>) -> Serving {
+    Box::pin(async move {
+        let serving = async {
+            let listener = tokio::net::TcpListener::from_std(listener)?;
+            links.serve(listener, peers, std::future::pending()).await
+        };
+        if let Err(why) = serving.await {
+            tracing::error!("the peer port is not served: {why}");
+        }
+    })
+}
+
+/// The process's resident bytes, as the system counts them.
+fn resident_bytes() -> Option<u64> {
+    let statm = fs::read_to_string("/proc/self/statm").ok()?;
+    let pages: u64 = statm.split_ascii_whitespace().nth(1)?.parse().ok()?;
+    Some(pages * rustix::param::page_size() as u64)
+}
