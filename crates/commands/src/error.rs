@@ -43,6 +43,16 @@ pub enum CommandError {
         /// The most.
         most: i64,
     },
+    /// The argument is no count: not an integer, negative, or out of range.
+    NotPositive,
+    /// The rank of LPOS is neither from the front nor from the end.
+    RankIsZero,
+    /// An option of LPOS is no count; its name.
+    NegativeOption(&'static str),
+    /// The number of keys is not positive.
+    NoKeys,
+    /// The COUNT of LMPOP is not positive.
+    CountNotPositive,
     /// The argument is no cursor of a SCAN.
     InvalidCursor,
     /// The argument is not a number.
@@ -97,6 +107,14 @@ impl fmt::Display for CommandError {
             Self::NotBetween { least, most } => {
                 write!(f, "ERR value is out of range, value must between {least} and {most}")
             }
+            Self::NotPositive => f.write_str("ERR value is out of range, must be positive"),
+            Self::RankIsZero => f.write_str(
+                "ERR RANK can't be zero: use 1 to start from the first match, 2 from the second ... \
+                 or use negative to start from the end of the list",
+            ),
+            Self::NegativeOption(option) => write!(f, "ERR {option} can't be negative"),
+            Self::NoKeys => f.write_str("ERR numkeys should be greater than 0"),
+            Self::CountNotPositive => f.write_str("ERR count should be greater than 0"),
             Self::NotFloat => f.write_str("ERR value is not a valid float"),
             Self::InvalidExpireTime(name) => write!(f, "ERR invalid expire time in '{name}' command"),
             Self::OffsetOutOfRange => f.write_str("ERR offset is out of range"),

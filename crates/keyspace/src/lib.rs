@@ -89,7 +89,7 @@ pub use glob::matches_glob;
 pub use hash::{HashValue, Pair, PairPicker};
 pub use integer::{Digits, INTEGER_BYTES_MAX, format_integer, parse_integer};
 pub use keyspace::{Keyspace, WatchMark};
-pub use list::ListValue;
+pub use list::{ListEnd, ListValue};
 pub use random::Random;
 pub use scan::{SCAN_DONE, ScanPage, ScannedKey};
 pub use set::{Member, SetValue};

@@ -1,35 +1,215 @@
 //! Lists.
+//!
+//! A list is one block until it outgrows the limit of the shard, and again when it has shrunk to half of it, as in Redis: its limits are
+//! counted in the bytes of Redis' listpack, so that OBJECT ENCODING says what it says there.
+//!
+//! ```text
+//! Packed   one chunk                `listpack`      see `chunk`
+//! Chunked  chunks in order          `quicklist`     see `spine`
+//! ```
+
+mod chunk;
+mod limits;
+mod spine;
+#[cfg(test)]
+mod tests;
+
+use std::ops::Range;
 
 use crate::collection::{CollectionValue, ValueType, collection_variant};
 use crate::digest::Digest;
+use crate::settings::Settings;
+use chunk::Chunk;
+use limits::Limits;
+use spine::Spine;
 
 /// A sequence of elements.
 #[derive(Clone)]
 pub struct ListValue {
-    packed: Vec<u8>,
+    body: Body,
+}
+
+#[derive(Clone)]
+enum Body {
+    Packed(Chunk),
+    Chunked(Box<Spine>),
+}
+
+/// An end of a list.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ListEnd {
+    /// Where index 0 is.
+    Front,
+    /// Where index -1 is.
+    Back,
+}
+
+impl ListValue {
+    /// How many elements there are.
+    pub fn len(&self) -> usize {
+        match &self.body {
+            Body::Packed(chunk) => chunk.len(),
+            Body::Chunked(spine) => spine.len(),
+        }
+    }
+
+    /// Whether there is no element.
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+
+    /// Whether the list is one block of bytes. A snapshot keeps this: see [`ListValue::unpack`].
+    pub fn is_packed(&self) -> bool {
+        matches!(self.body, Body::Packed(_))
+    }
+
+    /// Every element, from either end.
+    pub fn elements(&self) -> impl DoubleEndedIterator<Item = &[u8]> + Clone {
+        let (packed, chunked) = match &self.body {
+            Body::Packed(chunk) => (Some(chunk), None),
+            Body::Chunked(spine) => (None, Some(spine)),
+        };
+        let chunks = packed.into_iter().chain(chunked.into_iter().flat_map(|spine| spine.chunks()));
+        chunks.flat_map(Chunk::elements)
+    }
+
+    /// The elements of a range of indexes within the list.
+    pub fn range(&self, range: Range<usize>) -> impl Iterator<Item = &[u8]> + Clone {
+        let (packed, chunked) = match &self.body {
+            Body::Packed(chunk) => (Some(chunk.elements_from(range.start)), None),
+            Body::Chunked(spine) => (None, Some(spine.elements_from(range.start))),
+        };
+        packed.into_iter().flatten().chain(chunked.into_iter().flatten()).take(range.len())
+    }
+
+    /// The element with this index, if there is one.
+    pub fn get(&self, index: usize) -> Option<&[u8]> {
+        if index < self.len() { self.range(index..index + 1).next() } else { None }
+    }
+
+    /// The element at an end.
+    pub fn at_end(&self, end: ListEnd) -> Option<&[u8]> {
+        match end {
+            ListEnd::Front => self.elements().next(),
+            ListEnd::Back => self.elements().next_back(),
+        }
+    }
+
+    /// Makes the list big at once if it will be so when so many elements with so many bytes were added.
+    pub fn expect_elements(&mut self, count: usize, bytes: usize, settings: &Settings) {
+        if let Body::Packed(chunk) = &self.body
+            && Limits::of(settings).are_exceeded_by(chunk.weight() + bytes, chunk.len() + count)
+        {
+            self.unpack();
+        }
+    }
+
+    /// Adds an element at an end.
+    pub fn push(&mut self, end: ListEnd, element: &[u8], settings: &Settings) {
+        self.expect_elements(1, element.len(), settings);
+        let at_front = end == ListEnd::Front;
+        match &mut self.body {
+            Body::Packed(chunk) => chunk.insert(if at_front { 0 } else { chunk.len() }, element),
+            Body::Chunked(spine) => spine.push(element, at_front, &Limits::of(settings)),
+        }
+    }
+
+    /// Puts an element in front of the one with this index; at the length, at the end.
+    pub fn insert(&mut self, index: usize, element: &[u8], settings: &Settings) {
+        self.expect_elements(1, element.len(), settings);
+        match &mut self.body {
+            Body::Packed(chunk) => chunk.insert(index, element),
+            Body::Chunked(spine) => spine.insert(index, element, &Limits::of(settings)),
+        }
+    }
+
+    /// Puts another element into the place of the one with this index, which is there.
+    pub fn set(&mut self, index: usize, element: &[u8], settings: &Settings) {
+        self.expect_elements(1, element.len(), settings);
+        match &mut self.body {
+            Body::Packed(chunk) => chunk.set(index, element),
+            Body::Chunked(spine) => spine.set(index, element, &Limits::of(settings)),
+        }
+        self.maybe_pack(settings);
+    }
+
+    /// Keeps the elements of a range of indexes within the list, and no others.
+    pub fn keep(&mut self, range: Range<usize>, settings: &Settings) {
+        match &mut self.body {
+            Body::Packed(chunk) => {
+                chunk.remove(range.end..chunk.len());
+                chunk.remove(0..range.start);
+            }
+            Body::Chunked(spine) => spine.keep(range),
+        }
+        self.maybe_pack(settings);
+    }
+
+    /// Removes elements from an end, at most as many as there are.
+    pub fn remove_at_end(&mut self, end: ListEnd, count: usize, settings: &Settings) {
+        let length = self.len();
+        match end {
+            ListEnd::Front => self.keep(count..length, settings),
+            ListEnd::Back => self.keep(0..length - count, settings),
+        }
+    }
+
+    /// Removes at most so many elements that are equal to this one, counted from an end, and returns how many they were.
+    pub fn remove_equal(&mut self, element: &[u8], count_max: usize, from: ListEnd, settings: &Settings) -> usize {
+        let from_back = from == ListEnd::Back;
+        let removed = match &mut self.body {
+            Body::Packed(chunk) => chunk.remove_equal(element, count_max, from_back),
+            Body::Chunked(spine) => spine.remove_equal(element, count_max, from_back),
+        };
+        self.maybe_pack(settings);
+        removed
+    }
+
+    /// Makes the list big, whatever its size. It is packed again by the next removal that leaves it small.
+    pub fn unpack(&mut self) {
+        if let Body::Packed(chunk) = &mut self.body {
+            let chunk = std::mem::replace(chunk, Chunk::new());
+            self.body = Body::Chunked(Box::new(Spine::of(chunk)));
+        }
+    }
+
+    fn maybe_pack(&mut self, settings: &Settings) {
+        if let Body::Chunked(spine) = &self.body
+            && let Some(chunk) = spine.only_chunk()
+            && Limits::of(settings).allow_packing(chunk)
+        {
+            self.body = Body::Packed(chunk.clone());
+        }
+    }
 }
 
 impl CollectionValue for ListValue {
     const TYPE: ValueType = ValueType::List;
 
     fn empty() -> Self {
-        Self { packed: Vec::new() }
+        Self { body: Body::Packed(Chunk::new()) }
     }
 
     fn is_empty(&self) -> bool {
-        self.packed.is_empty()
+        self.len() == 0
     }
 
     fn allocated_bytes(&self) -> usize {
-        self.packed.len()
+        size_of::<Self>()
+            + match &self.body {
+                Body::Packed(chunk) => chunk.allocated_bytes() - size_of::<Chunk>(),
+                Body::Chunked(spine) => spine.allocated_bytes(),
+            }
     }
 
     fn encoding(&self) -> &'static str {
-        "listpack"
+        if self.is_packed() { "listpack" } else { "quicklist" }
     }
 
     fn digest(&self, digest: &mut Digest) {
-        digest.bytes(&self.packed);
+        digest.number(u64::from(self.is_packed()));
+        digest.number(self.len() as u64);
+        self.elements().for_each(|element| digest.bytes(element));
     }
 
     collection_variant!(List);
