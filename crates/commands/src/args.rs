@@ -51,12 +51,11 @@ impl<'a> Args<'a> {
         u64::try_from(self.integer()?).map_err(|_| CommandError::NotInteger)
     }
 
-    /// Takes the cursor of a SCAN.
+    /// Takes the cursor of a SCAN: what strtoull reads, so there may be blanks and a plus in front.
     pub fn cursor(&mut self) -> Result<u64, CommandError> {
-        let text = self.bytes()?;
-        let is_number = !text.is_empty() && text.iter().all(u8::is_ascii_digit);
-        let text = std::str::from_utf8(text).ok().filter(|_| is_number);
-        text.and_then(|text| text.parse().ok()).ok_or(CommandError::InvalidCursor)
+        let text = std::str::from_utf8(self.bytes()?).map_err(|_| CommandError::InvalidCursor)?;
+        let number = text.trim_start_matches([' ', '\t', '\n', '\x0b', '\x0c', '\r']);
+        number.parse().map_err(|_| CommandError::InvalidCursor)
     }
 
     /// Takes a double: a score, an increment of one.

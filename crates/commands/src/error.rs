@@ -57,6 +57,8 @@ pub enum CommandError {
     InvalidCursor,
     /// The argument is not a number.
     NotFloat,
+    /// The argument is an infinite number.
+    NotFinite,
     /// An expire time that is not positive, or too far; the command's name in lower case.
     InvalidExpireTime(&'static str),
     /// SETRANGE with a negative offset.
@@ -116,6 +118,7 @@ impl fmt::Display for CommandError {
             Self::NoKeys => f.write_str("ERR numkeys should be greater than 0"),
             Self::CountNotPositive => f.write_str("ERR count should be greater than 0"),
             Self::NotFloat => f.write_str("ERR value is not a valid float"),
+            Self::NotFinite => f.write_str("ERR value is NaN or Infinity"),
             Self::InvalidExpireTime(name) => write!(f, "ERR invalid expire time in '{name}' command"),
             Self::OffsetOutOfRange => f.write_str("ERR offset is out of range"),
             Self::DecrementOverflow => f.write_str("ERR decrement would overflow"),

@@ -48,12 +48,15 @@ mod args;
 mod describe;
 mod error;
 mod run;
+mod scan;
 mod spec;
 mod table;
 
 mod cluster;
 mod connection;
+mod hashes;
 mod keys;
+mod lists;
 mod server;
 mod session;
 mod strings;

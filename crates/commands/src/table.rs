@@ -9,13 +9,17 @@ use resp::Arguments;
 
 use crate::error::CommandError;
 use crate::spec::{Handler, Spec};
-use crate::{cluster, connection, keys, server, strings, transactions};
+use crate::{cluster, connection, hashes, keys, lists, server, strings, transactions};
 
 /// The groups of COMMAND DOCS.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Group {
     /// `string`
     String,
+    /// `hash`
+    Hash,
+    /// `list`
+    List,
     /// `generic`
     Generic,
     /// `connection`
@@ -33,6 +37,8 @@ impl Group {
     pub fn name(self) -> &'static str {
         match self {
             Self::String => "string",
+            Self::Hash => "hash",
+            Self::List => "list",
             Self::Generic => "generic",
             Self::Connection => "connection",
             Self::Transactions => "transactions",
@@ -60,6 +66,8 @@ pub fn families() -> &'static [Family] {
         Family { group: Group::Cluster, rows: cluster::COMMANDS },
         Family { group: Group::Generic, rows: keys::COMMANDS },
         Family { group: Group::String, rows: strings::COMMANDS },
+        Family { group: Group::Hash, rows: hashes::COMMANDS },
+        Family { group: Group::List, rows: lists::COMMANDS },
     ]
 }
 

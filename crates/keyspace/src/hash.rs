@@ -18,6 +18,7 @@ mod tests;
 use crate::collection::{CollectionValue, ValueType, collection_variant};
 use crate::digest::Digest;
 use crate::error::DataError;
+use crate::float::Extended;
 use crate::integer::parse_integer;
 use crate::settings::{PackedLimits, Settings};
 use dense::DenseHash;
@@ -179,6 +180,15 @@ impl HashValue {
             None => 0,
         };
         number.checked_add(by).ok_or(DataError::Overflow)
+    }
+
+    /// What the number in a field would be if `by` were added, as text; a missing field counts as 0.
+    pub fn incremented_by_float(&self, field: &[u8], by: &[u8]) -> Result<String, DataError> {
+        let number = self.get(field).unwrap_or(b"0");
+        if !Extended::is_number(number) {
+            return Err(DataError::FieldNotFloat);
+        }
+        Extended::add_text(number, by)
     }
 }
 

@@ -1,0 +1,314 @@
+//! Hashes.
+
+use keyspace::{Context, DataError, Extended, HashValue, Keyspace, Pair, Random};
+use resp::{Protocol, Reply};
+
+use crate::args::Args;
+use crate::error::{CommandError, CommandResult};
+use crate::scan::ScanOptions;
+use crate::spec::{Arity::*, Keys, Spec};
+
+#[rustfmt::skip]
+pub(crate) const COMMANDS: &[Spec] = &[
+    Spec::write("HSET",         AtLeast(4), Keys::One(1), hset,         "Sets fields of a hash.").fast().denyoom(),
+    Spec::write("HMSET",        AtLeast(4), Keys::One(1), hmset,        "Sets fields of a hash; HSET says how many are new.").fast().denyoom(),
+    Spec::write("HSETNX",       Exactly(4), Keys::One(1), hsetnx,       "Sets a field of a hash unless it is there.").fast().denyoom(),
+    Spec::read ("HGET",         Exactly(3), Keys::One(1), hget,         "Returns the value of a field of a hash.").fast(),
+    Spec::read ("HMGET",        AtLeast(3), Keys::One(1), hmget,        "Returns the values of some fields of a hash.").fast(),
+    Spec::read ("HGETALL",      Exactly(2), Keys::One(1), hgetall,      "Returns all fields of a hash with their values."),
+    Spec::read ("HKEYS",        Exactly(2), Keys::One(1), hkeys,        "Returns all fields of a hash."),
+    Spec::read ("HVALS",        Exactly(2), Keys::One(1), hvals,        "Returns all values of a hash."),
+    Spec::read ("HEXISTS",      Exactly(3), Keys::One(1), hexists,      "Says whether a hash has a field.").fast(),
+    Spec::read ("HLEN",         Exactly(2), Keys::One(1), hlen,         "Returns the number of fields of a hash.").fast(),
+    Spec::read ("HSTRLEN",      Exactly(3), Keys::One(1), hstrlen,      "Returns the length of a field's value.").fast(),
+    Spec::write("HDEL",         AtLeast(3), Keys::One(1), hdel,         "Removes fields of a hash.").fast(),
+    Spec::write("HINCRBY",      Exactly(4), Keys::One(1), hincrby,      "Adds to the integer in a field of a hash.").fast().denyoom(),
+    Spec::write("HINCRBYFLOAT", Exactly(4), Keys::One(1), hincrbyfloat, "Adds to the number in a field of a hash.").fast().denyoom(),
+    Spec::read ("HRANDFIELD",   AtLeast(2), Keys::One(1), hrandfield,   "Returns random fields of a hash."),
+    Spec::read ("HSCAN",        AtLeast(3), Keys::One(1), hscan,        "Returns the fields of a hash step by step."),
+];
+
+/// The most repeated draws that one HRANDFIELD may ask for. Redis goes on until memory is gone.
+const DRAWS_MAX: u64 = 1 << 24;
+/// The longest reply of repeated draws, in bytes.
+const DRAWN_BYTES_MAX: usize = 512 << 20;
+
+fn hget(keyspace: &Keyspace, args: &mut Args<'_>, context: &Context, reply: &mut Reply) -> CommandResult {
+    let (key, field) = (args.bytes()?, args.bytes()?);
+    args.end()?;
+    let hash = keyspace.read::<HashValue>(context, key)?;
+    value_or_null(hash, field, reply);
+    Ok(())
+}
+
+fn value_or_null(hash: Option<&HashValue>, field: &[u8], reply: &mut Reply) {
+    match hash.and_then(|hash| hash.get(field)) {
+        Some(value) => reply.bulk(value),
+        None => reply.null(),
+    }
+}
+
+fn hmget(keyspace: &Keyspace, args: &mut Args<'_>, context: &Context, reply: &mut Reply) -> CommandResult {
+    let key = args.bytes()?;
+    let (count, fields) = (args.remaining(), args.take_rest());
+    let hash = keyspace.read::<HashValue>(context, key)?;
+    reply.array(count);
+    fields.for_each(|field| value_or_null(hash, field, reply));
+    Ok(())
+}
+
+fn hexists(keyspace: &Keyspace, args: &mut Args<'_>, context: &Context, reply: &mut Reply) -> CommandResult {
+    let (key, field) = (args.bytes()?, args.bytes()?);
+    args.end()?;
+    let hash = keyspace.read::<HashValue>(context, key)?;
+    reply.integer(i64::from(hash.is_some_and(|hash| hash.contains(field))));
+    Ok(())
+}
+
+fn hstrlen(keyspace: &Keyspace, args: &mut Args<'_>, context: &Context, reply: &mut Reply) -> CommandResult {
+    let (key, field) = (args.bytes()?, args.bytes()?);
+    args.end()?;
+    let hash = keyspace.read::<HashValue>(context, key)?;
+    reply.count(hash.and_then(|hash| hash.get(field)).map_or(0, <[u8]>::len));
+    Ok(())
+}
+
+fn hlen(keyspace: &Keyspace, args: &mut Args<'_>, context: &Context, reply: &mut Reply) -> CommandResult {
+    let key = args.bytes()?;
+    args.end()?;
+    reply.count(keyspace.read::<HashValue>(context, key)?.map_or(0, HashValue::len));
+    Ok(())
+}
+
+fn hgetall(keyspace: &Keyspace, args: &mut Args<'_>, context: &Context, reply: &mut Reply) -> CommandResult {
+    let key = args.bytes()?;
+    args.end()?;
+    let hash = keyspace.read::<HashValue>(context, key)?;
+    reply.map(hash.map_or(0, HashValue::len));
+    for (field, value) in hash.into_iter().flat_map(HashValue::pairs) {
+        reply.bulk(field);
+        reply.bulk(value);
+    }
+    Ok(())
+}
+
+fn hkeys(keyspace: &Keyspace, args: &mut Args<'_>, context: &Context, reply: &mut Reply) -> CommandResult {
+    let key = args.bytes()?;
+    args.end()?;
+    let hash = keyspace.read::<HashValue>(context, key)?;
+    reply.array(hash.map_or(0, HashValue::len));
+    hash.into_iter().flat_map(HashValue::pairs).for_each(|pair| reply.bulk(pair.0));
+    Ok(())
+}
+
+fn hvals(keyspace: &Keyspace, args: &mut Args<'_>, context: &Context, reply: &mut Reply) -> CommandResult {
+    let key = args.bytes()?;
+    args.end()?;
+    let hash = keyspace.read::<HashValue>(context, key)?;
+    reply.array(hash.map_or(0, HashValue::len));
+    hash.into_iter().flat_map(HashValue::pairs).for_each(|pair| reply.bulk(pair.1));
+    Ok(())
+}
+
+fn hset(keyspace: &mut Keyspace, args: &mut Args<'_>, context: &Context, reply: &mut Reply) -> CommandResult {
+    reply.count(set_fields(keyspace, args, context, "hset")?);
+    Ok(())
+}
+
+fn hmset(keyspace: &mut Keyspace, args: &mut Args<'_>, context: &Context, reply: &mut Reply) -> CommandResult {
+    set_fields(keyspace, args, context, "hmset")?;
+    reply.ok();
+    Ok(())
+}
+
+/// Sets the fields of the arguments' pairs, and counts those that are new.
+fn set_fields(
+    keyspace: &mut Keyspace,
+    args: &mut Args<'_>,
+    context: &Context,
+    command: &str,
+) -> Result<usize, CommandError> {
+    let key = args.bytes()?;
+    if !args.remaining().is_multiple_of(2) {
+        return Err(CommandError::WrongArity(command.to_owned()));
+    }
+    let settings = *keyspace.settings();
+    let mut hash = keyspace.edit_or_new::<HashValue>(context, key)?;
+    hash.expect_fields(args.remaining() / 2, &settings);
+    let mut new_count = 0;
+    while !args.is_empty() {
+        let (field, value) = (args.bytes()?, args.bytes()?);
+        new_count += usize::from(hash.insert(field, value, &settings));
+    }
+    Ok(new_count)
+}
+
+fn hsetnx(keyspace: &mut Keyspace, args: &mut Args<'_>, context: &Context, reply: &mut Reply) -> CommandResult {
+    let (key, field, value) = (args.bytes()?, args.bytes()?, args.bytes()?);
+    args.end()?;
+    let settings = *keyspace.settings();
+    let mut hash = keyspace.edit_or_new::<HashValue>(context, key)?;
+    let is_new = !hash.contains(field);
+    if is_new {
+        hash.insert(field, value, &settings);
+    }
+    reply.integer(i64::from(is_new));
+    Ok(())
+}
+
+fn hdel(keyspace: &mut Keyspace, args: &mut Args<'_>, context: &Context, reply: &mut Reply) -> CommandResult {
+    let key = args.bytes()?;
+    let fields = args.take_rest();
+    let Some(mut hash) = keyspace.edit::<HashValue>(context, key)? else {
+        reply.integer(0);
+        return Ok(());
+    };
+    let mut count = 0;
+    for field in fields {
+        // Looks first: only a change may be seen as one.
+        if hash.contains(field) {
+            hash.remove(field);
+            count += 1;
+        }
+    }
+    reply.count(count);
+    Ok(())
+}
+
+fn hincrby(keyspace: &mut Keyspace, args: &mut Args<'_>, context: &Context, reply: &mut Reply) -> CommandResult {
+    let (key, field, by) = (args.bytes()?, args.bytes()?, args.integer()?);
+    args.end()?;
+    let settings = *keyspace.settings();
+    let mut hash = keyspace.edit_or_new::<HashValue>(context, key)?;
+    let sum = hash.incremented(field, by)?;
+    hash.insert(field, &keyspace::format_integer(sum), &settings);
+    reply.integer(sum);
+    Ok(())
+}
+
+fn hincrbyfloat(keyspace: &mut Keyspace, args: &mut Args<'_>, context: &Context, reply: &mut Reply) -> CommandResult {
+    let (key, field, by) = (args.bytes()?, args.bytes()?, args.bytes()?);
+    args.end()?;
+    // An infinite increment is the argument's fault, an infinite sum is not.
+    Extended::add_text(b"0", by).map_err(|error| match error {
+        DataError::NotFinite => CommandError::NotFinite,
+        other => other.into(),
+    })?;
+    let settings = *keyspace.settings();
+    let mut hash = keyspace.edit_or_new::<HashValue>(context, key)?;
+    let sum = hash.incremented_by_float(field, by)?;
+    hash.insert(field, sum.as_bytes(), &settings);
+    reply.bulk(sum);
+    Ok(())
+}
+
+fn hscan(keyspace: &Keyspace, args: &mut Args<'_>, context: &Context, reply: &mut Reply) -> CommandResult {
+    let (key, cursor) = (args.bytes()?, args.cursor()?);
+    let options = ScanOptions::parse(args, true);
+    let hash = keyspace.read::<HashValue>(context, key)?;
+    reply.array(2);
+    let Some(hash) = hash else {
+        // Redis looks at the options only when there is something to walk over.
+        reply.bulk(b"0");
+        reply.array(0);
+        return Ok(());
+    };
+    let options = options?;
+    let (next, pairs) = hash.scan(cursor, options.count);
+    let pairs = pairs.filter(|pair| options.matches(pair.0));
+    reply.bulk(next.to_string());
+    reply.array(pairs.clone().count() * if options.no_values { 1 } else { 2 });
+    for (field, value) in pairs {
+        reply.bulk(field);
+        if !options.no_values {
+            reply.bulk(value);
+        }
+    }
+    Ok(())
+}
+
+/// What HRANDFIELD is asked for behind the key.
+struct Draw {
+    /// Negative: so many draws, each from all fields.
+    count: i64,
+    with_values: bool,
+}
+
+impl Draw {
+    fn parse(args: &mut Args<'_>) -> Result<Self, CommandError> {
+        let count = args.integer()?;
+        if count == i64::MIN {
+            return Err(CommandError::NotBetween { least: -i64::MAX, most: i64::MAX });
+        }
+        let with_values = args.keyword("WITHVALUES");
+        args.end()?;
+        let is_refused = with_values && count.unsigned_abs() > i64::MAX.unsigned_abs() / 2;
+        if is_refused || count < 0 && count.unsigned_abs() > DRAWS_MAX {
+            return Err(CommandError::OutOfRange);
+        }
+        Ok(Self { count, with_values })
+    }
+
+    fn write(&self, (field, value): Pair<'_>, reply: &mut Reply) {
+        if self.with_values && reply.protocol() == Protocol::Resp3 {
+            reply.array(2);
+        }
+        reply.bulk(field);
+        if self.with_values {
+            reply.bulk(value);
+        }
+    }
+
+    /// Begins the reply with so many fields to come.
+    fn begin(&self, count: usize, reply: &mut Reply) {
+        let is_flat = self.with_values && reply.protocol() == Protocol::Resp2;
+        reply.array(if is_flat { 2 * count } else { count });
+    }
+}
+
+fn hrandfield(keyspace: &Keyspace, args: &mut Args<'_>, context: &Context, reply: &mut Reply) -> CommandResult {
+    let key = args.bytes()?;
+    let draw = if args.is_empty() { None } else { Some(Draw::parse(args)?) };
+    let hash = keyspace.read::<HashValue>(context, key)?;
+    let mut random = Random::new(context.seed);
+    let (draw, hash) = match (draw, hash) {
+        (Some(draw), Some(hash)) => (draw, hash),
+        (Some(_), None) => {
+            reply.array(0);
+            return Ok(());
+        }
+        (None, None) => {
+            reply.null();
+            return Ok(());
+        }
+        (None, Some(hash)) => {
+            reply.bulk(hash.pair_at(random.below(hash.len())).0);
+            return Ok(());
+        }
+    };
+    let count = usize::try_from(draw.count.unsigned_abs()).unwrap_or(usize::MAX);
+    if draw.count >= 0 {
+        draw_distinct(&draw, count.min(hash.len()), hash, &mut random, reply);
+        return Ok(());
+    }
+    let (picker, start) = (hash.picker(), reply.mark());
+    draw.begin(count, reply);
+    for _ in 0..count {
+        draw.write(picker.pair(random.below(hash.len())), reply);
+        if reply.since(start).len() > DRAWN_BYTES_MAX {
+            return Err(CommandError::OutOfRange);
+        }
+    }
+    Ok(())
+}
+
+/// Writes so many different fields, in the order of the hash.
+fn draw_distinct(draw: &Draw, count: usize, hash: &HashValue, random: &mut Random, reply: &mut Reply) {
+    draw.begin(count, reply);
+    if count == hash.len() {
+        hash.pairs().for_each(|pair| draw.write(pair, reply));
+    } else if count > 0 {
+        let picker = hash.picker();
+        random.distinct(count, hash.len()).into_iter().for_each(|position| draw.write(picker.pair(position), reply));
+    }
+}
