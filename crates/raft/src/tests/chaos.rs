@@ -1,4 +1,5 @@
-//! Seeded misfortune: crashes, cuts, slow disks and clocks, and what must hold all the same.
+//! Seeded misfortune: crashes, cuts, slow disks and clocks, hand-overs at bad moments, and what must hold all the
+//! same.
 //!
 //! Safety, looked at every two milliseconds: a replica with a lease has applied whatever anybody acknowledged. At the
 //! end, when all is healed: what was acknowledged is there, once and in one order; what was refused is not.
@@ -6,12 +7,14 @@
 use std::collections::BTreeSet;
 use std::time::Duration;
 
+use openraft::AsyncRuntime;
 use rand::rngs::SmallRng;
 use rand::{RngExt, SeedableRng};
 use tokio::time;
 
 use super::cluster::{Cluster, simulate};
 use super::machine::Heard;
+use crate::runtime::SeededRuntime;
 use crate::{GroupConfig, LogId};
 
 const STEP: Duration = Duration::from_millis(2);
@@ -45,7 +48,7 @@ impl Chaos {
 
     async fn misfortune(&mut self) {
         let victim = self.any();
-        match self.random.random_range(0..7) {
+        match self.random.random_range(0..9) {
             0 => self.cluster.isolate(victim),
             1 => {
                 let other = (victim + 1) % 3;
@@ -61,10 +64,19 @@ impl Chaos {
                     self.cluster.start(victim).await;
                 }
             }
+            6 => self.hand_over(victim),
             _ => {
                 self.cluster.replicas[victim].store.hold();
                 self.slow.insert(victim);
             }
+        }
+    }
+
+    /// Begins to hand leadership to a replica, whatever state it is in, and does not wait for the end.
+    fn hand_over(&self, to: usize) {
+        if let Some(leader) = self.cluster.ready_leader() {
+            let (group, to) = (self.cluster.group(leader), self.cluster.replica_id(to));
+            drop(SeededRuntime::spawn(async move { group.transfer_leader(to).await }));
         }
     }
 
