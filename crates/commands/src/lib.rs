@@ -28,11 +28,11 @@
 //! fn hsetnx(keyspace: &mut Keyspace, args: &mut Args<'_>, context: &Context, reply: &mut Reply) -> CommandResult {
 //!     let (key, field, value) = (args.bytes()?, args.bytes()?, args.bytes()?);
 //!     args.end()?;
-//!     let limits = keyspace.settings().hash;
+//!     let settings = *keyspace.settings();
 //!     let mut hash = keyspace.edit_or_new::<HashValue>(context, key)?;
 //!     let is_new = !hash.contains(field);
 //!     if is_new {
-//!         hash.insert(field, value, limits);
+//!         hash.insert(field, value, &settings);
 //!     }
 //!     reply.integer(i64::from(is_new));
 //!     Ok(())

@@ -71,7 +71,7 @@ impl HashValue {
         self.len() == 0
     }
 
-    /// Whether the hash is one block of bytes. A snapshot keeps this: see [`HashValue::unpack`].
+    /// Whether the hash is one block of bytes. A snapshot keeps this: see [`HashValue::restore`].
     pub fn is_packed(&self) -> bool {
         matches!(self.body, Body::Packed(_))
     }
@@ -161,6 +161,29 @@ impl HashValue {
             Body::Packed(packed) => packed.remove(field),
             Body::Dense(dense) => dense.remove(field),
         }
+    }
+
+    /// A hash as a snapshot kept it: in this encoding, whatever the limits are now, with the pairs in this order. `None`: a field comes twice.
+    pub fn restore<'a>(
+        is_packed: bool,
+        pairs: impl Iterator<Item = (&'a [u8], &'a [u8])>,
+        settings: &Settings,
+    ) -> Option<Self> {
+        if is_packed {
+            let mut packed = PackedHash::default();
+            pairs.for_each(|(field, value)| packed.push(field, value));
+            let mut fields: Vec<_> = packed.pairs().map(|pair| pair.0).collect();
+            fields.sort_unstable();
+            let is_sound = fields.is_sorted_by(|left, right| left < right);
+            return if is_sound { Some(Self { body: Body::Packed(packed) }) } else { None };
+        }
+        let mut dense = Box::new(DenseHash::new(settings.hash_key));
+        for (field, value) in pairs {
+            if !dense.insert(field, value) {
+                return None;
+            }
+        }
+        Some(Self { body: Body::Dense(dense) })
     }
 
     /// Makes the hash big, whatever its size.

@@ -33,9 +33,9 @@
 //! if hash.contains(field) { hash.remove(field); }
 //!
 //! // change or create
-//! let limits = keyspace.settings().hash;
+//! let settings = *keyspace.settings();
 //! let mut hash = keyspace.edit_or_new::<HashValue>(context, key)?;
-//! hash.insert(field, value, limits);
+//! hash.insert(field, value, &settings);
 //! ```
 //!
 //! The [`Edit`] settles when it is dropped: it removes the key of an emptied collection, stamps a changed one with the command's

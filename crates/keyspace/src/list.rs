@@ -58,19 +58,49 @@ impl ListValue {
         self.len() == 0
     }
 
-    /// Whether the list is one block of bytes. A snapshot keeps this: see [`ListValue::unpack`].
+    /// Whether the list is one block of bytes. A snapshot keeps this: see [`ListValue::restore`].
     pub fn is_packed(&self) -> bool {
         matches!(self.body, Body::Packed(_))
     }
 
     /// Every element, from either end.
     pub fn elements(&self) -> impl DoubleEndedIterator<Item = &[u8]> + Clone {
+        self.chunks_of_body().flat_map(Chunk::elements)
+    }
+
+    /// The elements by chunk, in order. A snapshot keeps the chunks: when a list is packed again depends on them.
+    pub fn chunks(&self) -> impl Iterator<Item = impl Iterator<Item = &[u8]> + Clone> + Clone {
+        self.chunks_of_body().map(Chunk::elements)
+    }
+
+    fn chunks_of_body(&self) -> impl DoubleEndedIterator<Item = &Chunk> + Clone {
         let (packed, chunked) = match &self.body {
             Body::Packed(chunk) => (Some(chunk), None),
             Body::Chunked(spine) => (None, Some(spine)),
         };
-        let chunks = packed.into_iter().chain(chunked.into_iter().flat_map(|spine| spine.chunks()));
-        chunks.flat_map(Chunk::elements)
+        packed.into_iter().chain(chunked.into_iter().flat_map(|spine| spine.chunks()))
+    }
+
+    /// A list as a snapshot kept it: in this encoding, whatever the limits are now, with these chunks. `None`: a chunk is empty, or a packed list
+    /// has not exactly one.
+    pub fn restore<'a, C>(is_packed: bool, chunks: impl Iterator<Item = C>) -> Option<Self>
+    where
+        C: Iterator<Item = &'a [u8]>,
+    {
+        let mut spine = Spine::new();
+        for elements in chunks {
+            let mut chunk = Chunk::new();
+            elements.for_each(|element| chunk.insert(chunk.len(), element));
+            if chunk.len() == 0 {
+                return None;
+            }
+            spine.push_chunk(chunk);
+        }
+        match (is_packed, spine.only_chunk()) {
+            (false, _) => Some(Self { body: Body::Chunked(Box::new(spine)) }),
+            (true, Some(chunk)) => Some(Self { body: Body::Packed(chunk.clone()) }),
+            (true, None) => None,
+        }
     }
 
     /// The elements of a range of indexes within the list.
@@ -169,7 +199,11 @@ impl ListValue {
     pub fn unpack(&mut self) {
         if let Body::Packed(chunk) = &mut self.body {
             let chunk = std::mem::replace(chunk, Chunk::new());
-            self.body = Body::Chunked(Box::new(Spine::of(chunk)));
+            let mut spine = Box::new(Spine::new());
+            if chunk.len() > 0 {
+                spine.push_chunk(chunk);
+            }
+            self.body = Body::Chunked(spine);
         }
     }
 
@@ -208,8 +242,10 @@ impl CollectionValue for ListValue {
 
     fn digest(&self, digest: &mut Digest) {
         digest.number(u64::from(self.is_packed()));
-        digest.number(self.len() as u64);
-        self.elements().for_each(|element| digest.bytes(element));
+        for chunk in self.chunks_of_body() {
+            digest.number(chunk.len() as u64);
+            chunk.elements().for_each(|element| digest.bytes(element));
+        }
     }
 
     collection_variant!(List);

@@ -32,6 +32,10 @@ fn remove_from(model: &mut Model, field: &[u8], is_packed: bool) -> bool {
     true
 }
 
+fn frozen_pairs(model: &Model) -> impl Iterator<Item = Pair<'_>> {
+    model.iter().map(|(field, value)| (&field[..], &value[..]))
+}
+
 /// Random commands, growing and shrinking, with a frozen copy held all the while.
 fn behaves_as_a_vector(entries_max: usize, fields: usize) {
     let settings = settings(entries_max);
@@ -57,6 +61,8 @@ fn behaves_as_a_vector(entries_max: usize, fields: usize) {
         if round % 97 == 0 {
             assert_same(&frozen.0, &frozen.1);
             assert_same(&hash, &model);
+            // What a snapshot keeps goes on as the hash itself would.
+            hash = HashValue::restore(hash.is_packed(), frozen_pairs(&model), &settings).expect("it was a hash");
         }
         frozen = (hash.clone(), frozen.1);
         frozen.1.clone_from(&model);
@@ -157,4 +163,13 @@ fn increments_say_what_is_wrong() {
     assert_eq!(hash.incremented(b"new", -1), Ok(-1));
     assert_eq!(hash.incremented(b"t", 1), Err(DataError::FieldNotInteger));
     assert_eq!(hash.incremented(b"m", 1), Err(DataError::Overflow));
+}
+
+#[test]
+fn a_hash_with_a_field_twice_is_not_restored() {
+    let pairs: [Pair<'_>; 3] = [(b"a", b"1"), (b"b", b"2"), (b"a", b"3")];
+    for is_packed in [true, false] {
+        assert!(HashValue::restore(is_packed, pairs.into_iter(), &settings(9)).is_none());
+        assert!(HashValue::restore(is_packed, pairs.into_iter().take(2), &settings(9)).is_some());
+    }
 }

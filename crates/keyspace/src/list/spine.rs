@@ -39,11 +39,13 @@ impl Link {
 }
 
 impl Spine {
-    /// A list of one chunk, which may be empty.
-    pub(super) fn of(chunk: Chunk) -> Self {
-        let mut spine = Self { links: VecDeque::new(), count: 0, allocated_bytes: 0 };
-        spine.insert_chunk(0, chunk);
-        spine
+    pub(super) fn new() -> Self {
+        Self { links: VecDeque::new(), count: 0, allocated_bytes: 0 }
+    }
+
+    /// Adds a chunk, which is not empty, at the end.
+    pub(super) fn push_chunk(&mut self, chunk: Chunk) {
+        self.insert_chunk(self.links.len(), chunk);
     }
 
     pub(super) fn len(&self) -> usize {
@@ -94,9 +96,7 @@ impl Spine {
     }
 
     fn insert_chunk(&mut self, at: usize, chunk: Chunk) {
-        if chunk.len() == 0 {
-            return;
-        }
+        debug_assert!(chunk.len() > 0, "no chunk is empty");
         let link = Link { count: chunk.len(), chunk: Arc::new(chunk) };
         self.count += link.count;
         self.allocated_bytes += link.allocated_bytes();

@@ -73,6 +73,12 @@ fn change(list: &mut ListValue, model: &mut Model, grows: bool, random: &mut Ran
     }
 }
 
+fn digest_of(list: &ListValue) -> u64 {
+    let mut digest = Digest::new();
+    list.digest(&mut digest);
+    digest.finish()
+}
+
 /// Random changes, growing and shrinking, with a frozen copy held all the while.
 fn behaves_as_a_vector(packed_size: i64) {
     let settings = settings(packed_size);
@@ -90,6 +96,11 @@ fn behaves_as_a_vector(packed_size: i64) {
             assert_same(&frozen.0, &frozen.1);
             assert!(list.range(index..model.len()).eq(model[index..].iter().map(|element| &element[..])));
             frozen = (list.clone(), model.clone());
+            // What a snapshot keeps goes on as the list itself would.
+            if !list.is_empty() {
+                list = ListValue::restore(list.is_packed(), list.chunks()).expect("it was a list");
+                assert_eq!(digest_of(&list), digest_of(&frozen.0));
+            }
         }
     }
     assert_same(&list, &model);
@@ -151,4 +162,16 @@ fn chunks_are_divided() {
     let Body::Chunked(spine) = &list.body else { panic!("it is big") };
     assert!(spine.chunks().all(|chunk| chunk.weight() <= 4096 || chunk.len() == 1));
     assert!(spine.chunks().count() < 30);
+}
+
+#[test]
+fn a_list_that_cannot_be_is_not_restored() {
+    let two = [&[b"a".as_slice(), b"b"][..], &[b"c"]];
+    let chunks = |chunks: &'static [&'static [&'static [u8]]]| {
+        chunks.iter().map(|elements| elements.iter().copied()).collect::<Vec<_>>().into_iter()
+    };
+    assert!(ListValue::restore(false, two.iter().map(|elements| elements.iter().copied())).is_some());
+    assert!(ListValue::restore(true, two.iter().map(|elements| elements.iter().copied())).is_none());
+    assert!(ListValue::restore(true, chunks(&[])).is_none());
+    assert!(ListValue::restore(false, chunks(&[&[]])).is_none());
 }
