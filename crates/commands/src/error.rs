@@ -81,6 +81,14 @@ pub enum CommandError {
     InvalidDatabaseIndex(&'static str),
     /// MOVE or COPY of a key onto itself.
     SameSourceAndDestination,
+    /// COMMAND GETKEYS of a command with too few or too many arguments.
+    GetKeysWrongArity,
+    /// COMMAND GETKEYS of a command that there is not.
+    GetKeysUnknownCommand,
+    /// COMMAND GETKEYS of a command whose arguments make no sense.
+    GetKeysInvalid,
+    /// COMMAND GETKEYS of a command without keys.
+    GetKeysNone,
     /// OBJECT FREQ, without an LFU policy.
     NoLfuPolicy,
 }
@@ -135,6 +143,10 @@ impl fmt::Display for CommandError {
             Self::DatabaseOutOfRange => f.write_str("ERR DB index is out of range"),
             Self::InvalidDatabaseIndex(which) => write!(f, "ERR invalid {which} DB index"),
             Self::SameSourceAndDestination => f.write_str("ERR source and destination objects are the same"),
+            Self::GetKeysWrongArity => f.write_str("ERR Invalid number of arguments specified for command"),
+            Self::GetKeysUnknownCommand => f.write_str("ERR Invalid command specified"),
+            Self::GetKeysInvalid => f.write_str("ERR Invalid arguments specified for command"),
+            Self::GetKeysNone => f.write_str("ERR The command has no key arguments"),
             Self::NoLfuPolicy => f.write_str(
                 "ERR An LFU maxmemory policy is not selected, access frequency not tracked. Please note that when switching \
                  between policies at runtime LRU and LFU data will take some time to adjust.",

@@ -12,39 +12,39 @@ use resp::Reply;
 
 use crate::args::Args;
 use crate::error::{CommandError, CommandResult};
-use crate::spec::{Arity::*, Flags, Keys, Spec};
+use crate::spec::{Arity::*, Flags, KeyUse, Keys, Spec};
 
 const ALL: Keys = Keys::Range { first: 1, last: -1, step: 1 };
 const TWO: Keys = Keys::Range { first: 1, last: 2, step: 1 };
 
 #[rustfmt::skip]
 pub(crate) const COMMANDS: &[Spec] = &[
-    Spec::write("DEL",             AtLeast(2), ALL,          del,                 "Removes keys."),
-    Spec::write("UNLINK",          AtLeast(2), ALL,          del,                 "Removes keys; what is big is freed later, as by DEL.").fast(),
-    Spec::read ("EXISTS",          AtLeast(2), ALL,          exists,              "Counts the keys that are there.").fast(),
-    Spec::read ("TOUCH",           AtLeast(2), ALL,          touch,               "Counts the keys that are there, as an access to each.").fast(),
-    Spec::read ("TYPE",            Exactly(2), Keys::One(1), value_type,          "Returns the type of the value at a key.").fast(),
-    Spec::write("RENAME",          Exactly(3), TWO,          rename,              "Renames a key, over what has the new name."),
-    Spec::write("RENAMENX",        Exactly(3), TWO,          renamenx,            "Renames a key unless the new name is taken.").fast(),
-    Spec::write("COPY",            AtLeast(3), TWO,          copy,                "Copies a value to another key.").denyoom(),
-    Spec::write("MOVE",            Exactly(3), Keys::One(1), move_key,            "Moves a key to another database.").fast(),
+    Spec::write("DEL",             AtLeast(2), ALL,          del,                 "Removes keys.").uses(&[KeyUse::REMOVE]).tips(&["request_policy:multi_shard", "response_policy:agg_sum"]),
+    Spec::write("UNLINK",          AtLeast(2), ALL,          del,                 "Removes keys; what is big is freed later, as by DEL.").fast().uses(&[KeyUse::REMOVE]).tips(&["request_policy:multi_shard", "response_policy:agg_sum"]),
+    Spec::read ("EXISTS",          AtLeast(2), ALL,          exists,              "Counts the keys that are there.").fast().uses(&[KeyUse::LOOK]).tips(&["request_policy:multi_shard", "response_policy:agg_sum"]),
+    Spec::read ("TOUCH",           AtLeast(2), ALL,          touch,               "Counts the keys that are there, as an access to each.").fast().uses(&[KeyUse::LOOK]).tips(&["request_policy:multi_shard", "response_policy:agg_sum"]),
+    Spec::read ("TYPE",            Exactly(2), Keys::One(1), value_type,          "Returns the type of the value at a key.").fast().uses(&[KeyUse::LOOK]),
+    Spec::write("RENAME",          Exactly(3), TWO,          rename,              "Renames a key, over what has the new name.").uses(&[KeyUse::TAKE, KeyUse::OVERWRITE]),
+    Spec::write("RENAMENX",        Exactly(3), TWO,          renamenx,            "Renames a key unless the new name is taken.").fast().uses(&[KeyUse::TAKE, KeyUse::CREATE]),
+    Spec::write("COPY",            AtLeast(3), TWO,          copy,                "Copies a value to another key.").denyoom().uses(&[KeyUse::READ, KeyUse::OVERWRITE]),
+    Spec::write("MOVE",            Exactly(3), Keys::One(1), move_key,            "Moves a key to another database.").fast().uses(&[KeyUse::READ_AND_CHANGE]),
     Spec::write("EXPIRE",          AtLeast(3), Keys::One(1), expiry::expire,      "Lets a key expire after seconds.").fast(),
     Spec::write("PEXPIRE",         AtLeast(3), Keys::One(1), expiry::pexpire,     "Lets a key expire after milliseconds.").fast(),
     Spec::write("EXPIREAT",        AtLeast(3), Keys::One(1), expiry::expireat,    "Lets a key expire at a time in seconds since 1970.").fast(),
     Spec::write("PEXPIREAT",       AtLeast(3), Keys::One(1), expiry::pexpireat,   "Lets a key expire at a time in milliseconds since 1970.").fast(),
     Spec::write("PERSIST",         Exactly(2), Keys::One(1), expiry::persist,     "Keeps a key from expiring.").fast(),
-    Spec::read ("TTL",             Exactly(2), Keys::One(1), expiry::ttl,         "Returns the seconds until a key expires.").fast(),
-    Spec::read ("PTTL",            Exactly(2), Keys::One(1), expiry::pttl,        "Returns the milliseconds until a key expires.").fast(),
+    Spec::read ("TTL",             Exactly(2), Keys::One(1), expiry::ttl,         "Returns the seconds until a key expires.").fast().tips(&["nondeterministic_output"]),
+    Spec::read ("PTTL",            Exactly(2), Keys::One(1), expiry::pttl,        "Returns the milliseconds until a key expires.").fast().tips(&["nondeterministic_output"]),
     Spec::read ("EXPIRETIME",      Exactly(2), Keys::One(1), expiry::expiretime,  "Returns when a key expires, in seconds since 1970.").fast(),
     Spec::read ("PEXPIRETIME",     Exactly(2), Keys::One(1), expiry::pexpiretime, "Returns when a key expires, in milliseconds since 1970.").fast(),
-    Spec::read ("RANDOMKEY",       Exactly(1), Keys::None,   scan::randomkey,     "Returns some key."),
-    Spec::read ("KEYS",            Exactly(2), Keys::None,   scan::keys,          "Returns the keys that match a pattern.").flags(Flags::DANGEROUS),
-    Spec::read ("SCAN",            AtLeast(2), Keys::None,   scan::scan,          "Walks over the keys, step by step."),
+    Spec::read ("RANDOMKEY",       Exactly(1), Keys::None,   scan::randomkey,     "Returns some key.").tips(&["request_policy:all_shards", "response_policy:special", "nondeterministic_output"]),
+    Spec::read ("KEYS",            Exactly(2), Keys::None,   scan::keys,          "Returns the keys that match a pattern.").flags(Flags::DANGEROUS).tips(&["request_policy:all_shards", "nondeterministic_output_order"]),
+    Spec::read ("SCAN",            AtLeast(2), Keys::None,   scan::scan,          "Walks over the keys, step by step.").tips(&["nondeterministic_output", "request_policy:special", "response_policy:special"]),
     Spec::container("OBJECT", "About how values are kept."),
-    Spec::read ("OBJECT|ENCODING", Exactly(3), Keys::One(2), object::encoding,    "Returns how a value is kept."),
-    Spec::read ("OBJECT|FREQ",     Exactly(3), Keys::One(2), object::freq,        "Returns how often a key was accessed."),
-    Spec::read ("OBJECT|IDLETIME", Exactly(3), Keys::One(2), object::idletime,    "Returns the seconds since the last access."),
-    Spec::read ("OBJECT|REFCOUNT", Exactly(3), Keys::One(2), object::refcount,    "Returns the number of references to a value: 1."),
+    Spec::read ("OBJECT|ENCODING", Exactly(3), Keys::One(2), object::encoding,    "Returns how a value is kept.").uses(&[KeyUse::LOOK]).tips(&["nondeterministic_output"]),
+    Spec::read ("OBJECT|FREQ",     Exactly(3), Keys::One(2), object::freq,        "Returns how often a key was accessed.").uses(&[KeyUse::LOOK]).tips(&["nondeterministic_output"]),
+    Spec::read ("OBJECT|IDLETIME", Exactly(3), Keys::One(2), object::idletime,    "Returns the seconds since the last access.").uses(&[KeyUse::LOOK]).tips(&["nondeterministic_output"]),
+    Spec::read ("OBJECT|REFCOUNT", Exactly(3), Keys::One(2), object::refcount,    "Returns the number of references to a value: 1.").uses(&[KeyUse::LOOK]).tips(&["nondeterministic_output"]),
     Spec::read ("OBJECT|HELP",     Exactly(2), Keys::None,   object::help,        "Lists the subcommands.").flags(Flags::LOADING.with(Flags::STALE)),
 ];
 

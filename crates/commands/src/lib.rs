@@ -70,5 +70,5 @@ pub use keyspace::Context;
 pub use run::{run_read, run_write};
 pub use server::NodeCommand;
 pub use session::SessionCommand;
-pub use spec::{Arity, Flags, Handler, KeyPlaces, Keys, ReadFn, Spec, WriteFn};
-pub use table::{Family, Group, families, group_of, lookup, resolve, subcommands};
+pub use spec::{Arity, Flags, Handler, KeyPlaces, KeyUse, Keys, ReadFn, Spec, WriteFn};
+pub use table::{Family, Group, families, group_of, help_lines, lookup, resolve, subcommands};

@@ -1,5 +1,11 @@
 //! The row of a command.
 
+mod describe;
+mod key_use;
+mod since;
+
+pub use key_use::KeyUse;
+
 use keyspace::{Context, Keyspace};
 use resp::{Arguments, Reply};
 
@@ -151,6 +157,16 @@ impl Flags {
     pub const ALLOW_BUSY: Self = Self(1 << 9);
     /// In the ACL category `@dangerous`.
     pub const DANGEROUS: Self = Self(1 << 10);
+    /// In the ACL category `@keyspace`, though its group is another.
+    pub const KEYSPACE: Self = Self(1 << 12);
+    /// Not while the data is loaded behind the old.
+    pub const NO_ASYNC_LOADING: Self = Self(1 << 13);
+    /// Where its keys stand depends on its arguments. Follows from the row's keys.
+    pub(crate) const MOVABLE_KEYS: Self = Self(1 << 15);
+    /// May follow ASKING in a slot that is imported.
+    pub const ASKING: Self = Self(1 << 16);
+    /// Not shown in the slow log.
+    pub const SKIP_SLOWLOG: Self = Self(1 << 14);
     /// May be answered before earlier commands of its connection are: its reply says nothing about data.
     pub const ORDER_FREE: Self = Self(1 << 11);
 
@@ -179,11 +195,15 @@ pub struct Spec {
     pub summary: &'static str,
     /// Its properties.
     pub flags: Flags,
+    /// What it does with its keys: with the first, and so on; the last stands for all that follow. Empty: what its handler suggests.
+    pub key_uses: &'static [KeyUse],
+    /// Hints for proxies and tests, in the words of COMMAND INFO.
+    pub tips: &'static [&'static str],
 }
 
 impl Spec {
     const fn new(name: &'static str, arity: Arity, keys: Keys, handler: Handler, summary: &'static str) -> Self {
-        Self { name, arity, keys, handler, summary, flags: Flags(0) }
+        Self { name, arity, keys, handler, summary, flags: Flags(0), key_uses: &[], tips: &[] }
     }
 
     /// The row of a command that reads.
@@ -226,6 +246,18 @@ impl Spec {
     /// The same row, with keys.
     pub(crate) const fn with_keys(mut self, keys: Keys) -> Self {
         self.keys = keys;
+        self
+    }
+
+    /// The same row with what it does with its keys: see [`Spec::key_uses`].
+    pub(crate) const fn uses(mut self, key_uses: &'static [KeyUse]) -> Self {
+        self.key_uses = key_uses;
+        self
+    }
+
+    /// The same row with tips.
+    pub(crate) const fn tips(mut self, tips: &'static [&'static str]) -> Self {
+        self.tips = tips;
         self
     }
 

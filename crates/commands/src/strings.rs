@@ -9,7 +9,7 @@ use resp::Reply;
 
 use crate::args::Args;
 use crate::error::{CommandError, CommandResult};
-use crate::spec::{Arity::*, Keys, Spec};
+use crate::spec::{Arity::*, KeyUse, Keys, Spec};
 
 const ALL: Keys = Keys::Range { first: 1, last: -1, step: 1 };
 const PAIRS: Keys = Keys::Range { first: 1, last: -1, step: 2 };
@@ -17,26 +17,26 @@ const PAIRS: Keys = Keys::Range { first: 1, last: -1, step: 2 };
 #[rustfmt::skip]
 pub(crate) const COMMANDS: &[Spec] = &[
     Spec::read ("GET",         Exactly(2), Keys::One(1), get,             "Returns the string at a key.").fast(),
-    Spec::write("SET",         AtLeast(3), Keys::One(1), set::set,        "Sets a key to a string, whatever was there.").denyoom(),
-    Spec::write("SETNX",       Exactly(3), Keys::One(1), set::setnx,      "Sets a key to a string unless it is there.").fast().denyoom(),
-    Spec::write("SETEX",       Exactly(4), Keys::One(1), set::setex,      "Sets a key to a string that expires after seconds.").denyoom(),
-    Spec::write("PSETEX",      Exactly(4), Keys::One(1), set::psetex,     "Sets a key to a string that expires after milliseconds.").denyoom(),
-    Spec::write("GETSET",      Exactly(3), Keys::One(1), set::getset,     "Sets a key to a string and returns the one before.").fast().denyoom(),
-    Spec::write("GETEX",       AtLeast(2), Keys::One(1), set::getex,      "Returns the string at a key and changes when it expires.").fast(),
-    Spec::write("GETDEL",      Exactly(2), Keys::One(1), getdel,          "Returns the string at a key and removes the key.").fast(),
-    Spec::read ("MGET",        AtLeast(2), ALL,          mget,            "Returns the strings at keys.").fast(),
-    Spec::write("MSET",        AtLeast(3), PAIRS,        mset,            "Sets keys to strings.").denyoom(),
-    Spec::write("MSETNX",      AtLeast(3), PAIRS,        msetnx,          "Sets keys to strings unless one of them is there.").denyoom(),
-    Spec::write("APPEND",      Exactly(3), Keys::One(1), append,          "Adds bytes at the end of a string.").fast().denyoom(),
-    Spec::read ("STRLEN",      Exactly(2), Keys::One(1), strlen,          "Returns the length of a string.").fast(),
+    Spec::write("SET",         AtLeast(3), Keys::One(1), set::set,        "Sets a key to a string, whatever was there.").denyoom().uses(&[KeyUse::READ_AND_CHANGE.with(KeyUse::VARIABLE)]),
+    Spec::write("SETNX",       Exactly(3), Keys::One(1), set::setnx,      "Sets a key to a string unless it is there.").fast().denyoom().uses(&[KeyUse::CREATE]),
+    Spec::write("SETEX",       Exactly(4), Keys::One(1), set::setex,      "Sets a key to a string that expires after seconds.").denyoom().uses(&[KeyUse::OVERWRITE]),
+    Spec::write("PSETEX",      Exactly(4), Keys::One(1), set::psetex,     "Sets a key to a string that expires after milliseconds.").denyoom().uses(&[KeyUse::OVERWRITE]),
+    Spec::write("GETSET",      Exactly(3), Keys::One(1), set::getset,     "Sets a key to a string and returns the one before.").fast().denyoom().uses(&[KeyUse::READ_AND_CHANGE]),
+    Spec::write("GETEX",       AtLeast(2), Keys::One(1), set::getex,      "Returns the string at a key and changes when it expires.").fast().uses(&[KeyUse::READ_AND_CHANGE]),
+    Spec::write("GETDEL",      Exactly(2), Keys::One(1), getdel,          "Returns the string at a key and removes the key.").fast().uses(&[KeyUse::TAKE]),
+    Spec::read ("MGET",        AtLeast(2), ALL,          mget,            "Returns the strings at keys.").fast().tips(&["request_policy:multi_shard"]),
+    Spec::write("MSET",        AtLeast(3), PAIRS,        mset,            "Sets keys to strings.").denyoom().uses(&[KeyUse::OVERWRITE]).tips(&["request_policy:multi_shard", "response_policy:all_succeeded"]),
+    Spec::write("MSETNX",      AtLeast(3), PAIRS,        msetnx,          "Sets keys to strings unless one of them is there.").denyoom().uses(&[KeyUse::CREATE]),
+    Spec::write("APPEND",      Exactly(3), Keys::One(1), append,          "Adds bytes at the end of a string.").fast().denyoom().uses(&[KeyUse::ADD]),
+    Spec::read ("STRLEN",      Exactly(2), Keys::One(1), strlen,          "Returns the length of a string.").fast().uses(&[KeyUse::LOOK]),
     Spec::read ("GETRANGE",    Exactly(4), Keys::One(1), getrange,        "Returns a part of a string."),
     Spec::read ("SUBSTR",      Exactly(4), Keys::One(1), getrange,        "Returns a part of a string, as GETRANGE does."),
     Spec::write("SETRANGE",    Exactly(4), Keys::One(1), setrange,        "Writes over a part of a string.").denyoom(),
-    Spec::write("INCR",        Exactly(2), Keys::One(1), counter::incr,   "Adds one to the integer at a key.").fast().denyoom(),
-    Spec::write("DECR",        Exactly(2), Keys::One(1), counter::decr,   "Takes one from the integer at a key.").fast().denyoom(),
-    Spec::write("INCRBY",      Exactly(3), Keys::One(1), counter::incrby, "Adds to the integer at a key.").fast().denyoom(),
-    Spec::write("DECRBY",      Exactly(3), Keys::One(1), counter::decrby, "Takes from the integer at a key.").fast().denyoom(),
-    Spec::write("INCRBYFLOAT", Exactly(3), Keys::One(1), counter::incrbyfloat, "Adds to the number at a key.").fast().denyoom(),
+    Spec::write("INCR",        Exactly(2), Keys::One(1), counter::incr,   "Adds one to the integer at a key.").fast().denyoom().uses(&[KeyUse::READ_AND_CHANGE]),
+    Spec::write("DECR",        Exactly(2), Keys::One(1), counter::decr,   "Takes one from the integer at a key.").fast().denyoom().uses(&[KeyUse::READ_AND_CHANGE]),
+    Spec::write("INCRBY",      Exactly(3), Keys::One(1), counter::incrby, "Adds to the integer at a key.").fast().denyoom().uses(&[KeyUse::READ_AND_CHANGE]),
+    Spec::write("DECRBY",      Exactly(3), Keys::One(1), counter::decrby, "Takes from the integer at a key.").fast().denyoom().uses(&[KeyUse::READ_AND_CHANGE]),
+    Spec::write("INCRBYFLOAT", Exactly(3), Keys::One(1), counter::incrbyfloat, "Adds to the number at a key.").fast().denyoom().uses(&[KeyUse::READ_AND_CHANGE]),
     Spec::read ("LCS",         AtLeast(3), Keys::Range { first: 1, last: 2, step: 1 }, lcs::lcs, "Finds the longest common subsequence of two strings."),
 ];
 

@@ -46,6 +46,28 @@ impl Group {
             Self::Cluster => "cluster",
         }
     }
+
+    /// The group's name in COMMAND DOCS.
+    pub fn docs_name(self) -> &'static str {
+        match self.name() {
+            "sorted_set" => "sorted-set",
+            name => name,
+        }
+    }
+
+    /// The ACL category that all commands of the group are in.
+    pub fn category(self) -> Option<&'static str> {
+        Some(match self.name() {
+            "string" => "@string",
+            "hash" => "@hash",
+            "list" => "@list",
+            "set" => "@set",
+            "sorted_set" => "@sortedset",
+            "connection" => "@connection",
+            "transactions" => "@transaction",
+            _ => return None,
+        })
+    }
 }
 
 /// The rows of one file.
@@ -84,7 +106,7 @@ pub fn subcommands(container: &Spec) -> impl Iterator<Item = &'static Spec> {
 }
 
 /// What HELP of a container answers, line by line; the container's name in upper case.
-pub(crate) fn help_lines(container: &str) -> Vec<String> {
+pub fn help_lines(container: &str) -> Vec<String> {
     let head = format!("{container} <subcommand> [<arg> [value] [opt] ...]. Subcommands are:");
     let rows = families().iter().flat_map(|family| family.rows);
     let named = rows.filter_map(|row| Some((row.name.strip_prefix(container)?.strip_prefix('|')?, row.summary)));

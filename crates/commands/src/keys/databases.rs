@@ -9,10 +9,10 @@ use crate::spec::{Arity::*, Flags, Keys, Spec};
 
 #[rustfmt::skip]
 pub(crate) const COMMANDS: &[Spec] = &[
-    Spec::read ("DBSIZE",   Exactly(1), Keys::None, dbsize,   "Counts the keys of the selected database.").fast(),
-    Spec::write("FLUSHDB",  AtLeast(1), Keys::None, flushdb,  "Removes all keys of the selected database.").flags(Flags::DANGEROUS),
-    Spec::write("FLUSHALL", AtLeast(1), Keys::None, flushall, "Removes all keys of all databases.").flags(Flags::DANGEROUS),
-    Spec::write("SWAPDB",   Exactly(3), Keys::None, swapdb,   "Exchanges the keys of two databases.").fast().flags(Flags::DANGEROUS),
+    Spec::read ("DBSIZE",   Exactly(1), Keys::None, dbsize,   "Counts the keys of the selected database.").fast().flags(Flags::KEYSPACE).tips(&["request_policy:all_shards", "response_policy:agg_sum"]),
+    Spec::write("FLUSHDB",  AtLeast(1), Keys::None, flushdb,  "Removes all keys of the selected database.").flags(Flags::DANGEROUS).flags(Flags::KEYSPACE).tips(&["request_policy:all_shards", "response_policy:all_succeeded"]),
+    Spec::write("FLUSHALL", AtLeast(1), Keys::None, flushall, "Removes all keys of all databases.").flags(Flags::DANGEROUS).flags(Flags::KEYSPACE).tips(&["request_policy:all_shards", "response_policy:all_succeeded"]),
+    Spec::write("SWAPDB",   Exactly(3), Keys::None, swapdb,   "Exchanges the keys of two databases.").fast().flags(Flags::DANGEROUS).flags(Flags::KEYSPACE),
 ];
 
 fn dbsize(keyspace: &Keyspace, args: &mut Args<'_>, context: &Context, reply: &mut Reply) -> CommandResult {

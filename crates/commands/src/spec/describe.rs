@@ -1,0 +1,216 @@
+//! What COMMAND INFO and COMMAND DOCS say about a row.
+
+use resp::Reply;
+
+use super::since::SINCE;
+use super::{Flags, Handler, KeyUse, Keys, Spec};
+use crate::table::{Group, group_of, subcommands};
+
+/// The flags that COMMAND INFO shows, in its order.
+const SHOWN: [(Flags, &str); 14] = [
+    (Flags::DENYOOM, "denyoom"),
+    (Flags::ADMIN, "admin"),
+    (Flags::NOSCRIPT, "noscript"),
+    (Flags::BLOCKING, "blocking"),
+    (Flags::LOADING, "loading"),
+    (Flags::STALE, "stale"),
+    (Flags::SKIP_SLOWLOG, "skip_slowlog"),
+    (Flags::FAST, "fast"),
+    (Flags::NO_AUTH, "no_auth"),
+    (Flags::NO_ASYNC_LOADING, "no_async_loading"),
+    (Flags::NO_MULTI, "no_multi"),
+    (Flags::ALLOW_BUSY, "allow_busy"),
+    (Flags::MOVABLE_KEYS, "movablekeys"),
+    (Flags::ASKING, "asking"),
+];
+
+impl Spec {
+    /// The names of the flags, as COMMAND INFO shows them.
+    pub fn flag_names(&self) -> Vec<&'static str> {
+        let access = match self.handler {
+            Handler::Read(_) if self.is_about_data() => Some("readonly"),
+            Handler::Write(_) => Some("write"),
+            _ => None,
+        };
+        let movable = if matches!(self.keys, Keys::Counted { .. } | Keys::Custom(_)) {
+            Flags::MOVABLE_KEYS
+        } else {
+            Flags::default()
+        };
+        let flags = self.flags.with(movable);
+        access
+            .into_iter()
+            .chain(SHOWN.iter().filter(|(flag, _)| flags.contains(*flag)).map(|(_, name)| *name))
+            .collect()
+    }
+
+    /// The ACL categories, each with its `@`.
+    pub fn categories(&self) -> Vec<&'static str> {
+        let mut categories = Vec::new();
+        let group = group_of(self);
+        if !matches!(self.handler, Handler::Container) {
+            let is_about_keys = self.flags.contains(Flags::KEYSPACE) || group == Group::Generic;
+            categories.extend(is_about_keys.then_some("@keyspace"));
+            match self.handler {
+                Handler::Read(_) if self.is_about_data() => categories.push("@read"),
+                Handler::Write(_) => categories.push("@write"),
+                _ => {}
+            }
+            categories.extend(group.category());
+            categories.extend(self.flags.contains(Flags::ADMIN).then_some("@admin"));
+        }
+        categories.push(if self.flags.contains(Flags::FAST) { "@fast" } else { "@slow" });
+        categories.extend(self.flags.contains(Flags::BLOCKING).then_some("@blocking"));
+        categories.extend(self.flags.contains(Flags::DANGEROUS).then_some("@dangerous"));
+        categories
+    }
+
+    /// Whether it reads or writes keys; HELP does not.
+    fn is_about_data(&self) -> bool {
+        !self.name.ends_with("|HELP")
+    }
+
+    /// What it does with its keys, one use for each key specification.
+    fn uses_or_default(&self) -> &'static [KeyUse] {
+        const READ: &[KeyUse] = &[KeyUse::RO.with(KeyUse::ACCESS)];
+        const WRITE: &[KeyUse] = &[KeyUse::RW.with(KeyUse::UPDATE)];
+        const WATCHED: &[KeyUse] = &[KeyUse::RO];
+        match self.handler {
+            _ if !self.key_uses.is_empty() => self.key_uses,
+            Handler::Write(_) => WRITE,
+            Handler::Read(_) => READ,
+            _ => WATCHED,
+        }
+    }
+
+    /// What it does with its `index`-th key.
+    pub fn key_use(&self, index: usize) -> KeyUse {
+        let uses = self.uses_or_default();
+        uses[index.min(uses.len() - 1)]
+    }
+
+    /// First key, last key and step, as COMMAND INFO shows them; zeros where keys move.
+    fn key_places(&self) -> (usize, isize, usize) {
+        match self.keys {
+            Keys::None | Keys::Custom(_) | Keys::Counted { also: None, .. } => (0, 0, 0),
+            Keys::Counted { also: Some(also), .. } => (also, also.cast_signed(), 1),
+            Keys::One(place) => (place, place.cast_signed(), 1),
+            Keys::Range { first, last, step } => (first, last, step),
+        }
+    }
+
+    /// Writes the row as one element of the reply to COMMAND INFO.
+    pub fn write_info(&self, reply: &mut Reply) {
+        reply.array(10);
+        reply.bulk(self.name.to_ascii_lowercase());
+        reply.integer(self.arity.to_signed());
+        let flags = self.flag_names();
+        reply.set(flags.len());
+        flags.iter().for_each(|flag| reply.simple(flag));
+        let (first, last, step) = self.key_places();
+        reply.count(first);
+        reply.integer(i64::try_from(last).expect("a place of an argument"));
+        reply.count(step);
+        let categories = self.categories();
+        reply.set(categories.len());
+        categories.iter().for_each(|category| reply.simple(category));
+        reply.array(self.tips.len());
+        self.tips.iter().for_each(|tip| reply.bulk(tip));
+        self.write_key_specs(reply);
+        let rows: Vec<_> = subcommands(self).collect();
+        reply.array(rows.len());
+        rows.iter().for_each(|row| row.write_info(reply));
+    }
+
+    fn write_key_specs(&self, reply: &mut Reply) {
+        let uses = self.uses_or_default();
+        match self.keys {
+            // Without a specification clients ask COMMAND GETKEYS.
+            Keys::None | Keys::Custom(_) => reply.array(0),
+            Keys::One(place) => {
+                reply.array(1);
+                write_range(reply, uses[0], place, 0, 1);
+            }
+            Keys::Range { first, last, step } => {
+                // Keys that are used differently stand one by one, the last use for the rest.
+                reply.array(uses.len());
+                for (index, &key_use) in uses.iter().enumerate() {
+                    let start = first + index * step;
+                    let is_rest = index + 1 == uses.len();
+                    let last = match last {
+                        _ if !is_rest => 0,
+                        from_end if from_end < 0 => from_end,
+                        last => last - start.cast_signed(),
+                    };
+                    write_range(reply, key_use, start, last, step);
+                }
+            }
+            Keys::Counted { count, also } => {
+                reply.array(1 + usize::from(also.is_some()));
+                if let Some(also) = also {
+                    write_range(reply, uses[0], also, 0, 1);
+                }
+                write_spec(
+                    reply,
+                    uses[uses.len() - 1],
+                    count,
+                    "keynum",
+                    &[("keynumidx", 0), ("firstkey", 1), ("keystep", 1)],
+                );
+            }
+        }
+    }
+
+    /// Writes the row's name and description, as one pair of the reply to COMMAND DOCS.
+    pub fn write_docs(&self, reply: &mut Reply) {
+        reply.bulk(self.name.to_ascii_lowercase());
+        let rows: Vec<_> = subcommands(self).collect();
+        let since = SINCE.binary_search_by_key(&self.name, |&(name, _)| name).ok().map(|at| SINCE[at].1);
+        reply.map(2 + usize::from(since.is_some()) + usize::from(!rows.is_empty()));
+        reply.bulk("summary");
+        reply.bulk(self.summary);
+        if let Some(since) = since {
+            reply.bulk("since");
+            reply.bulk(since);
+        }
+        reply.bulk("group");
+        reply.bulk(group_of(self).docs_name());
+        if !rows.is_empty() {
+            reply.bulk("subcommands");
+            reply.map(rows.len());
+            rows.iter().for_each(|row| row.write_docs(reply));
+        }
+    }
+}
+
+/// A key specification that begins at a place and reaches to `last`, counted from there or, if negative, from the end.
+fn write_range(reply: &mut Reply, key_use: KeyUse, place: usize, last: isize, step: usize) {
+    let last = i64::try_from(last).expect("a place of an argument");
+    let step = i64::try_from(step).expect("a distance of arguments");
+    write_spec(reply, key_use, place, "range", &[("lastkey", last), ("keystep", step), ("limit", 0)]);
+}
+
+fn write_spec(reply: &mut Reply, key_use: KeyUse, place: usize, kind: &str, spec: &[(&str, i64)]) {
+    reply.map(3);
+    reply.bulk("flags");
+    reply.set(key_use.names().count());
+    key_use.names().for_each(|name| reply.simple(name));
+    reply.bulk("begin_search");
+    reply.map(2);
+    reply.bulk("type");
+    reply.bulk("index");
+    reply.bulk("spec");
+    reply.map(1);
+    reply.bulk("index");
+    reply.count(place);
+    reply.bulk("find_keys");
+    reply.map(2);
+    reply.bulk("type");
+    reply.bulk(kind);
+    reply.bulk("spec");
+    reply.map(spec.len());
+    for &(name, value) in spec {
+        reply.bulk(name);
+        reply.integer(value);
+    }
+}
