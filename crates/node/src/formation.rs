@@ -17,7 +17,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use keyspace::{Keyspace, Settings as KeyspaceSettings};
-use raft::{Class, Group, GroupConfig, GroupId, Member, NodeId, PeerAddress, ReplicaId, Role, Transport};
+use raft::{Class, Group, GroupConfig, GroupId, LogStore, Member, NodeId, PeerAddress, ReplicaId, Role, Transport};
 
 use crate::config::{PEER_PORT_OFFSET, Settings};
 pub(crate) use crate::messages::Identity;
@@ -77,8 +77,11 @@ pub(crate) async fn open_group<P: Platform>(
     let me = member_of(shared, &identity, listed.as_ref(), &settings);
     let mut config = GroupConfig::new(identity.group, me, shared.random.next_u64());
     config.election_timeout_ms = (settings.election_timeout_ms.min_ms, settings.election_timeout_ms.max_ms);
+    let is_started = log_store.load(identity.group)?.last.is_some();
     let group = Group::open(config, log_store, transport.clone(), shared.clock.clone(), shared.machine.clone()).await?;
-    start_group(shared, &group, &identity, &transport).await?;
+    if !is_started && !identity.founders.is_empty() {
+        start_group(shared, &group, &identity, &transport).await?;
+    }
     if let Some(listed) = listed {
         tasks::beside(ask_for_vote(group.clone(), listed, transport));
     }
@@ -92,10 +95,6 @@ async fn start_group<P: Platform>(
     identity: &Identity,
     transport: &P::Transport,
 ) -> io::Result<()> {
-    let is_started = !group.status().borrow().voters.is_empty();
-    if identity.founders.is_empty() || is_started {
-        return Ok(());
-    }
     for founder in identity.founders.iter().filter(|founder| founder.node != shared.id) {
         invite(transport, founder, identity).await?;
     }
