@@ -5,47 +5,47 @@ use crate::spec::{Arity::*, Flags, Spec};
 /// A command about this process. Matched exhaustively by the node.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum NodeCommand {
-    /// INFO [section ...]
+    /// `INFO [section ...]`
     Info,
-    /// CONFIG GET parameter [parameter ...]
+    /// `CONFIG GET parameter [parameter ...]`
     ConfigGet,
-    /// CONFIG SET parameter value [parameter value ...]
+    /// `CONFIG SET parameter value [parameter value ...]`
     ConfigSet,
-    /// CONFIG RESETSTAT
+    /// `CONFIG RESETSTAT`
     ConfigResetStat,
-    /// CONFIG REWRITE
+    /// `CONFIG REWRITE`
     ConfigRewrite,
-    /// CONFIG HELP
+    /// `CONFIG HELP`
     ConfigHelp,
-    /// COMMAND
+    /// `COMMAND`
     Command,
-    /// COMMAND COUNT
+    /// `COMMAND COUNT`
     CommandCount,
-    /// COMMAND LIST [FILTERBY ...]
+    /// `COMMAND LIST [FILTERBY ...]`
     CommandList,
-    /// COMMAND INFO [name ...]
+    /// `COMMAND INFO [name ...]`
     CommandInfo,
-    /// COMMAND DOCS [name ...]
+    /// `COMMAND DOCS [name ...]`
     CommandDocs,
-    /// COMMAND GETKEYS command [arg ...]
+    /// `COMMAND GETKEYS command [arg ...]`
     CommandGetKeys,
-    /// COMMAND GETKEYSANDFLAGS command [arg ...]
+    /// `COMMAND GETKEYSANDFLAGS command [arg ...]`
     CommandGetKeysAndFlags,
-    /// COMMAND HELP
+    /// `COMMAND HELP`
     CommandHelp,
-    /// CLIENT LIST [TYPE type] [ID id ...]
+    /// `CLIENT LIST [TYPE type] [ID id ...]`
     ClientList,
-    /// ROLE
+    /// `ROLE`
     Role,
-    /// WAIT replicas timeout
+    /// `WAIT replicas timeout`
     Wait,
-    /// TIME
+    /// `TIME`
     Time,
-    /// LASTSAVE
+    /// `LASTSAVE`
     LastSave,
-    /// DEBUG SLEEP seconds
+    /// `DEBUG SLEEP seconds`
     DebugSleep,
-    /// SHUTDOWN [NOSAVE | SAVE] [NOW] [FORCE]
+    /// `SHUTDOWN [NOSAVE | SAVE] [NOW] [FORCE]`
     Shutdown,
 }
 

@@ -3,44 +3,44 @@
 /// A command that touches only its client's session. Matched exhaustively by the session.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum SessionCommand {
-    /// PING [message]
+    /// `PING [message]`
     Ping,
-    /// ECHO message
+    /// `ECHO message`
     Echo,
-    /// QUIT
+    /// `QUIT`
     Quit,
-    /// RESET
+    /// `RESET`
     Reset,
-    /// SELECT index
+    /// `SELECT index`
     Select,
-    /// HELLO [protover [AUTH username password] [SETNAME clientname]]
+    /// `HELLO [protover [AUTH username password] [SETNAME clientname]]`
     Hello,
-    /// AUTH [username] password
+    /// `AUTH [username] password`
     Auth,
-    /// CLIENT ID
+    /// `CLIENT ID`
     ClientId,
-    /// CLIENT SETNAME connection-name
+    /// `CLIENT SETNAME connection-name`
     ClientSetName,
-    /// CLIENT GETNAME
+    /// `CLIENT GETNAME`
     ClientGetName,
-    /// CLIENT SETINFO LIB-NAME name | LIB-VER version
+    /// `CLIENT SETINFO LIB-NAME name | LIB-VER version`
     ClientSetInfo,
-    /// CLIENT INFO
+    /// `CLIENT INFO`
     ClientInfo,
-    /// CLIENT HELP
+    /// `CLIENT HELP`
     ClientHelp,
-    /// READONLY
+    /// `READONLY`
     ReadOnly,
-    /// READWRITE
+    /// `READWRITE`
     ReadWrite,
-    /// MULTI
+    /// `MULTI`
     Multi,
-    /// EXEC
+    /// `EXEC`
     Exec,
-    /// DISCARD
+    /// `DISCARD`
     Discard,
-    /// WATCH key [key ...]
+    /// `WATCH key [key ...]`
     Watch,
-    /// UNWATCH
+    /// `UNWATCH`
     Unwatch,
 }
