@@ -55,7 +55,7 @@ impl Socket for tokio::io::DuplexStream {
     }
 }
 
-/// A thread of a node (DESIGN.md section 2).
+/// A thread of a node.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Place {
     /// Connections, from accept to close; numbered from 0.

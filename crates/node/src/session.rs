@@ -106,7 +106,7 @@ impl<'a> Reading<'a> {
     }
 
     /// The right is looked up once per burst: every read of it was received before, so that moment may be its place in
-    /// the order of things (RAFT-NOTES 4.2).
+    /// the order of things.
     fn right(&mut self, holds_lease: impl FnOnce() -> bool) -> Right {
         let confirmed = self.confirmed;
         let shard = self.shard;

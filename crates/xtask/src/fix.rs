@@ -13,7 +13,7 @@ const NOT_OURS: [&str; 4] = [".git", "target", "data", ".venv"];
 /// Endings of the text files that we write by hand.
 const TEXT: [&str; 7] = ["rs", "md", "toml", "py", "proto", "txt", "yml"];
 
-/// Removes trailing space and formats the code.
+/// Removes trailing space, renews what is generated and formats the code.
 pub(crate) fn fix(tree: &Tree) -> Outcome {
     let mut stages = Stages::new();
     stages.step("trailing space", || {
@@ -26,6 +26,7 @@ pub(crate) fn fix(tree: &Tree) -> Outcome {
         }
         files.iter().try_for_each(|file| trim(file))
     })?;
+    stages.check("README", blessed(tree, "commands", "readme"));
     stages.check("format", tree.cargo(["fmt", "--all"]));
     stages.finish()
 }

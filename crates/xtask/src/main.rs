@@ -27,7 +27,7 @@ usage: cargo xtask <chore>
 
   verify [--fast]   check formatting, lints, documentation and tests; writes nothing
                     --fast: formatting, lints and the house rules only
-  fix               write what can be written: formatting, trailing space
+  fix               write what can be written: formatting, trailing space, the README's list of commands
   proto             generate crates/rpc/src/generated anew from proto/
   test              set up what the tests need (once), then everything that CI runs
   sim [options]     simulated clusters
