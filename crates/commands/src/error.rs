@@ -91,6 +91,10 @@ pub enum CommandError {
     GetKeysNone,
     /// OBJECT FREQ, without an LFU policy.
     NoLfuPolicy,
+    /// More keys are announced than there are arguments.
+    TooFewKeys,
+    /// NOVALUES of a walk that knows no values.
+    NoValuesToLeaveOut,
 }
 
 impl From<DataError> for CommandError {
@@ -147,6 +151,8 @@ impl fmt::Display for CommandError {
             Self::GetKeysUnknownCommand => f.write_str("ERR Invalid command specified"),
             Self::GetKeysInvalid => f.write_str("ERR Invalid arguments specified for command"),
             Self::GetKeysNone => f.write_str("ERR The command has no key arguments"),
+            Self::TooFewKeys => f.write_str("ERR Number of keys can't be greater than number of args"),
+            Self::NoValuesToLeaveOut => f.write_str("ERR NOVALUES option can only be used in HSCAN"),
             Self::NoLfuPolicy => f.write_str(
                 "ERR An LFU maxmemory policy is not selected, access frequency not tracked. Please note that when switching \
                  between policies at runtime LRU and LFU data will take some time to adjust.",

@@ -59,6 +59,7 @@ mod keys;
 mod lists;
 mod server;
 mod session;
+mod sets;
 mod strings;
 mod transactions;
 

@@ -29,6 +29,8 @@ impl<'a> ScanOptions<'a> {
                 options.pattern = Some(args.bytes()?);
             } else if allows_no_values && args.keyword("NOVALUES") {
                 options.no_values = true;
+            } else if args.keyword("NOVALUES") {
+                return Err(CommandError::NoValuesToLeaveOut);
             } else {
                 return Err(CommandError::Syntax);
             }

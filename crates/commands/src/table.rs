@@ -9,7 +9,7 @@ use resp::Arguments;
 
 use crate::error::CommandError;
 use crate::spec::{Handler, Spec};
-use crate::{cluster, connection, hashes, keys, lists, server, strings, transactions};
+use crate::{cluster, connection, hashes, keys, lists, server, sets, strings, transactions};
 
 /// The groups of COMMAND DOCS.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -20,6 +20,8 @@ pub enum Group {
     Hash,
     /// `list`
     List,
+    /// `set`
+    Set,
     /// `generic`
     Generic,
     /// `connection`
@@ -39,6 +41,7 @@ impl Group {
             Self::String => "string",
             Self::Hash => "hash",
             Self::List => "list",
+            Self::Set => "set",
             Self::Generic => "generic",
             Self::Connection => "connection",
             Self::Transactions => "transactions",
@@ -90,6 +93,7 @@ pub fn families() -> &'static [Family] {
         Family { group: Group::String, rows: strings::COMMANDS },
         Family { group: Group::Hash, rows: hashes::COMMANDS },
         Family { group: Group::List, rows: lists::COMMANDS },
+        Family { group: Group::Set, rows: sets::COMMANDS },
     ]
 }
 
