@@ -128,8 +128,7 @@ fn push(
 ) -> CommandResult {
     let (key, settings) = (args.bytes()?, *keyspace.settings());
     let mut list = keyspace.edit_or_new::<ListValue>(context, key)?;
-    list.expect_elements(args.remaining(), args.rest().map(<[u8]>::len).sum(), &settings);
-    args.take_rest().for_each(|element| list.push(end, element, &settings));
+    list.push_all(end, args.take_rest(), &settings);
     reply.count(list.len());
     Ok(())
 }
@@ -272,16 +271,15 @@ fn move_element(
     keyspace.read::<ListValue>(context, target)?;
     let settings = *keyspace.settings();
     let mut list = keyspace.edit::<ListValue>(context, source)?.expect("it was just read");
-    let element = list.at_end(from).expect("no list is empty").to_vec();
-    list.remove_at_end(from, 1, &settings);
     if source == target {
         // Within one edit, so that a list of one element keeps its key and its deadline.
-        list.push(to, &element, &settings);
-        drop(list);
-    } else {
-        drop(list);
-        keyspace.edit_or_new::<ListValue>(context, target)?.push(to, &element, &settings);
+        reply.bulk(list.turn(from, to, &settings));
+        return Ok(());
     }
+    let element = list.at_end(from).expect("no list is empty").to_vec();
+    list.remove_at_end(from, 1, &settings);
+    drop(list);
+    keyspace.edit_or_new::<ListValue>(context, target)?.push(to, &element, &settings);
     reply.bulk(element);
     Ok(())
 }

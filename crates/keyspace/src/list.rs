@@ -125,8 +125,8 @@ impl ListValue {
         }
     }
 
-    /// Makes the list big at once if it will be so when so many elements with so many bytes were added.
-    pub fn expect_elements(&mut self, count: usize, bytes: usize, settings: &Settings) {
+    /// Makes the list big if it would become so with so many elements and bytes more.
+    fn expect(&mut self, count: usize, bytes: usize, settings: &Settings) {
         if let Body::Packed(chunk) = &self.body
             && Limits::of(settings).are_exceeded_by(chunk.weight() + bytes, chunk.len() + count)
         {
@@ -134,9 +134,27 @@ impl ListValue {
         }
     }
 
+    /// Adds elements at an end, one after the other.
+    pub fn push_all<'a>(
+        &mut self,
+        end: ListEnd,
+        elements: impl Iterator<Item = &'a [u8]> + Clone,
+        settings: &Settings,
+    ) {
+        // All of them decide at once whether the list becomes big, as in Redis.
+        let (count, bytes) =
+            elements.clone().fold((0, 0), |(count, bytes), element| (count + 1, bytes + element.len()));
+        self.expect(count, bytes, settings);
+        elements.for_each(|element| self.add(end, element, settings));
+    }
+
     /// Adds an element at an end.
     pub fn push(&mut self, end: ListEnd, element: &[u8], settings: &Settings) {
-        self.expect_elements(1, element.len(), settings);
+        self.expect(1, element.len(), settings);
+        self.add(end, element, settings);
+    }
+
+    fn add(&mut self, end: ListEnd, element: &[u8], settings: &Settings) {
         let at_front = end == ListEnd::Front;
         match &mut self.body {
             Body::Packed(chunk) => chunk.insert(if at_front { 0 } else { chunk.len() }, element),
@@ -146,7 +164,7 @@ impl ListValue {
 
     /// Puts an element in front of the one with this index; at the length, at the end.
     pub fn insert(&mut self, index: usize, element: &[u8], settings: &Settings) {
-        self.expect_elements(1, element.len(), settings);
+        self.expect(1, element.len(), settings);
         match &mut self.body {
             Body::Packed(chunk) => chunk.insert(index, element),
             Body::Chunked(spine) => spine.insert(index, element, &Limits::of(settings)),
@@ -155,7 +173,7 @@ impl ListValue {
 
     /// Puts another element into the place of the one with this index, which is there.
     pub fn set(&mut self, index: usize, element: &[u8], settings: &Settings) {
-        self.expect_elements(1, element.len(), settings);
+        self.expect(1, element.len(), settings);
         match &mut self.body {
             Body::Packed(chunk) => chunk.set(index, element),
             Body::Chunked(spine) => spine.set(index, element, &Limits::of(settings)),
@@ -165,6 +183,11 @@ impl ListValue {
 
     /// Keeps the elements of a range of indexes within the list, and no others.
     pub fn keep(&mut self, range: Range<usize>, settings: &Settings) {
+        self.keep_only(range);
+        self.maybe_pack(settings);
+    }
+
+    fn keep_only(&mut self, range: Range<usize>) {
         match &mut self.body {
             Body::Packed(chunk) => {
                 chunk.remove(range.end..chunk.len());
@@ -172,16 +195,29 @@ impl ListValue {
             }
             Body::Chunked(spine) => spine.keep(range),
         }
-        self.maybe_pack(settings);
     }
 
     /// Removes elements from an end, at most as many as there are.
     pub fn remove_at_end(&mut self, end: ListEnd, count: usize, settings: &Settings) {
-        let length = self.len();
+        self.keep(self.without(end, count), settings);
+    }
+
+    /// The indexes that are left when elements are removed from an end.
+    fn without(&self, end: ListEnd, count: usize) -> Range<usize> {
         match end {
-            ListEnd::Front => self.keep(count..length, settings),
-            ListEnd::Back => self.keep(0..length - count, settings),
+            ListEnd::Front => count..self.len(),
+            ListEnd::Back => 0..self.len() - count,
         }
+    }
+
+    /// Moves an element from one end to the other, or to where it was, and returns it. There is one.
+    pub fn turn(&mut self, from: ListEnd, to: ListEnd, settings: &Settings) -> Vec<u8> {
+        let element = self.at_end(from).expect("there is an element").to_vec();
+        self.keep_only(self.without(from, 1));
+        // Only now, so that a long element does not make the list small for a moment.
+        self.push(to, &element, settings);
+        self.maybe_pack(settings);
+        element
     }
 
     /// Removes at most so many elements that are equal to this one, counted from an end, and returns how many they were.
