@@ -26,6 +26,9 @@ use crate::shard::{Added, NOREPLICAS};
 const INPUT_BYTES_IDLE: usize = 1024;
 /// One socket read takes at most so much, but for a larger argument on its way.
 const INPUT_BYTES_READ: usize = 16 * 1024;
+/// Who has not authenticated makes the node hold no more input than this: with the read and the scratch of one inline
+/// command beside it, less than 64 KiB.
+const STRANGER_BYTES_MAX: usize = 32 * 1024;
 /// Replies are written out before more commands run once there are so many bytes.
 const OUTPUT_BYTES_FLUSH: usize = 256 * 1024;
 /// What an empty output buffer may keep.
@@ -244,13 +247,11 @@ impl<P: Platform> Connection<P> {
         }
     }
 
-    /// A leader without a lease asks its group before it answers reads.
+    /// A leader without a lease asks its group before it answers reads; a follower that led until lately asks the leader.
     async fn confirm_reading(&mut self) {
         let node = Arc::clone(&self.io.node);
-        let group = node.group().expect("who leads has opened its group");
-        match tokio::time::timeout(PATIENCE, group.read_barrier()).await {
-            Ok(Ok(())) => self.exchange.confirmed = true,
-            // If it follows by now, what it knew when it led may be old, and the client believed to speak with a leader.
+        match tokio::time::timeout(PATIENCE, node.confirm_reading()).await {
+            Ok(true) => self.exchange.confirmed = true,
             _ => self.exchange.denied = Some(MASTERDOWN),
         }
     }
@@ -284,6 +285,9 @@ impl<P: Platform> Connection<P> {
         self.io.node.stats.bytes_in.fetch_add(read as u64, Ordering::Relaxed);
         self.session.seen(self.io.node.clock.wall_ms(), self.input.len(), self.input.capacity());
         let limit = self.io.node.config.current().client_query_buffer_limit_bytes;
+        if !self.session.is_authenticated() && self.input.len() > STRANGER_BYTES_MAX {
+            return Ok(false);
+        }
         if self.input.len() as u64 > limit {
             tracing::warn!(client = self.session.id(), limit, "closing a client whose query buffer is over its limit");
             return Ok(false);
@@ -317,6 +321,8 @@ impl<P: Platform> Connection<P> {
             let settings = self.io.node.config.current();
             self.limits.bulk_max_bytes = usize::try_from(settings.proto_max_bulk_len_bytes).unwrap_or(usize::MAX);
             self.limits.authenticated = self.session.is_authenticated();
+            let usual = Limits::default().inline_max_bytes;
+            self.limits.inline_max_bytes = if self.limits.authenticated { usual } else { INPUT_BYTES_READ };
             self.limits_version = version;
         }
     }

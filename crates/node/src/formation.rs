@@ -264,7 +264,7 @@ pub(crate) async fn take_in(group: Group<EntryWaiter>, member: Member) -> Result
 }
 
 /// Sends a request and waits for its answer, for a while.
-async fn ask<T: Transport>(transport: &T, to: &PeerAddress, request: &Request) -> Option<Answer> {
+pub(crate) async fn ask<T: Transport>(transport: &T, to: &PeerAddress, request: &Request) -> Option<Answer> {
     let answer = transport.request(to, Class::Control, request.encode(), ANSWER_WITHIN).await.ok()?;
     Answer::decode(&answer)
 }

@@ -4,6 +4,7 @@
 //! lock was held) or at who leads. What cannot be read stops the process. The replies of an entry that was
 //! proposed here go to the connections that wait; on the other replicas they are not even written.
 
+use std::any::Any;
 use std::future::Future;
 use std::io;
 use std::pin::Pin;
@@ -30,6 +31,8 @@ const COMMANDS_PER_TURN: u32 = 64;
 const TURN_NS: u64 = 50_000;
 /// Jobs that may wait for the apply thread; raft awaits each, so few ever do.
 const JOBS_MAX: usize = 64;
+/// Big things that may wait to be freed.
+const GARBAGE_MAX: usize = 64;
 /// At most so many due keys are removed before an entry's commands; the rest follow with the next entries.
 const DUE_KEYS_PER_ENTRY: usize = 64;
 
@@ -37,7 +40,7 @@ const DUE_KEYS_PER_ENTRY: usize = 64;
 enum Job {
     Apply(Vec<CommittedEntry<EntryWaiter>>, oneshot::Sender<()>),
     Freeze(oneshot::Sender<FrozenState>),
-    Install(Pin<Box<dyn Future<Output = io::Result<State>> + Send>>, oneshot::Sender<io::Result<()>>),
+    Install(u64, Pin<Box<dyn Future<Output = io::Result<State>> + Send>>, oneshot::Sender<io::Result<()>>),
     Hold(Duration, oneshot::Sender<()>),
 }
 
@@ -67,20 +70,26 @@ pub(crate) struct Machine {
 }
 
 impl Machine {
-    /// A machine, and what its thread is to run.
+    /// A machine, and what its threads are to run: apply, and the freeing of what is big.
     pub(crate) fn new<C: Clock>(
         shard: Arc<Shard>,
         clock: C,
         on_settings: OnSettings,
-    ) -> (Self, impl Future<Output = ()>) {
+    ) -> (Self, impl Future<Output = ()>, impl Future<Output = ()>) {
         let (jobs, mut queue) = mpsc::channel(JOBS_MAX);
+        let (garbage, mut garbage_queue) = mpsc::channel(GARBAGE_MAX);
+        let reclaiming = async move {
+            while let Some(garbage) = garbage_queue.recv().await {
+                drop(garbage);
+            }
+        };
         let work = async move {
-            let mut apply = Apply::new(shard, clock, on_settings);
+            let mut apply = Apply::new(shard, clock, on_settings, Reclaim(garbage));
             while let Some(job) = queue.recv().await {
                 apply.run(job).await;
             }
         };
-        (Self { jobs }, work)
+        (Self { jobs }, work, reclaiming)
     }
 
     /// Holds the apply thread for this long (DEBUG SLEEP). Only this node's.
@@ -116,11 +125,11 @@ impl raft::Machine for Machine {
         }
     }
 
-    async fn install<R: SnapshotReader>(&mut self, _: LogId, chunks: R) -> io::Result<()> {
+    async fn install<R: SnapshotReader>(&mut self, last: LogId, chunks: R) -> io::Result<()> {
         let (done, installed) = oneshot::channel();
         let decoding = Box::pin(snapshot::decode(chunks));
         let stopped = || Err(io::Error::other("the node is stopping"));
-        self.ask(Job::Install(decoding, done), installed).await.unwrap_or_else(stopped)
+        self.ask(Job::Install(last.index, decoding, done), installed).await.unwrap_or_else(stopped)
     }
 }
 
@@ -128,19 +137,32 @@ struct Apply<C> {
     shard: Arc<Shard>,
     clock: C,
     progress: Progress,
+    applied_index: u64,
     settings: ShardSettings,
     on_settings: OnSettings,
+    reclaim: Reclaim,
     ranges: ArgumentRanges,
     read_ranges: ArgumentRanges,
     deliveries: Vec<Delivery>,
 }
 
 impl<C: Clock> Apply<C> {
-    fn new(shard: Arc<Shard>, clock: C, on_settings: OnSettings) -> Self {
+    fn new(shard: Arc<Shard>, clock: C, on_settings: OnSettings, reclaim: Reclaim) -> Self {
         let deliveries = (0..shard.io_threads()).map(|_| Delivery::default()).collect();
         let (ranges, read_ranges) = (ArgumentRanges::default(), ArgumentRanges::default());
         let (progress, settings) = (Progress::default(), Settings::defaults().shard);
-        Self { shard, clock, progress, settings, on_settings, ranges, read_ranges, deliveries }
+        Self {
+            shard,
+            clock,
+            progress,
+            applied_index: 0,
+            settings,
+            on_settings,
+            reclaim,
+            ranges,
+            read_ranges,
+            deliveries,
+        }
     }
 
     async fn run(&mut self, job: Job) {
@@ -154,8 +176,8 @@ impl<C: Clock> Apply<C> {
                     FrozenState::new(self.shard.keyspace.read().freeze(), self.settings.clone(), self.progress);
                 let _ = done.send(frozen);
             }
-            Job::Install(decoding, done) => {
-                let installed = decoding.await.map(|state| self.replace(state));
+            Job::Install(last, decoding, done) => {
+                let installed = decoding.await.map(|state| self.replace(last, state));
                 let _ = done.send(installed);
             }
             Job::Hold(time, done) => {
@@ -165,20 +187,22 @@ impl<C: Clock> Apply<C> {
         }
     }
 
-    fn replace(&mut self, state: State) {
+    fn replace(&mut self, last: u64, state: State) {
+        self.applied_index = last;
         self.progress = state.progress;
         self.settings = state.settings;
         (self.on_settings)(&self.settings);
         let old = std::mem::replace(&mut *self.shard.keyspace.write(), state.keyspace);
         self.publish();
-        drop(old);
+        self.reclaim.free(old);
     }
 
     fn apply(&mut self, entries: Vec<CommittedEntry<EntryWaiter>>) {
         let mut answered = Vec::with_capacity(entries.len());
         let shard = Arc::clone(&self.shard);
         let clock = self.clock.clone();
-        let mut turn = Turn::new(shard.keyspace.write(), &clock);
+        let reclaim = self.reclaim.clone();
+        let mut turn = Turn::new(shard.keyspace.write(), &clock, &reclaim);
         for entry in entries {
             answered.extend(self.apply_entry(entry, &mut turn));
         }
@@ -192,6 +216,7 @@ impl<C: Clock> Apply<C> {
 
     /// Applies one entry. Returns its waiter if its replies were written.
     fn apply_entry(&mut self, entry: CommittedEntry<EntryWaiter>, turn: &mut Turn<'_, C>) -> Option<EntryWaiter> {
+        self.applied_index = entry.id.index;
         let payload = entry.payload?;
         let opened = Reader::open(&payload, &mut self.ranges);
         let (header, mut reader) = opened.unwrap_or_else(|why| panic!("entry {}: {why}", entry.id));
@@ -224,7 +249,7 @@ impl<C: Clock> Apply<C> {
     fn publish(&self) {
         let deadline = self.shard.keyspace.read().next_deadline_ms();
         self.shard.next_deadline_ms.store(deadline.unwrap_or(u64::MAX), Ordering::Relaxed);
-        self.shard.applied(self.progress.term, self.progress.sequence);
+        self.shard.applied(self.applied_index, self.progress.term, self.progress.sequence);
     }
 }
 
@@ -244,14 +269,15 @@ impl Progress {
 struct Turn<'a, C> {
     keyspace: RwLockWriteGuard<'a, Keyspace>,
     clock: &'a C,
+    reclaim: &'a Reclaim,
     commands: u32,
     since_ns: u64,
     expired: u64,
 }
 
 impl<'a, C: Clock> Turn<'a, C> {
-    fn new(keyspace: RwLockWriteGuard<'a, Keyspace>, clock: &'a C) -> Self {
-        Self { keyspace, clock, commands: 0, since_ns: clock.monotonic_ns(), expired: 0 }
+    fn new(keyspace: RwLockWriteGuard<'a, Keyspace>, clock: &'a C, reclaim: &'a Reclaim) -> Self {
+        Self { keyspace, clock, reclaim, commands: 0, since_ns: clock.monotonic_ns(), expired: 0 }
     }
 
     /// Called between commands.
@@ -330,7 +356,7 @@ fn run_item<C: Clock>(
         Item::Command => {
             let (database, arguments) = reader.command()?;
             let context = place.context(&turn.keyspace, database);
-            run_command(&mut turn.keyspace, arguments, &context, reply);
+            run_command(turn, arguments, &context, reply);
         }
         Item::Transaction { preconditions, commands } => {
             let holds = preconditions.iter().all(|condition| holds(&turn.keyspace, condition));
@@ -343,7 +369,7 @@ fn run_item<C: Clock>(
                 let (database, arguments) = reader.command()?;
                 let context = place.context(&turn.keyspace, database);
                 if holds {
-                    run_command(&mut turn.keyspace, arguments, &context, reply);
+                    run_command(turn, arguments, &context, reply);
                 }
             }
         }
@@ -358,14 +384,28 @@ fn holds(keyspace: &Keyspace, condition: &PreconditionRef<'_>) -> bool {
 }
 
 /// Runs one command of an entry. Reads are there too: a transaction's.
-fn run_command(keyspace: &mut Keyspace, arguments: Arguments<'_>, context: &Context, reply: &mut Reply) {
+fn run_command<C>(turn: &mut Turn<'_, C>, arguments: Arguments<'_>, context: &Context, reply: &mut Reply) {
+    let keyspace = &mut *turn.keyspace;
     match commands::resolve(arguments) {
         Ok(spec) => commands::run_write(spec, keyspace, arguments, context, reply),
         // Resolved before it was sealed, by the same table.
         Err(error) => reply.error(error.to_string()),
     }
-    // Nobody listens yet; what was discarded is freed here.
-    keyspace.take_effects();
+    let effects = keyspace.take_effects();
+    if !effects.discarded.is_empty() || !effects.flushed.is_empty() {
+        turn.reclaim.free((effects.discarded, effects.flushed));
+    }
+}
+
+/// What is big is dropped on a thread of its own.
+#[derive(Clone)]
+struct Reclaim(mpsc::Sender<Box<dyn Any + Send>>);
+
+impl Reclaim {
+    fn free(&self, garbage: impl Any + Send) {
+        // With the queue full, freeing here is what keeps memory bounded.
+        drop(self.0.try_send(Box::new(garbage)));
+    }
 }
 
 fn ride<C: Clock>(

@@ -35,6 +35,8 @@ pub(crate) enum Request {
     Form(Identity),
     /// I am listed at this address and have no data: give me a fresh replica. With a replica: make that one a voter.
     Join { member: Member },
+    /// Up to where must I have applied the log to see everything that was acknowledged by now?
+    ReadIndex,
 }
 
 /// An answer.
@@ -48,6 +50,8 @@ pub(crate) enum Answer {
     Ask(String),
     /// No, and why.
     Refused(String),
+    /// Up to this index.
+    Index(u64),
 }
 
 impl Request {
@@ -63,6 +67,7 @@ impl Request {
                 out.u8(2);
                 out.member(member);
             }
+            Self::ReadIndex => out.u8(3),
         }
         out.0.into()
     }
@@ -73,6 +78,7 @@ impl Request {
             0 => Self::Probe,
             1 => Self::Form(read.identity()?),
             2 => Self::Join { member: read.member()? },
+            3 => Self::ReadIndex,
             _ => return None,
         };
         read.is_at_end().then_some(request)
@@ -102,6 +108,10 @@ impl Answer {
                 out.u8(3);
                 out.text(why);
             }
+            Self::Index(index) => {
+                out.u8(4);
+                out.u64(*index);
+            }
         }
         out.0.into()
     }
@@ -118,6 +128,7 @@ impl Answer {
             1 => Self::Accepted(None),
             2 => Self::Ask(read.text()?),
             3 => Self::Refused(read.text()?),
+            4 => Self::Index(read.u64()?),
             _ => return None,
         };
         read.is_at_end().then_some(answer)
@@ -253,7 +264,8 @@ mod tests {
 
     #[test]
     fn requests_come_back_as_they_were_and_cuts_are_noticed() {
-        for request in [Request::Probe, Request::Form(identity()), Request::Join { member: member(5) }] {
+        let join = Request::Join { member: member(5) };
+        for request in [Request::Probe, Request::Form(identity()), join, Request::ReadIndex] {
             let bytes = request.encode();
             assert_eq!(Request::decode(&bytes), Some(request));
             assert!((0..bytes.len()).all(|cut| Request::decode(&bytes[..cut]).is_none()));
@@ -270,6 +282,7 @@ mod tests {
             Answer::Accepted(Some(identity())),
             Answer::Ask("127.0.0.1:17000".into()),
             Answer::Refused("no".into()),
+            Answer::Index(7),
         ];
         for answer in answers {
             let bytes = answer.encode();

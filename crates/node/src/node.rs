@@ -25,6 +25,7 @@ use crate::formation::{self, Identity, Record};
 use crate::inbox::Inbox;
 use crate::io_thread::{self, Accepted};
 use crate::machine::Machine;
+use crate::messages::{Answer, Request};
 use crate::peers::Peers;
 use crate::platform::{Place, Platform, Random, Threads};
 use crate::shard::{EntryWaiter, Shard, Standing};
@@ -35,6 +36,9 @@ use crate::{sealer, tasks};
 pub(crate) const REDIS_VERSION: &str = "7.2.4";
 /// Our own version.
 pub(crate) const CAIRN_VERSION: &str = env!("CARGO_PKG_VERSION");
+
+/// With less free disk than this the leader refuses what adds data.
+const DISK_RESERVE_BYTES: u64 = 64 << 20;
 
 /// How long a stopping node waits for what is in flight, for its successor and for its connections, in all.
 const STOP_PATIENCE: Duration = Duration::from_secs(8);
@@ -61,6 +65,8 @@ pub struct Start<P: Platform> {
     pub threads: P::Threads,
     /// The process's resident bytes, for INFO.
     pub resident_bytes: fn() -> Option<u64>,
+    /// The free bytes of the disk that holds `dir`, where the platform can tell.
+    pub free_disk_bytes: Box<dyn Fn() -> Option<u64> + Send + Sync>,
 }
 
 /// Makes, on the raft thread, the links to other nodes and the work that serves their requests, given whom to ask for
@@ -102,6 +108,7 @@ pub(crate) struct Shared<P: Platform> {
     pub(crate) taking_in: AtomicBool,
     /// The process's resident bytes, where the platform can tell.
     resident_bytes: fn() -> Option<u64>,
+    free_disk_bytes: Box<dyn Fn() -> Option<u64> + Send + Sync>,
     pub(crate) run_id: String,
     pub(crate) started_ms: u64,
     /// When the newest snapshot was seen, by the wall clock; 0 for never.
@@ -111,6 +118,7 @@ pub(crate) struct Shared<P: Platform> {
     pub(crate) stopping: watch::Receiver<bool>,
     stop: watch::Sender<bool>,
     group: OnceLock<raft::Group<EntryWaiter>>,
+    transport: OnceLock<P::Transport>,
     status: watch::Sender<Status>,
     loaded: AtomicBool,
     /// Why the node cannot go on, once it cannot.
@@ -122,8 +130,19 @@ pub(crate) struct Shared<P: Platform> {
 impl<P: Platform> Node<P> {
     /// Starts a node's threads. Returns at once; see [`Self::ready`].
     pub fn start(start: Start<P>) -> io::Result<Self> {
-        let Start { config, id, own_member, record, log_store, network, clock, random, threads, resident_bytes } =
-            start;
+        let Start {
+            config,
+            id,
+            own_member,
+            record,
+            log_store,
+            network,
+            clock,
+            random,
+            threads,
+            resident_bytes,
+            free_disk_bytes,
+        } = start;
         let io_threads = threads.io_threads();
         let inboxes: Arc<[Inbox]> = (0..io_threads).map(|_| Inbox::default()).collect();
         let keyspace = keyspace::Keyspace::new(keyspace::Settings::new([0; 2]));
@@ -131,7 +150,7 @@ impl<P: Platform> Node<P> {
         let wished = config.current().shard.clone();
         let mirror = config.clone();
         let on_settings = Box::new(move |settings: &ShardSettings| mirror.adopt_shard(settings));
-        let (machine, apply) = Machine::new(Arc::clone(&shard), clock.clone(), on_settings);
+        let (machine, apply, reclaim) = Machine::new(Arc::clone(&shard), clock.clone(), on_settings);
         let (stop, stopping) = watch::channel(false);
         let shared = Arc::new(Shared {
             id,
@@ -151,25 +170,21 @@ impl<P: Platform> Node<P> {
             identity: Mutex::new(None),
             taking_in: AtomicBool::new(false),
             resident_bytes,
+            free_disk_bytes,
             snapshot_ms: AtomicU64::new(0),
             leading_term: AtomicU64::new(0),
             stopping,
             stop,
             group: OnceLock::new(),
+            transport: OnceLock::new(),
             status: watch::Sender::new(Status::default()),
             loaded: AtomicBool::new(false),
             failed: watch::Sender::new(None),
             asked_to_stop: watch::Sender::new(false),
         });
         threads.start(Place::Apply(0), Box::new(move || Box::pin(apply)))?;
-        let mut io = Vec::new();
-        for number in 0..io_threads {
-            let (sender, accepted) = mpsc::channel(io_thread::ACCEPTED_MAX);
-            io.push(sender);
-            let shared = Arc::clone(&shared);
-            let number16 = u16::try_from(number).map_err(|_| io::Error::other("io-threads is at most 65535"))?;
-            threads.start(Place::Io(number), Box::new(move || Box::pin(io_thread::run(number16, shared, accepted))))?;
-        }
+        threads.start(Place::Reclaim, Box::new(move || Box::pin(reclaim)))?;
+        let io = start_io(&threads, &shared)?;
         let node = Self { shared: Arc::clone(&shared), io: io.into() };
         let work = move || -> Serving {
             Box::pin(async move {
@@ -334,6 +349,11 @@ impl<P: Platform> Shared<P> {
         (self.resident_bytes)()
     }
 
+    /// Whether the disk has less than its reserve left. Looked up by the sealer, every second.
+    pub(crate) fn is_disk_low(&self) -> bool {
+        (self.free_disk_bytes)().is_some_and(|free| free < DISK_RESERVE_BYTES)
+    }
+
     /// When the newest snapshot was taken, or the node started, in seconds since 1970.
     pub(crate) fn last_save_seconds(&self) -> u64 {
         self.snapshot_ms.load(Ordering::Relaxed).max(self.started_ms) / 1000
@@ -355,6 +375,25 @@ impl<P: Platform> Shared<P> {
 
     fn failure(&self) -> String {
         self.failed.borrow().clone().unwrap_or_default()
+    }
+
+    /// Makes sure that a read sees what was acknowledged before: by a round of the group where this replica leads; by the
+    /// leader's word, and catching up with it, where it follows.
+    pub(crate) async fn confirm_reading(&self) -> bool {
+        let Some(group) = self.group.get() else { return false };
+        if self.shard.standing() == Standing::Leading {
+            return group.read_barrier().await.is_ok();
+        }
+        let leader = self.status.borrow().leader.clone();
+        let (Some(leader), Some(transport)) = (leader, self.transport.get()) else { return false };
+        match formation::ask(transport, &leader.address(), &Request::ReadIndex).await {
+            Some(Answer::Index(index)) => {
+                self.shard.applied_up_to(index).await;
+                self.shard.dispel_doubt();
+                true
+            }
+            _ => false,
+        }
     }
 
     /// Gives leadership to the follower that is furthest, if there is one.
@@ -420,12 +459,25 @@ impl<P: Platform> Shared<P> {
     }
 }
 
+/// Starts the I/O threads; returns what accepted connections are handed to.
+fn start_io<P: Platform>(threads: &P::Threads, shared: &Arc<Shared<P>>) -> io::Result<Vec<mpsc::Sender<Accepted<P>>>> {
+    let start = |number: usize| {
+        let (sender, accepted) = mpsc::channel(io_thread::ACCEPTED_MAX);
+        let shared = Arc::clone(shared);
+        let route = u16::try_from(number).map_err(|_| io::Error::other("io-threads is at most 65535"))?;
+        threads.start(Place::Io(number), Box::new(move || Box::pin(io_thread::run(route, shared, accepted))))?;
+        Ok(sender)
+    };
+    (0..threads.io_threads()).map(start).collect()
+}
+
 /// The raft thread's work: the replica from its identity on.
 async fn run_replica<P: Platform>(
     shared: &Arc<Shared<P>>,
     log_store: P::LogStore,
     transport: P::Transport,
 ) -> io::Result<()> {
+    assert!(shared.transport.set(transport.clone()).is_ok(), "a node has one transport");
     let group = formation::open_group(shared, log_store, transport).await?;
     let mut status = group.status();
     assert!(shared.group.set(group.clone()).is_ok(), "a node opens its group once");

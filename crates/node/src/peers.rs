@@ -23,20 +23,38 @@ impl<P: Platform> Clone for Peers<P> {
     }
 }
 
+/// A request that has taken its place.
+enum Work<P: Platform, F> {
+    Answered(Bytes),
+    Raft(F),
+    ReadIndex(Arc<Shared<P>>),
+}
+
+/// Everything acknowledged by now is applied on the leader by now: its applied index is enough, once it is sure to lead.
+async fn read_index<P: Platform>(node: &Shared<P>) -> Answer {
+    let Some(group) = node.group() else { return Answer::Refused("the group is not open yet".to_owned()) };
+    match group.read_barrier().await {
+        Ok(()) => Answer::Index(node.shard.applied_index()),
+        Err(why) => Answer::Refused(why.to_string()),
+    }
+}
+
 impl<P: Platform> PeerService for Peers<P> {
     fn serve(&self, _: NodeId, class: Class, message: Bytes) -> impl Future<Output = Bytes> + Send {
         // What must keep order takes its place here, before the first await.
-        let answer = if message.first() == Some(&MARK) {
-            Ok(self.answer(&message).encode())
-        } else {
+        let work = if message.first() != Some(&MARK) {
             // Before the group is open its messages find nobody: the peer tries again.
-            Err(self.node.group().map(|group| group.serve(class, message)))
+            self.node.group().map_or(Work::Answered(Bytes::new()), |group| Work::Raft(group.serve(class, message)))
+        } else if Request::decode(&message) == Some(Request::ReadIndex) {
+            Work::ReadIndex(Arc::clone(&self.node))
+        } else {
+            Work::Answered(self.answer(&message).encode())
         };
         async move {
-            match answer {
-                Ok(answer) => answer,
-                Err(Some(serving)) => serving.await,
-                Err(None) => Bytes::new(),
+            match work {
+                Work::Answered(answer) => answer,
+                Work::Raft(serving) => serving.await,
+                Work::ReadIndex(node) => read_index(&node).await.encode(),
             }
         }
     }
@@ -64,6 +82,7 @@ impl<P: Platform> Peers<P> {
                 },
             },
             Some(Request::Join { member }) => self.join(member),
+            Some(Request::ReadIndex) => unreachable!("answered where it can wait"),
         }
     }
 

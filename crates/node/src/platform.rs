@@ -64,6 +64,8 @@ pub enum Place {
     Raft,
     /// Runs entries on keyspaces; numbered from 0.
     Apply(usize),
+    /// Frees what is big, so that nobody waits for it.
+    Reclaim,
 }
 
 /// What runs on a [`Place`] for as long as the node does. It is made on that thread and never leaves it.

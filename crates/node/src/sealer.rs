@@ -16,11 +16,14 @@ use crate::shard::{EntryWaiter, SealContext, Standing};
 /// How often it looks for keys that are due and for answers that are overdue.
 const TICK: Duration = Duration::from_millis(100);
 
+/// Every second it looks how full the disk is.
+const TICKS_PER_LOOK_AT_DISK: u64 = 10;
+
 /// Runs until the node stops.
 pub(crate) async fn run<P: Platform>(node: Arc<Shared<P>>, group: raft::Group<EntryWaiter>) {
     let mut ticks = tokio::time::interval(TICK);
     ticks.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
-    let mut proposed_at_ns = 0;
+    let (mut proposed_at_ns, mut ticks_seen) = (0, 0_u64);
     loop {
         let tick = tokio::select! {
             biased;
@@ -30,6 +33,10 @@ pub(crate) async fn run<P: Platform>(node: Arc<Shared<P>>, group: raft::Group<En
         let now_ns = node.clock.monotonic_ns();
         if tick {
             node.shard.give_up_overdue(now_ns);
+            ticks_seen += 1;
+            if ticks_seen.is_multiple_of(TICKS_PER_LOOK_AT_DISK) {
+                look_at_disk(&node);
+            }
         }
         let quiet = now_ns.saturating_sub(proposed_at_ns) >= TICK.as_nanos() as u64;
         if propose_due(&node, &group, tick && quiet && is_key_due(&node)) {
@@ -53,6 +60,17 @@ fn propose_due<P: Platform>(node: &Shared<P>, group: &raft::Group<EntryWaiter>, 
         let Some(sealed) = node.shard.seal(context) else { return proposed };
         group.propose(sealed.payload, sealed.waiter, sealed.term);
         proposed = true;
+    }
+}
+
+fn look_at_disk<P: Platform>(node: &Shared<P>) {
+    let is_low = node.is_disk_low();
+    if node.shard.disk_low.swap(is_low, Ordering::Relaxed) != is_low {
+        if is_low {
+            tracing::warn!("the disk of the data directory is nearly full: commands that add data are refused");
+        } else {
+            tracing::info!("the disk of the data directory has room again");
+        }
     }
 }
 

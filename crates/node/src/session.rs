@@ -10,6 +10,7 @@ mod node_commands;
 mod transaction;
 
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use commands::{Flags, Handler, Spec};
@@ -22,7 +23,7 @@ use crate::clients::Client;
 use crate::inbox::Mailbox;
 use crate::node::Shared;
 use crate::platform::{Platform, Random};
-use crate::shard::{Shard, Standing};
+use crate::shard::{MISCONF, Shard, Standing};
 pub(crate) use node_commands::split_address;
 use transaction::Transaction;
 
@@ -90,7 +91,7 @@ enum Right {
     Linearizable,
     /// It follows, and its reads may be old.
     Stale,
-    /// It leads, perhaps.
+    /// It leads, perhaps; or it led until lately and may be behind what it answered then.
     Unconfirmed,
 }
 
@@ -113,6 +114,7 @@ impl<'a> Reading<'a> {
         *self.right.get_or_insert_with(|| match shard.standing() {
             Standing::Leading if confirmed || holds_lease() => Right::Linearizable,
             Standing::Leading => Right::Unconfirmed,
+            _ if shard.is_doubtful() && !confirmed => Right::Unconfirmed,
             Standing::Following | Standing::Leaderless => Right::Stale,
         })
     }
@@ -284,7 +286,7 @@ impl<P: Platform> Session<P> {
         }
         let step = match &spec.handler {
             Handler::Read(_) => self.read(spec, arguments, reading, exchange),
-            Handler::Write(_) => self.write(arguments, exchange),
+            Handler::Write(_) => self.write(spec, arguments, exchange),
             _ if exchange.must_wait() => Step::AfterReplies,
             Handler::Cluster(command) => match *command {},
             Handler::Container => unreachable!("a container's name alone is a wrong arity"),
@@ -347,8 +349,8 @@ impl<P: Platform> Session<P> {
         Step::Done
     }
 
-    fn write(&mut self, arguments: Arguments<'_>, exchange: &mut Exchange) -> Step {
-        if let Some(why) = self.node.shard.refusal() {
+    fn write(&self, spec: &Spec, arguments: Arguments<'_>, exchange: &mut Exchange) -> Step {
+        if let Some(why) = self.refusal(spec) {
             if exchange.must_wait() {
                 return Step::AfterReplies;
             }
@@ -360,6 +362,13 @@ impl<P: Platform> Session<P> {
         }
         exchange.staged.write(self.database(), arguments.raw());
         Step::Done
+    }
+
+    /// Why this node does not take the write now, if it does not.
+    fn refusal(&self, spec: &Spec) -> Option<&'static str> {
+        let shard = &self.node.shard;
+        let is_full = || shard.disk_low.load(Ordering::Relaxed) && spec.flags.contains(Flags::DENYOOM);
+        shard.refusal().or_else(|| is_full().then_some(MISCONF))
     }
 
     fn database(&self) -> u8 {

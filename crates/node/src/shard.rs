@@ -40,6 +40,9 @@ pub(crate) const UNCERTAIN_AFTER_NS: u64 = 5_000_000_000;
 pub(crate) const UNCERTAIN: &str = "UNCERTAIN the write may or may not have been applied";
 /// What a follower in replicated mode says to a write.
 pub(crate) const READONLY: &str = "READONLY You can't write against a read only replica.";
+/// What a leader without room on its disk says to a command that adds data.
+pub(crate) const MISCONF: &str = "MISCONF The disk that holds the data directory is nearly full: commands that add data are refused until there is \
+    room, commands that delete pass.";
 /// What a replica says to a write while nobody leads.
 pub(crate) const NOREPLICAS: &str = "NOREPLICAS Not enough good replicas to write.";
 
@@ -61,6 +64,12 @@ pub(crate) struct Shard {
     /// The data. Apply writes, everybody reads.
     pub(crate) keyspace: RwLock<Keyspace>,
     standing: AtomicU8,
+    /// It led until lately: what it answers as a follower could be older than what it answered as the leader, until it
+    /// has caught up with the new one.
+    doubtful: AtomicBool,
+    applied_index: AtomicU64,
+    /// Tells of every rise of the applied index to those who wait for one.
+    pub(crate) advanced: Notify,
     /// Wakes the sealer.
     pub(crate) due: Notify,
     /// Wakes connections that found the open batch full.
@@ -70,6 +79,8 @@ pub(crate) struct Shard {
     pub(crate) next_deadline_ms: AtomicU64,
     /// Set once: from then on nothing new is accepted, what is in flight is answered.
     closing: AtomicBool,
+    /// The disk has less than its reserve left.
+    pub(crate) disk_low: AtomicBool,
     /// Counters for INFO.
     pub(crate) entries: AtomicU64,
     pub(crate) commands: AtomicU64,
@@ -133,11 +144,15 @@ impl Shard {
             open: Mutex::default(),
             keyspace: RwLock::new(keyspace),
             standing: AtomicU8::new(Standing::Leaderless as u8),
+            doubtful: AtomicBool::new(false),
+            applied_index: AtomicU64::new(0),
+            advanced: Notify::new(),
             due: Notify::new(),
             room: Notify::new(),
             inboxes,
             next_deadline_ms: AtomicU64::new(u64::MAX),
             closing: AtomicBool::new(false),
+            disk_low: AtomicBool::new(false),
             entries: AtomicU64::new(0),
             commands: AtomicU64::new(0),
             expired: AtomicU64::new(0),
@@ -232,7 +247,14 @@ impl Shard {
     /// Takes notice of a new standing. Leadership that ends leaves what was accepted uncertain, and refuses the rest
     /// unless nobody is known to lead: then it is held for the replica's own return.
     pub(crate) fn stand(&self, standing: Standing) {
+        if self.standing() == Standing::Leading && standing != Standing::Leading {
+            // BEFORE the standing changes: whoever reads as a follower's client sees the doubt.
+            self.doubtful.store(true, Ordering::Release);
+        }
         let before = self.standing.swap(standing as u8, Ordering::AcqRel);
+        if standing == Standing::Leading {
+            self.doubtful.store(false, Ordering::Release);
+        }
         if before == Standing::Leading as u8 && standing != Standing::Leading {
             self.abandon();
         }
@@ -272,9 +294,39 @@ impl Shard {
         }
     }
 
-    /// Notes what apply has done: the last accepted sequence, after the effects are visible.
-    pub(crate) fn applied(&self, term: u64, sequence: Option<u64>) {
+    /// Notes what apply has done: the last entry, and the last accepted sequence, after the effects are visible.
+    pub(crate) fn applied(&self, index: u64, term: u64, sequence: Option<u64>) {
         self.open.lock().applied = (term, sequence);
+        self.applied_index.store(index, Ordering::Release);
+        self.advanced.notify_waiters();
+    }
+
+    /// The index of the last entry whose effects readers see.
+    pub(crate) fn applied_index(&self) -> u64 {
+        self.applied_index.load(Ordering::Acquire)
+    }
+
+    /// Whether a follower's reads could be older than what this replica answered when it led.
+    pub(crate) fn is_doubtful(&self) -> bool {
+        self.doubtful.load(Ordering::Acquire)
+    }
+
+    /// The replica has applied everything that was acknowledged up to a moment after it stopped leading.
+    pub(crate) fn dispel_doubt(&self) {
+        self.doubtful.store(false, Ordering::Release);
+    }
+
+    /// Waits until the entry at `index` is applied.
+    pub(crate) async fn applied_up_to(&self, index: u64) {
+        loop {
+            let advanced = self.advanced.notified();
+            tokio::pin!(advanced);
+            advanced.as_mut().enable();
+            if self.applied_index() >= index {
+                return;
+            }
+            advanced.await;
+        }
     }
 
     /// Stops sealing (for a leader transfer or a stop), or goes on.

@@ -38,6 +38,7 @@ impl Threads for OsThreads {
             Place::Io(number) => format!("io-{number}"),
             Place::Raft => "raft".to_owned(),
             Place::Apply(number) => format!("apply-{number}"),
+            Place::Reclaim => "reclaim".to_owned(),
         };
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
         std::thread::Builder::new().name(name).spawn(move || {

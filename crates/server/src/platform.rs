@@ -72,6 +72,10 @@ pub(crate) fn start(config: &Config, own_member: Option<usize>) -> anyhow::Resul
         random: SystemRandom,
         threads: OsThreads::new(settings.io_threads_on(cores)),
         resident_bytes,
+        free_disk_bytes: {
+            let dir = settings.dir.clone();
+            Box::new(move || storage::free_bytes(dir.as_ref()).ok())
+        },
     };
     store.set_durability_of_others(durability(settings.shard.appendfsync));
     let follower = store.clone();

@@ -100,6 +100,7 @@ impl<P: Platform> Session<P> {
         self.name.clear();
         self.authenticated = self.node.config.current().requirepass.is_empty();
         reply.set_protocol(Protocol::Resp2);
+        self.client.summary.lock().protocol = 2;
         self.summarize();
         reply.simple("RESET");
     }
@@ -183,6 +184,7 @@ impl<P: Platform> Session<P> {
             self.name = String::from_utf8_lossy(name).into_owned();
         }
         reply.set_protocol(protocol);
+        self.client.summary.lock().protocol = if protocol == Protocol::Resp3 { 3 } else { 2 };
         self.summarize();
         self.introduce(protocol, reply);
     }

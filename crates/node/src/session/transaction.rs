@@ -106,7 +106,7 @@ impl<P: Platform> Session<P> {
     /// Queues a command inside MULTI.
     pub(super) fn queue(&mut self, spec: &'static Spec, arguments: Arguments<'_>, reply: &mut Reply) {
         let limit = self.node.config.current().client_query_buffer_limit_bytes;
-        let refusal = self.node.shard.refusal().filter(|_| matches!(spec.handler, Handler::Write(_)));
+        let refusal = self.refusal(spec).filter(|_| matches!(spec.handler, Handler::Write(_)));
         let transaction = self.transaction.as_mut().expect("MULTI was given");
         let raw = arguments.raw();
         if spec.flags.contains(Flags::NO_MULTI) {
