@@ -95,6 +95,26 @@ pub enum CommandError {
     TooFewKeys,
     /// NOVALUES of a walk that knows no values.
     NoValuesToLeaveOut,
+    /// ZADD with both NX and XX.
+    AddNewAndPresent,
+    /// ZADD with two of NX, GT and LT.
+    AddConditions,
+    /// ZADD with INCR and more than one member.
+    IncrementsSeveral,
+    /// The sum of two scores is not a number.
+    ScoreNotANumber,
+    /// A bound of a range of scores is no number.
+    BoundsNotFloats,
+    /// A bound of a range of names does not say whether it is included.
+    BoundsNotNames,
+    /// LIMIT of a range of ranks.
+    LimitOfRanks,
+    /// WITHSCORES of a range of names.
+    ScoresOfNames,
+    /// A weight is no number.
+    WeightNotFloat,
+    /// A count of keys that is not positive; the command's name in lower case.
+    NoInputKey(&'static str),
 }
 
 impl From<DataError> for CommandError {
@@ -153,6 +173,20 @@ impl fmt::Display for CommandError {
             Self::GetKeysNone => f.write_str("ERR The command has no key arguments"),
             Self::TooFewKeys => f.write_str("ERR Number of keys can't be greater than number of args"),
             Self::NoValuesToLeaveOut => f.write_str("ERR NOVALUES option can only be used in HSCAN"),
+            Self::AddNewAndPresent => f.write_str("ERR XX and NX options at the same time are not compatible"),
+            Self::AddConditions => f.write_str("ERR GT, LT, and/or NX options at the same time are not compatible"),
+            Self::IncrementsSeveral => f.write_str("ERR INCR option supports a single increment-element pair"),
+            Self::ScoreNotANumber => f.write_str("ERR resulting score is not a number (NaN)"),
+            Self::BoundsNotFloats => f.write_str("ERR min or max is not a float"),
+            Self::BoundsNotNames => f.write_str("ERR min or max not valid string range item"),
+            Self::LimitOfRanks => f.write_str(
+                "ERR syntax error, LIMIT is only supported in combination with either BYSCORE or BYLEX",
+            ),
+            Self::ScoresOfNames => {
+                f.write_str("ERR syntax error, WITHSCORES not supported in combination with BYLEX")
+            }
+            Self::WeightNotFloat => f.write_str("ERR weight value is not a float"),
+            Self::NoInputKey(name) => write!(f, "ERR at least 1 input key is needed for '{name}' command"),
             Self::NoLfuPolicy => f.write_str(
                 "ERR An LFU maxmemory policy is not selected, access frequency not tracked. Please note that when switching \
                  between policies at runtime LRU and LFU data will take some time to adjust.",

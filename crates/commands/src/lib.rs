@@ -60,6 +60,7 @@ mod lists;
 mod server;
 mod session;
 mod sets;
+mod sorted_sets;
 mod strings;
 mod transactions;
 

@@ -47,13 +47,13 @@ fn sadd(keyspace: &mut Keyspace, args: &mut Args<'_>, context: &Context, reply: 
     let (key, members) = (args.bytes()?, args.take_rest());
     let settings = *keyspace.settings();
     let mut set = keyspace.edit_or_new::<SetValue>(context, key)?;
-    if set.is_empty() {
-        let first = members.clone().next().ok_or(CommandError::Syntax)?;
-        set.prepare(first, members.clone().count(), &settings);
-    }
     let mut added = 0;
-    for member in members {
+    for member in members.clone() {
         if !set.contains(member) {
+            if added == 0 {
+                let first = members.clone().next().expect("this is one of them");
+                set.prepare(first, members.clone().count(), &settings);
+            }
             set.insert(member, &settings);
             added += 1;
         }

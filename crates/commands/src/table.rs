@@ -9,7 +9,7 @@ use resp::Arguments;
 
 use crate::error::CommandError;
 use crate::spec::{Handler, Spec};
-use crate::{cluster, connection, hashes, keys, lists, server, sets, strings, transactions};
+use crate::{cluster, connection, hashes, keys, lists, server, sets, sorted_sets, strings, transactions};
 
 /// The groups of COMMAND DOCS.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -22,6 +22,8 @@ pub enum Group {
     List,
     /// `set`
     Set,
+    /// `sorted-set`
+    SortedSet,
     /// `generic`
     Generic,
     /// `connection`
@@ -42,6 +44,7 @@ impl Group {
             Self::Hash => "hash",
             Self::List => "list",
             Self::Set => "set",
+            Self::SortedSet => "sorted-set",
             Self::Generic => "generic",
             Self::Connection => "connection",
             Self::Transactions => "transactions",
@@ -94,6 +97,7 @@ pub fn families() -> &'static [Family] {
         Family { group: Group::Hash, rows: hashes::COMMANDS },
         Family { group: Group::List, rows: lists::COMMANDS },
         Family { group: Group::Set, rows: sets::COMMANDS },
+        Family { group: Group::SortedSet, rows: sorted_sets::COMMANDS },
     ]
 }
 

@@ -135,17 +135,18 @@ impl SetValue {
         to as u64
     }
 
-    /// Chooses the encoding of an empty set that is about to get so many members, `first` being the first: what is too many for a
-    /// small encoding begins as a big one. Does nothing to a set with members.
+    /// Tells that so many members are about to be added, `first` being the first: an empty set chooses its encoding by that, and one that
+    /// has members leaves an encoding that may not hold so many.
     pub fn prepare(&mut self, first: &[u8], count: usize, settings: &Settings) {
-        if !self.is_empty() || (count <= settings.set_integers_max && parse_integer(first).is_some()) {
-            return;
+        let (is_empty, packs) = (self.is_empty(), count <= settings.set.entries_max);
+        let keeps_integers = count <= settings.set_integers_max;
+        match &self.0 {
+            Encoding::Integers(_) if keeps_integers && (!is_empty || parse_integer(first).is_some()) => (),
+            Encoding::Integers(_) if is_empty && packs => self.0 = Encoding::Packed(Packed::default()),
+            Encoding::Packed(_) if packs => (),
+            Encoding::Many(_) => (),
+            _ => self.spread(settings),
         }
-        self.0 = if count <= settings.set.entries_max {
-            Encoding::Packed(Packed::default())
-        } else {
-            Encoding::Many(Members::new(settings.hash_key))
-        };
     }
 
     /// Adds a member; says whether it is new.

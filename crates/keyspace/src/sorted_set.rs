@@ -157,12 +157,12 @@ impl SortedSetValue {
         }
     }
 
-    /// Chooses the encoding of an empty sorted set that is about to get so many members, the longest of so many bytes: what is too much
-    /// for a listpack does not begin as one. Does nothing to a sorted set with members.
+    /// Tells that so many members are about to be put, the longest of so many bytes: if a listpack may not hold as much, the sorted set
+    /// leaves that encoding at once.
     pub fn prepare(&mut self, count: usize, longest_bytes: usize, settings: &Settings) {
         let limits = settings.sorted_set;
-        if self.is_empty() && (count > limits.entries_max || longest_bytes > limits.value_bytes_max) {
-            self.0 = Encoding::Many(Many::new(settings));
+        if count > limits.entries_max || longest_bytes > limits.value_bytes_max {
+            self.spread(settings);
         }
     }
 
