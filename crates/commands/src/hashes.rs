@@ -6,26 +6,26 @@ use resp::{Protocol, Reply};
 use crate::args::Args;
 use crate::error::{CommandError, CommandResult};
 use crate::scan::ScanOptions;
-use crate::spec::{Arity::*, Keys, Spec};
+use crate::spec::{Arity::*, KeyUse, Keys, Spec};
 
 #[rustfmt::skip]
 pub(crate) const COMMANDS: &[Spec] = &[
     Spec::write("HSET",         AtLeast(4), Keys::One(1), hset,         "Sets fields of a hash.").fast().denyoom(),
     Spec::write("HMSET",        AtLeast(4), Keys::One(1), hmset,        "Sets fields of a hash; HSET says how many are new.").fast().denyoom(),
-    Spec::write("HSETNX",       Exactly(4), Keys::One(1), hsetnx,       "Sets a field of a hash unless it is there.").fast().denyoom(),
+    Spec::write("HSETNX",       Exactly(4), Keys::One(1), hsetnx,       "Sets a field of a hash unless it is there.").fast().denyoom().uses(&[KeyUse::ADD]),
     Spec::read ("HGET",         Exactly(3), Keys::One(1), hget,         "Returns the value of a field of a hash.").fast(),
     Spec::read ("HMGET",        AtLeast(3), Keys::One(1), hmget,        "Returns the values of some fields of a hash.").fast(),
-    Spec::read ("HGETALL",      Exactly(2), Keys::One(1), hgetall,      "Returns all fields of a hash with their values."),
-    Spec::read ("HKEYS",        Exactly(2), Keys::One(1), hkeys,        "Returns all fields of a hash."),
-    Spec::read ("HVALS",        Exactly(2), Keys::One(1), hvals,        "Returns all values of a hash."),
-    Spec::read ("HEXISTS",      Exactly(3), Keys::One(1), hexists,      "Says whether a hash has a field.").fast(),
-    Spec::read ("HLEN",         Exactly(2), Keys::One(1), hlen,         "Returns the number of fields of a hash.").fast(),
-    Spec::read ("HSTRLEN",      Exactly(3), Keys::One(1), hstrlen,      "Returns the length of a field's value.").fast(),
-    Spec::write("HDEL",         AtLeast(3), Keys::One(1), hdel,         "Removes fields of a hash.").fast(),
-    Spec::write("HINCRBY",      Exactly(4), Keys::One(1), hincrby,      "Adds to the integer in a field of a hash.").fast().denyoom(),
-    Spec::write("HINCRBYFLOAT", Exactly(4), Keys::One(1), hincrbyfloat, "Adds to the number in a field of a hash.").fast().denyoom(),
-    Spec::read ("HRANDFIELD",   AtLeast(2), Keys::One(1), hrandfield,   "Returns random fields of a hash."),
-    Spec::read ("HSCAN",        AtLeast(3), Keys::One(1), hscan,        "Returns the fields of a hash step by step."),
+    Spec::read ("HGETALL",      Exactly(2), Keys::One(1), hgetall,      "Returns all fields of a hash with their values.").tips(&["nondeterministic_output_order"]),
+    Spec::read ("HKEYS",        Exactly(2), Keys::One(1), hkeys,        "Returns all fields of a hash.").tips(&["nondeterministic_output_order"]),
+    Spec::read ("HVALS",        Exactly(2), Keys::One(1), hvals,        "Returns all values of a hash.").tips(&["nondeterministic_output_order"]),
+    Spec::read ("HEXISTS",      Exactly(3), Keys::One(1), hexists,      "Says whether a hash has a field.").fast().uses(&[KeyUse::LOOK]),
+    Spec::read ("HLEN",         Exactly(2), Keys::One(1), hlen,         "Returns the number of fields of a hash.").fast().uses(&[KeyUse::LOOK]),
+    Spec::read ("HSTRLEN",      Exactly(3), Keys::One(1), hstrlen,      "Returns the length of a field's value.").fast().uses(&[KeyUse::LOOK]),
+    Spec::write("HDEL",         AtLeast(3), Keys::One(1), hdel,         "Removes fields of a hash.").fast().uses(&[KeyUse::TAKE_AWAY]),
+    Spec::write("HINCRBY",      Exactly(4), Keys::One(1), hincrby,      "Adds to the integer in a field of a hash.").fast().denyoom().uses(&[KeyUse::READ_AND_CHANGE]),
+    Spec::write("HINCRBYFLOAT", Exactly(4), Keys::One(1), hincrbyfloat, "Adds to the number in a field of a hash.").fast().denyoom().uses(&[KeyUse::READ_AND_CHANGE]),
+    Spec::read ("HRANDFIELD",   AtLeast(2), Keys::One(1), hrandfield,   "Returns random fields of a hash.").tips(&["nondeterministic_output"]),
+    Spec::read ("HSCAN",        AtLeast(3), Keys::One(1), hscan,        "Returns the fields of a hash step by step.").tips(&["nondeterministic_output"]),
 ];
 
 /// The most repeated draws that one HRANDFIELD may ask for. Redis goes on until memory is gone.

@@ -7,30 +7,30 @@ use resp::Reply;
 
 use crate::args::Args;
 use crate::error::{CommandError, CommandResult};
-use crate::spec::{Arity::*, Keys, Spec};
+use crate::spec::{Arity::*, KeyUse, Keys, Spec};
 
 const TWO: Keys = Keys::Range { first: 1, last: 2, step: 1 };
 const COUNTED: Keys = Keys::Counted { count: 1, also: None };
 
 #[rustfmt::skip]
 pub(crate) const COMMANDS: &[Spec] = &[
-    Spec::write("LPUSH",     AtLeast(3), Keys::One(1), lpush,     "Adds elements in front of a list.").fast().denyoom(),
-    Spec::write("RPUSH",     AtLeast(3), Keys::One(1), rpush,     "Adds elements at the end of a list.").fast().denyoom(),
-    Spec::write("LPUSHX",    AtLeast(3), Keys::One(1), lpushx,    "Adds elements in front of a list that is there.").fast().denyoom(),
-    Spec::write("RPUSHX",    AtLeast(3), Keys::One(1), rpushx,    "Adds elements at the end of a list that is there.").fast().denyoom(),
-    Spec::write("LPOP",      AtLeast(2), Keys::One(1), lpop,      "Removes and returns the first elements of a list.").fast(),
-    Spec::write("RPOP",      AtLeast(2), Keys::One(1), rpop,      "Removes and returns the last elements of a list.").fast(),
-    Spec::write("LMPOP",     AtLeast(4), COUNTED,      lmpop,     "Removes and returns elements of the first list that is there."),
-    Spec::read ("LLEN",      Exactly(2), Keys::One(1), llen,      "Returns the length of a list.").fast(),
+    Spec::write("LPUSH",     AtLeast(3), Keys::One(1), lpush,     "Adds elements in front of a list.").fast().denyoom().uses(&[KeyUse::ADD]),
+    Spec::write("RPUSH",     AtLeast(3), Keys::One(1), rpush,     "Adds elements at the end of a list.").fast().denyoom().uses(&[KeyUse::ADD]),
+    Spec::write("LPUSHX",    AtLeast(3), Keys::One(1), lpushx,    "Adds elements in front of a list that is there.").fast().denyoom().uses(&[KeyUse::ADD]),
+    Spec::write("RPUSHX",    AtLeast(3), Keys::One(1), rpushx,    "Adds elements at the end of a list that is there.").fast().denyoom().uses(&[KeyUse::ADD]),
+    Spec::write("LPOP",      AtLeast(2), Keys::One(1), lpop,      "Removes and returns the first elements of a list.").fast().uses(&[KeyUse::TAKE]),
+    Spec::write("RPOP",      AtLeast(2), Keys::One(1), rpop,      "Removes and returns the last elements of a list.").fast().uses(&[KeyUse::TAKE]),
+    Spec::write("LMPOP",     AtLeast(4), COUNTED,      lmpop,     "Removes and returns elements of the first list that is there.").uses(&[KeyUse::TAKE]),
+    Spec::read ("LLEN",      Exactly(2), Keys::One(1), llen,      "Returns the length of a list.").fast().uses(&[KeyUse::LOOK]),
     Spec::read ("LINDEX",    Exactly(3), Keys::One(1), lindex,    "Returns an element of a list by its index."),
     Spec::read ("LRANGE",    Exactly(4), Keys::One(1), lrange,    "Returns a range of elements of a list."),
     Spec::read ("LPOS",      AtLeast(3), Keys::One(1), lpos,      "Returns the indexes of equal elements of a list."),
     Spec::write("LSET",      Exactly(4), Keys::One(1), lset,      "Replaces an element of a list.").denyoom(),
-    Spec::write("LINSERT",   Exactly(5), Keys::One(1), linsert,   "Adds an element beside another one of a list.").denyoom(),
-    Spec::write("LREM",      Exactly(4), Keys::One(1), lrem,      "Removes equal elements from a list."),
-    Spec::write("LTRIM",     Exactly(4), Keys::One(1), ltrim,     "Removes what lies outside of a range of a list."),
-    Spec::write("LMOVE",     Exactly(5), TWO,          lmove,     "Moves an element from an end of one list to an end of another.").denyoom(),
-    Spec::write("RPOPLPUSH", Exactly(3), TWO,          rpoplpush, "Moves the last element of one list to the front of another.").denyoom(),
+    Spec::write("LINSERT",   Exactly(5), Keys::One(1), linsert,   "Adds an element beside another one of a list.").denyoom().uses(&[KeyUse::ADD]),
+    Spec::write("LREM",      Exactly(4), Keys::One(1), lrem,      "Removes equal elements from a list.").uses(&[KeyUse::TAKE_AWAY]),
+    Spec::write("LTRIM",     Exactly(4), Keys::One(1), ltrim,     "Removes what lies outside of a range of a list.").uses(&[KeyUse::TAKE_AWAY]),
+    Spec::write("LMOVE",     Exactly(5), TWO,          lmove,     "Moves an element from an end of one list to an end of another.").denyoom().uses(&[KeyUse::TAKE, KeyUse::ADD]),
+    Spec::write("RPOPLPUSH", Exactly(3), TWO,          rpoplpush, "Moves the last element of one list to the front of another.").denyoom().uses(&[KeyUse::TAKE, KeyUse::ADD]),
 ];
 
 /// The place of an index that may count from the end, if it is within the list.
