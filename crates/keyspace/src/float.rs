@@ -4,7 +4,7 @@
 //!
 //! ```text
 //! shortest digits that read back as the same number, then
-//!   integers up to 2^52                                  3        -120
+//!   integers up to 2^62                                  3        -120
 //!   few zeros behind the digits                          1230000000000000000000
 //!   up to six zeros in front, or a moderate exponent     0.00001  3.0000000000000004
 //!   else                                                 1.5e-9   1e+30
@@ -15,7 +15,7 @@ mod extended;
 pub use extended::Extended;
 
 /// Whole numbers up to here are written as integers.
-const INTEGER_MAX: f64 = 4_503_599_627_370_496.0;
+const INTEGER_MAX: f64 = 4_611_686_018_427_387_904.0;
 
 /// Reads a double as `strtod` does, all of the text, in decimal: `1`, `-.5`, `+3e10`, `inf`, `-Infinity`. `None` for anything else, for `nan`, and for
 /// what is too big or too small (but not zero) for a double.
