@@ -1,46 +1,40 @@
 //! Sets.
 
-use keyspace::{Context, DataError, Keyspace, Member, Random, SetValue};
+use keyspace::{Context, DataError, Keyspace, Member, Random, SetEncoding, SetValue};
 use resp::Reply;
 
 use crate::args::Args;
 use crate::error::{CommandError, CommandResult};
 use crate::scan::ScanOptions;
-use crate::spec::{Arity::*, Keys, Spec};
+use crate::spec::{Arity::*, KeyUse, Keys, Spec};
 
 const ALL: Keys = Keys::Range { first: 1, last: -1, step: 1 };
+const FROM_TO: Keys = Keys::Range { first: 1, last: 2, step: 1 };
 const COUNTED: Keys = Keys::Counted { count: 1, also: None };
 
 /// The most draws of one command that may draw a member again: such a command can ask for any number of members of a small set, and
 /// while it answers nobody else is served.
 const DRAWS_MAX: usize = 1 << 26;
 
+#[rustfmt::skip]
 pub(crate) const COMMANDS: &[Spec] = &[
-    Spec::write("SADD", AtLeast(3), Keys::One(1), sadd, "Adds members to a set.").fast().denyoom(),
-    Spec::write("SREM", AtLeast(3), Keys::One(1), srem, "Removes members from a set.").fast(),
-    Spec::write(
-        "SMOVE",
-        Exactly(4),
-        Keys::Range { first: 1, last: 2, step: 1 },
-        smove,
-        "Moves a member to another set.",
-    )
-    .fast(),
-    Spec::write("SPOP", AtLeast(2), Keys::One(1), spop, "Removes and returns random members of a set.").fast(),
-    Spec::read("SMEMBERS", Exactly(2), Keys::One(1), smembers, "Returns the members of a set."),
-    Spec::read("SISMEMBER", Exactly(3), Keys::One(1), sismember, "Says whether a member is in a set.").fast(),
-    Spec::read("SMISMEMBER", AtLeast(3), Keys::One(1), smismember, "Says which of the members are in a set.").fast(),
-    Spec::read("SCARD", Exactly(2), Keys::One(1), scard, "Counts the members of a set.").fast(),
-    Spec::read("SRANDMEMBER", AtLeast(2), Keys::One(1), srandmember, "Returns random members of a set."),
-    Spec::read("SSCAN", AtLeast(3), Keys::One(1), sscan, "Walks over the members of a set."),
-    Spec::read("SINTER", AtLeast(2), ALL, sinter, "Returns the members that all sets have."),
-    Spec::read("SINTERCARD", AtLeast(3), COUNTED, sintercard, "Counts the members that all sets have."),
-    Spec::write("SINTERSTORE", AtLeast(3), ALL, sinterstore, "Stores the members that all sets have.").denyoom(),
-    Spec::read("SUNION", AtLeast(2), ALL, sunion, "Returns the members that any set has."),
-    Spec::write("SUNIONSTORE", AtLeast(3), ALL, sunionstore, "Stores the members that any set has.").denyoom(),
-    Spec::read("SDIFF", AtLeast(2), ALL, sdiff, "Returns the first set's members that no other set has."),
-    Spec::write("SDIFFSTORE", AtLeast(3), ALL, sdiffstore, "Stores the first set's members that no other set has.")
-        .denyoom(),
+    Spec::write("SADD",        AtLeast(3), Keys::One(1), sadd,        "Adds members to a set.").fast().denyoom().uses(&[KeyUse::ADD]),
+    Spec::write("SREM",        AtLeast(3), Keys::One(1), srem,        "Removes members from a set.").fast().uses(&[KeyUse::TAKE_AWAY]),
+    Spec::write("SMOVE",       Exactly(4), FROM_TO,      smove,       "Moves a member to another set.").fast().uses(&[KeyUse::TAKE, KeyUse::ADD]),
+    Spec::write("SPOP",        AtLeast(2), Keys::One(1), spop,        "Removes and returns random members of a set.").fast().uses(&[KeyUse::TAKE]).tips(&["nondeterministic_output"]),
+    Spec::read ("SMEMBERS",    Exactly(2), Keys::One(1), smembers,    "Returns the members of a set.").tips(&["nondeterministic_output_order"]),
+    Spec::read ("SISMEMBER",   Exactly(3), Keys::One(1), sismember,   "Says whether a member is in a set.").fast().uses(&[KeyUse::LOOK]),
+    Spec::read ("SMISMEMBER",  AtLeast(3), Keys::One(1), smismember,  "Says which of the members are in a set.").fast(),
+    Spec::read ("SCARD",       Exactly(2), Keys::One(1), scard,       "Counts the members of a set.").fast().uses(&[KeyUse::LOOK]),
+    Spec::read ("SRANDMEMBER", AtLeast(2), Keys::One(1), srandmember, "Returns random members of a set.").tips(&["nondeterministic_output"]),
+    Spec::read ("SSCAN",       AtLeast(3), Keys::One(1), sscan,       "Walks over the members of a set.").tips(&["nondeterministic_output"]),
+    Spec::read ("SINTER",      AtLeast(2), ALL,          sinter,      "Returns the members that all sets have.").tips(&["nondeterministic_output_order"]),
+    Spec::read ("SINTERCARD",  AtLeast(3), COUNTED,      sintercard,  "Counts the members that all sets have."),
+    Spec::write("SINTERSTORE", AtLeast(3), ALL,          sinterstore, "Stores the members that all sets have.").denyoom().uses(&[KeyUse::OVERWRITE, KeyUse::READ]),
+    Spec::read ("SUNION",      AtLeast(2), ALL,          sunion,      "Returns the members that any set has.").tips(&["nondeterministic_output_order"]),
+    Spec::write("SUNIONSTORE", AtLeast(3), ALL,          sunionstore, "Stores the members that any set has.").denyoom().uses(&[KeyUse::OVERWRITE, KeyUse::READ]),
+    Spec::read ("SDIFF",       AtLeast(2), ALL,          sdiff,       "Returns the first set's members that no other set has.").tips(&["nondeterministic_output_order"]),
+    Spec::write("SDIFFSTORE",  AtLeast(3), ALL,          sdiffstore,  "Stores the first set's members that no other set has.").denyoom().uses(&[KeyUse::OVERWRITE, KeyUse::READ]),
 ];
 
 fn sadd(keyspace: &mut Keyspace, args: &mut Args<'_>, context: &Context, reply: &mut Reply) -> CommandResult {
@@ -299,7 +293,7 @@ fn sinterstore(keyspace: &mut Keyspace, args: &mut Args<'_>, context: &Context, 
     let sets = sets(keyspace, context, keys)?;
     // redis: t_set.c sinterGenericCommand, the result has the encoding of the smallest set.
     let smallest = sets.iter().flatten().min_by_key(|set| set.len());
-    let as_many = smallest.is_some_and(|set| set.is_hashtable());
+    let as_many = smallest.is_some_and(|set| set.set_encoding() == SetEncoding::Many);
     let result = SetValue::collect(intersection(&sets), as_many, keyspace.settings());
     store(keyspace, context, destination, result, reply);
     Ok(())

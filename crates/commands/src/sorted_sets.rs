@@ -10,55 +10,47 @@ use crate::args::Args;
 use crate::error::{CommandError, CommandResult};
 use crate::scan::ScanOptions;
 use crate::sets::{Draws, positive, write_finished_scan};
-use crate::spec::{Arity::*, Keys, Spec};
+use crate::spec::{Arity::*, KeyUse, Keys, Spec};
 
 const ONE: Keys = Keys::One(1);
 const COUNTED: Keys = Keys::Counted { count: 1, also: None };
 const STORED: Keys = Keys::Counted { count: 2, also: Some(1) };
 const FROM_TO: Keys = Keys::Range { first: 1, last: 2, step: 1 };
 
+#[rustfmt::skip]
 pub(crate) const COMMANDS: &[Spec] = &[
-    Spec::write("ZADD", AtLeast(4), ONE, zadd, "Adds members to a sorted set, or changes their scores.")
-        .fast()
-        .denyoom(),
-    Spec::write("ZINCRBY", Exactly(4), ONE, zincrby, "Adds to the score of a member.").fast().denyoom(),
-    Spec::write("ZREM", AtLeast(3), ONE, zrem, "Removes members from a sorted set.").fast(),
-    Spec::read("ZCARD", Exactly(2), ONE, zcard, "Counts the members of a sorted set.").fast(),
-    Spec::read("ZSCORE", Exactly(3), ONE, zscore, "Returns the score of a member.").fast(),
-    Spec::read("ZMSCORE", AtLeast(3), ONE, zmscore, "Returns the scores of members.").fast(),
-    Spec::read("ZRANK", AtLeast(3), ONE, zrank, "Returns the rank of a member, by ascending score.").fast(),
-    Spec::read("ZREVRANK", AtLeast(3), ONE, zrevrank, "Returns the rank of a member, by descending score.").fast(),
-    Spec::read("ZCOUNT", Exactly(4), ONE, range::zcount, "Counts the members within a range of scores.").fast(),
-    Spec::read("ZLEXCOUNT", Exactly(4), ONE, range::zlexcount, "Counts the members within a range of names.").fast(),
-    Spec::read("ZRANGE", AtLeast(4), ONE, range::zrange, "Returns members within a range of ranks, scores or names."),
-    Spec::read("ZREVRANGE", AtLeast(4), ONE, range::zrevrange, "Returns members within a range of ranks, reversed."),
-    Spec::read("ZRANGEBYSCORE", AtLeast(4), ONE, range::zrangebyscore, "Returns members within a range of scores."),
-    Spec::read("ZREVRANGEBYSCORE", AtLeast(4), ONE, range::zrevrangebyscore, "As ZRANGEBYSCORE, in reverse order."),
-    Spec::read("ZRANGEBYLEX", AtLeast(4), ONE, range::zrangebylex, "Returns members within a range of names."),
-    Spec::read("ZREVRANGEBYLEX", AtLeast(4), ONE, range::zrevrangebylex, "As ZRANGEBYLEX, in reverse order."),
-    Spec::write("ZRANGESTORE", AtLeast(5), FROM_TO, range::zrangestore, "Stores the members that ZRANGE would return.")
-        .denyoom(),
-    Spec::write("ZREMRANGEBYRANK", Exactly(4), ONE, range::zremrangebyrank, "Removes members within a range of ranks."),
-    Spec::write(
-        "ZREMRANGEBYSCORE",
-        Exactly(4),
-        ONE,
-        range::zremrangebyscore,
-        "Removes members within a range of scores.",
-    ),
-    Spec::write("ZREMRANGEBYLEX", Exactly(4), ONE, range::zremrangebylex, "Removes members within a range of names."),
-    Spec::write("ZPOPMIN", AtLeast(2), ONE, zpopmin, "Removes and returns members with the lowest scores.").fast(),
-    Spec::write("ZPOPMAX", AtLeast(2), ONE, zpopmax, "Removes and returns members with the highest scores.").fast(),
-    Spec::write("ZMPOP", AtLeast(4), COUNTED, zmpop, "Pops members from the first sorted set that has any."),
-    Spec::read("ZRANDMEMBER", AtLeast(2), ONE, zrandmember, "Returns random members of a sorted set."),
-    Spec::read("ZSCAN", AtLeast(3), ONE, zscan, "Walks over the members of a sorted set."),
-    Spec::read("ZUNION", AtLeast(3), COUNTED, algebra::zunion, "Returns the members that any sorted set has."),
-    Spec::read("ZINTER", AtLeast(3), COUNTED, algebra::zinter, "Returns the members that all sorted sets have."),
-    Spec::read("ZDIFF", AtLeast(3), COUNTED, algebra::zdiff, "Returns the first one's members that no other has."),
-    Spec::read("ZINTERCARD", AtLeast(3), COUNTED, algebra::zintercard, "Counts the members that all sorted sets have."),
-    Spec::write("ZUNIONSTORE", AtLeast(4), STORED, algebra::zunionstore, "Stores what ZUNION would return.").denyoom(),
-    Spec::write("ZINTERSTORE", AtLeast(4), STORED, algebra::zinterstore, "Stores what ZINTER would return.").denyoom(),
-    Spec::write("ZDIFFSTORE", AtLeast(4), STORED, algebra::zdiffstore, "Stores what ZDIFF would return.").denyoom(),
+    Spec::write("ZADD",             AtLeast(4), ONE,     zadd,                    "Adds members to a sorted set, or changes their scores.").fast().denyoom(),
+    Spec::write("ZINCRBY",          Exactly(4), ONE,     zincrby,                 "Adds to the score of a member.").fast().denyoom().uses(&[KeyUse::READ_AND_CHANGE]),
+    Spec::write("ZREM",             AtLeast(3), ONE,     zrem,                    "Removes members from a sorted set.").fast().uses(&[KeyUse::TAKE_AWAY]),
+    Spec::read ("ZCARD",            Exactly(2), ONE,     zcard,                   "Counts the members of a sorted set.").fast().uses(&[KeyUse::LOOK]),
+    Spec::read ("ZSCORE",           Exactly(3), ONE,     zscore,                  "Returns the score of a member.").fast(),
+    Spec::read ("ZMSCORE",          AtLeast(3), ONE,     zmscore,                 "Returns the scores of members.").fast(),
+    Spec::read ("ZRANK",            AtLeast(3), ONE,     zrank,                   "Returns the rank of a member, by ascending score.").fast(),
+    Spec::read ("ZREVRANK",         AtLeast(3), ONE,     zrevrank,                "Returns the rank of a member, by descending score.").fast(),
+    Spec::read ("ZCOUNT",           Exactly(4), ONE,     range::zcount,           "Counts the members within a range of scores.").fast(),
+    Spec::read ("ZLEXCOUNT",        Exactly(4), ONE,     range::zlexcount,        "Counts the members within a range of names.").fast(),
+    Spec::read ("ZRANGE",           AtLeast(4), ONE,     range::zrange,           "Returns members within a range of ranks, scores or names."),
+    Spec::read ("ZREVRANGE",        AtLeast(4), ONE,     range::zrevrange,        "Returns members within a range of ranks, reversed."),
+    Spec::read ("ZRANGEBYSCORE",    AtLeast(4), ONE,     range::zrangebyscore,    "Returns members within a range of scores."),
+    Spec::read ("ZREVRANGEBYSCORE", AtLeast(4), ONE,     range::zrevrangebyscore, "As ZRANGEBYSCORE, in reverse order."),
+    Spec::read ("ZRANGEBYLEX",      AtLeast(4), ONE,     range::zrangebylex,      "Returns members within a range of names."),
+    Spec::read ("ZREVRANGEBYLEX",   AtLeast(4), ONE,     range::zrevrangebylex,   "As ZRANGEBYLEX, in reverse order."),
+    Spec::write("ZRANGESTORE",      AtLeast(5), FROM_TO, range::zrangestore,      "Stores the members that ZRANGE would return.").denyoom().uses(&[KeyUse::OVERWRITE, KeyUse::READ]),
+    Spec::write("ZREMRANGEBYRANK",  Exactly(4), ONE,     range::zremrangebyrank,  "Removes members within a range of ranks.").uses(&[KeyUse::TAKE_AWAY]),
+    Spec::write("ZREMRANGEBYSCORE", Exactly(4), ONE,     range::zremrangebyscore, "Removes members within a range of scores.").uses(&[KeyUse::TAKE_AWAY]),
+    Spec::write("ZREMRANGEBYLEX",   Exactly(4), ONE,     range::zremrangebylex,   "Removes members within a range of names.").uses(&[KeyUse::TAKE_AWAY]),
+    Spec::write("ZPOPMIN",          AtLeast(2), ONE,     zpopmin,                 "Removes and returns members with the lowest scores.").fast().uses(&[KeyUse::TAKE]),
+    Spec::write("ZPOPMAX",          AtLeast(2), ONE,     zpopmax,                 "Removes and returns members with the highest scores.").fast().uses(&[KeyUse::TAKE]),
+    Spec::write("ZMPOP",            AtLeast(4), COUNTED, zmpop,                   "Pops members from the first sorted set that has any.").uses(&[KeyUse::TAKE]),
+    Spec::read ("ZRANDMEMBER",      AtLeast(2), ONE,     zrandmember,             "Returns random members of a sorted set.").tips(&["nondeterministic_output"]),
+    Spec::read ("ZSCAN",            AtLeast(3), ONE,     zscan,                   "Walks over the members of a sorted set.").tips(&["nondeterministic_output"]),
+    Spec::read ("ZUNION",           AtLeast(3), COUNTED, algebra::zunion,         "Returns the members that any sorted set has."),
+    Spec::read ("ZINTER",           AtLeast(3), COUNTED, algebra::zinter,         "Returns the members that all sorted sets have."),
+    Spec::read ("ZDIFF",            AtLeast(3), COUNTED, algebra::zdiff,          "Returns the first one's members that no other has."),
+    Spec::read ("ZINTERCARD",       AtLeast(3), COUNTED, algebra::zintercard,     "Counts the members that all sorted sets have."),
+    Spec::write("ZUNIONSTORE",      AtLeast(4), STORED,  algebra::zunionstore,    "Stores what ZUNION would return.").denyoom().uses(&[KeyUse::OVERWRITE, KeyUse::READ]),
+    Spec::write("ZINTERSTORE",      AtLeast(4), STORED,  algebra::zinterstore,    "Stores what ZINTER would return.").denyoom().uses(&[KeyUse::OVERWRITE, KeyUse::READ]),
+    Spec::write("ZDIFFSTORE",       AtLeast(4), STORED,  algebra::zdiffstore,     "Stores what ZDIFF would return.").denyoom().uses(&[KeyUse::OVERWRITE, KeyUse::READ]),
 ];
 
 /// The conditions of ZADD, and what it answers.

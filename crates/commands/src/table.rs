@@ -37,7 +37,7 @@ pub enum Group {
 }
 
 impl Group {
-    /// The group's name, which is also that of its scripts' folder.
+    /// The group's name in COMMAND DOCS, which is also that of its scripts' folder.
     pub fn name(self) -> &'static str {
         match self {
             Self::String => "string",
@@ -53,14 +53,6 @@ impl Group {
         }
     }
 
-    /// The group's name in COMMAND DOCS.
-    pub fn docs_name(self) -> &'static str {
-        match self.name() {
-            "sorted_set" => "sorted-set",
-            name => name,
-        }
-    }
-
     /// The ACL category that all commands of the group are in.
     pub fn category(self) -> Option<&'static str> {
         Some(match self.name() {
@@ -68,7 +60,7 @@ impl Group {
             "hash" => "@hash",
             "list" => "@list",
             "set" => "@set",
-            "sorted_set" => "@sortedset",
+            "sorted-set" => "@sortedset",
             "connection" => "@connection",
             "transactions" => "@transaction",
             _ => return None,

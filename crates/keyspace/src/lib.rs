@@ -92,7 +92,7 @@ pub use keyspace::{Keyspace, WatchMark};
 pub use list::{ListEnd, ListValue};
 pub use random::Random;
 pub use scan::{SCAN_DONE, ScanPage, ScannedKey};
-pub use set::{Member, SetValue};
+pub use set::{Member, SetEncoding, SetValue};
 pub use settings::{PackedLimits, Settings};
 pub use sorted_set::SortedSetValue;
 pub use strings::{DeadlineChange, INLINE_BYTES_MAX, STRING_BYTES_MAX, StringRef};

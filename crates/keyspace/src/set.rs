@@ -38,6 +38,17 @@ enum Encoding {
     Many(Members<()>),
 }
 
+/// How a set is kept. A snapshot keeps this: see [`SetValue::restore`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum SetEncoding {
+    /// `intset`
+    Integers,
+    /// `listpack`
+    Packed,
+    /// `hashtable`
+    Many,
+}
+
 /// A member as it lies in its set; reads as bytes.
 #[derive(Clone, Copy, Debug)]
 pub enum Member<'a> {
@@ -205,9 +216,54 @@ impl SetValue {
         set
     }
 
-    /// Whether OBJECT ENCODING answers `hashtable`.
-    pub fn is_hashtable(&self) -> bool {
-        matches!(self.0, Encoding::Many(_))
+    /// How the set is kept.
+    pub fn set_encoding(&self) -> SetEncoding {
+        match &self.0 {
+            Encoding::Integers(_) => SetEncoding::Integers,
+            Encoding::Packed(_) => SetEncoding::Packed,
+            Encoding::Many(_) => SetEncoding::Many,
+        }
+    }
+
+    /// A set as a snapshot kept it: in this encoding, whatever the limits are now, with the members in order of their places. `None`:
+    /// a member comes twice, or is no integer where it must be, or out of order.
+    pub fn restore<T: AsRef<[u8]>>(
+        encoding: SetEncoding,
+        members: impl Iterator<Item = T>,
+        settings: &Settings,
+    ) -> Option<Self> {
+        let mut set = match encoding {
+            SetEncoding::Integers => Encoding::Integers(Integers::new()),
+            SetEncoding::Packed => Encoding::Packed(Packed::default()),
+            SetEncoding::Many => Encoding::Many(Members::new(settings.hash_key)),
+        };
+        for member in members {
+            let member = member.as_ref();
+            match &mut set {
+                Encoding::Integers(integers) => {
+                    let number = parse_integer(member)?;
+                    let is_next = integers.iter().next_back().is_none_or(|last| last < number);
+                    if !is_next || !integers.insert(number) {
+                        return None;
+                    }
+                }
+                Encoding::Packed(packed) => packed.push(member),
+                Encoding::Many(members) => {
+                    if members.find(member).is_some() {
+                        return None;
+                    }
+                    members.push((), member);
+                }
+            }
+        }
+        if let Encoding::Packed(packed) = &set {
+            let mut sorted: Vec<_> = packed.iter().collect();
+            sorted.sort_unstable();
+            if !sorted.is_sorted_by(|left, right| left < right) {
+                return None;
+            }
+        }
+        Some(Self(set))
     }
 
     /// The set as what [`crate::Keyspace::put`] takes.

@@ -225,6 +225,48 @@ impl SortedSetValue {
         set
     }
 
+    /// Whether the sorted set is one block of bytes. A snapshot keeps this: see [`SortedSetValue::restore`].
+    pub fn is_packed(&self) -> bool {
+        matches!(self.0, Encoding::Packed(_))
+    }
+
+    /// The members with their scores, in order of their places.
+    pub fn by_place(&self) -> impl Iterator<Item = (&[u8], f64)> {
+        let (packed, many) = match &self.0 {
+            Encoding::Packed(packed) => (Some(packed.iter()), None),
+            Encoding::Many(many) => (None, Some(many.members.iter().map(pair))),
+        };
+        packed.into_iter().flatten().chain(many.into_iter().flatten())
+    }
+
+    /// A sorted set as a snapshot kept it: in this encoding, whatever the limits are now, with the members in order of their places. `None`:
+    /// a member comes twice, a score is not a number, or a listpack is out of order.
+    pub fn restore<T: AsRef<[u8]>>(
+        is_packed: bool,
+        members: impl Iterator<Item = (T, f64)>,
+        settings: &Settings,
+    ) -> Option<Self> {
+        let mut set = Self::empty();
+        if !is_packed {
+            set.spread(settings);
+        }
+        for (member, score) in members {
+            let member = member.as_ref();
+            if score.is_nan() || set.score(member).is_some() {
+                return None;
+            }
+            match &mut set.0 {
+                Encoding::Packed(packed) => {
+                    packed.insert(member, score);
+                    // What is in order stays where it was put: at the end.
+                    packed.find(member).filter(|found| found.0 + 1 == packed.len())?;
+                }
+                Encoding::Many(many) => many.put(member, score, None),
+            }
+        }
+        Some(set)
+    }
+
     /// The sorted set as what [`crate::Keyspace::put`] takes.
     pub fn into_value(self) -> Value {
         Value::Collection(Collection::SortedSet(Arc::new(self)))
@@ -273,13 +315,9 @@ impl CollectionValue for SortedSetValue {
     fn digest(&self, digest: &mut Digest) {
         digest.bytes(self.encoding().as_bytes());
         // By place, not by rank: a snapshot keeps the places, and the ranks follow from the scores.
-        let mut feed = |(member, score): (&[u8], f64)| {
+        for (member, score) in self.by_place() {
             digest.bytes(member);
             digest.number(score.to_bits());
-        };
-        match &self.0 {
-            Encoding::Packed(packed) => packed.iter().for_each(&mut feed),
-            Encoding::Many(many) => many.members.iter().map(pair).for_each(&mut feed),
         }
     }
 

@@ -114,7 +114,7 @@ impl Spec {
         let categories = self.categories();
         reply.set(categories.len());
         categories.iter().for_each(|category| reply.simple(category));
-        reply.array(self.tips.len());
+        reply.set(self.tips.len());
         self.tips.iter().for_each(|tip| reply.bulk(tip));
         self.write_key_specs(reply);
         let rows: Vec<_> = subcommands(self).collect();
@@ -126,14 +126,14 @@ impl Spec {
         let uses = self.uses_or_default();
         match self.keys {
             // Without a specification clients ask COMMAND GETKEYS.
-            Keys::None | Keys::Custom(_) => reply.array(0),
+            Keys::None | Keys::Custom(_) => reply.set(0),
             Keys::One(place) => {
-                reply.array(1);
+                reply.set(1);
                 write_range(reply, uses[0], place, 0, 1);
             }
             Keys::Range { first, last, step } => {
                 // Keys that are used differently stand one by one, the last use for the rest.
-                reply.array(uses.len());
+                reply.set(uses.len());
                 for (index, &key_use) in uses.iter().enumerate() {
                     let start = first + index * step;
                     let is_rest = index + 1 == uses.len();
@@ -146,7 +146,7 @@ impl Spec {
                 }
             }
             Keys::Counted { count, also } => {
-                reply.array(1 + usize::from(also.is_some()));
+                reply.set(1 + usize::from(also.is_some()));
                 if let Some(also) = also {
                     write_range(reply, uses[0], also, 0, 1);
                 }
@@ -174,7 +174,7 @@ impl Spec {
             reply.bulk(since);
         }
         reply.bulk("group");
-        reply.bulk(group_of(self).docs_name());
+        reply.bulk(group_of(self).name());
         if !rows.is_empty() {
             reply.bulk("subcommands");
             reply.map(rows.len());

@@ -181,3 +181,19 @@ fn a_walk_returns_what_is_there_throughout() {
     }
     assert!((0..500).all(|n| seen.contains(format!("stays:{n}").as_bytes())));
 }
+
+#[test]
+fn a_snapshot_gives_the_same_sorted_set_back() {
+    for entries_max in [0, 128] {
+        let limits = settings(entries_max);
+        let set = run(5, &limits, 60, 500, 100);
+        let back = SortedSetValue::restore(set.is_packed(), set.by_place(), &settings(3)).unwrap();
+        assert_eq!(digest_of(&back), digest_of(&set));
+        assert_eq!(owned(back.range(0..back.len())), owned(set.range(0..set.len())));
+        assert!(SortedSetValue::restore(set.is_packed(), set.by_place().chain(set.by_place()), &limits).is_none());
+    }
+    let limits = settings(9);
+    assert!(SortedSetValue::restore(true, [("b", 2.0), ("a", 1.0)].into_iter(), &limits).is_none());
+    assert!(SortedSetValue::restore(false, [("b", 2.0), ("a", 1.0)].into_iter(), &limits).is_some());
+    assert!(SortedSetValue::restore(false, [("b", f64::NAN)].into_iter(), &limits).is_none());
+}
