@@ -1,7 +1,7 @@
 //! Sets.
 
-use keyspace::{Context, DataError, Keyspace, Member, Random, SetEncoding, SetValue};
-use resp::Reply;
+use keyspace::{Context, DataError, Keyspace, Member, Random, SetValue};
+use resp::{Mark, Reply};
 
 use crate::args::Args;
 use crate::error::{CommandError, CommandResult};
@@ -14,7 +14,9 @@ const COUNTED: Keys = Keys::Counted { count: 1, also: None };
 
 /// The most draws of one command that may draw a member again: such a command can ask for any number of members of a small set, and
 /// while it answers nobody else is served.
-const DRAWS_MAX: usize = 1 << 26;
+const DRAWS_MAX: usize = 1 << 24;
+/// The longest reply of repeated draws, in bytes.
+const DRAWN_BYTES_MAX: usize = 512 << 20;
 
 #[rustfmt::skip]
 pub(crate) const COMMANDS: &[Spec] = &[
@@ -188,8 +190,12 @@ fn srandmember(keyspace: &Keyspace, args: &mut Args<'_>, context: &Context, repl
             set.sample(&mut random, count).for_each(|member| reply.bulk(member));
         }
         (Some(set), Some(Draws::Any(count))) => {
+            let start = reply.mark();
             reply.array(count);
-            (0..count).for_each(|_| reply.bulk(set.at(random.below(set.len()))));
+            for _ in 0..count {
+                reply.bulk(set.at(random.below(set.len())));
+                check_drawn(reply, start)?;
+            }
         }
     }
     Ok(())
@@ -216,6 +222,11 @@ impl Draws {
         }
         if magnitude > DRAWS_MAX { Err(CommandError::OutOfRange) } else { Ok(Self::Any(magnitude)) }
     }
+}
+
+/// Refuses a reply of repeated draws that has become too long.
+pub(crate) fn check_drawn(reply: &Reply, start: Mark) -> CommandResult {
+    if reply.since(start).len() > DRAWN_BYTES_MAX { Err(CommandError::OutOfRange) } else { Ok(()) }
 }
 
 fn sscan(keyspace: &Keyspace, args: &mut Args<'_>, context: &Context, reply: &mut Reply) -> CommandResult {
@@ -291,10 +302,7 @@ fn sinter(keyspace: &Keyspace, args: &mut Args<'_>, context: &Context, reply: &m
 fn sinterstore(keyspace: &mut Keyspace, args: &mut Args<'_>, context: &Context, reply: &mut Reply) -> CommandResult {
     let (destination, keys) = (args.bytes()?, args.take_rest());
     let sets = sets(keyspace, context, keys)?;
-    // redis: t_set.c sinterGenericCommand, the result has the encoding of the smallest set.
-    let smallest = sets.iter().flatten().min_by_key(|set| set.len());
-    let as_many = smallest.is_some_and(|set| set.set_encoding() == SetEncoding::Many);
-    let result = SetValue::collect(intersection(&sets), as_many, keyspace.settings());
+    let result = SetValue::collect(intersection(&sets), keyspace.settings());
     store(keyspace, context, destination, result, reply);
     Ok(())
 }
@@ -332,7 +340,7 @@ pub(crate) fn parse_limit(argument: &[u8]) -> Result<usize, CommandError> {
 
 fn sunion(keyspace: &Keyspace, args: &mut Args<'_>, context: &Context, reply: &mut Reply) -> CommandResult {
     let sets = sets(keyspace, context, args.take_rest())?;
-    let union = SetValue::collect(sets.iter().flatten().flat_map(|set| set.iter()), false, keyspace.settings());
+    let union = SetValue::collect(sets.iter().flatten().flat_map(|set| set.iter()), keyspace.settings());
     reply.set(union.len());
     union.iter().for_each(|member| reply.bulk(member));
     Ok(())
@@ -341,7 +349,7 @@ fn sunion(keyspace: &Keyspace, args: &mut Args<'_>, context: &Context, reply: &m
 fn sunionstore(keyspace: &mut Keyspace, args: &mut Args<'_>, context: &Context, reply: &mut Reply) -> CommandResult {
     let (destination, keys) = (args.bytes()?, args.take_rest());
     let sets = sets(keyspace, context, keys)?;
-    let union = SetValue::collect(sets.iter().flatten().flat_map(|set| set.iter()), false, keyspace.settings());
+    let union = SetValue::collect(sets.iter().flatten().flat_map(|set| set.iter()), keyspace.settings());
     store(keyspace, context, destination, union, reply);
     Ok(())
 }
@@ -353,7 +361,7 @@ fn sdiff(keyspace: &Keyspace, args: &mut Args<'_>, context: &Context, reply: &mu
 
 fn sdiffstore(keyspace: &mut Keyspace, args: &mut Args<'_>, context: &Context, reply: &mut Reply) -> CommandResult {
     let (destination, keys) = (args.bytes()?, args.take_rest());
-    let result = SetValue::collect(difference(&sets(keyspace, context, keys)?), false, keyspace.settings());
+    let result = SetValue::collect(difference(&sets(keyspace, context, keys)?), keyspace.settings());
     store(keyspace, context, destination, result, reply);
     Ok(())
 }

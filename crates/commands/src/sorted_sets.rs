@@ -9,7 +9,7 @@ use resp::{Protocol, Reply};
 use crate::args::Args;
 use crate::error::{CommandError, CommandResult};
 use crate::scan::ScanOptions;
-use crate::sets::{Draws, positive, write_finished_scan};
+use crate::sets::{Draws, check_drawn, positive, write_finished_scan};
 use crate::spec::{Arity::*, KeyUse, Keys, Spec};
 
 const ONE: Keys = Keys::One(1);
@@ -185,16 +185,23 @@ fn write_members<'a>(
     with_scores: bool,
     reply: &mut Reply,
 ) {
-    let nested = with_scores && reply.protocol() == Protocol::Resp3;
-    reply.array(if with_scores && !nested { count * 2 } else { count });
-    for (member, score) in members {
-        if nested {
-            reply.array(2);
-        }
-        reply.bulk(member);
-        if with_scores {
-            write_score(score, reply);
-        }
+    begin_members(count, with_scores, reply);
+    members.for_each(|member| write_member(member, with_scores, reply));
+}
+
+/// Writes what comes before so many members.
+fn begin_members(count: usize, with_scores: bool, reply: &mut Reply) {
+    let is_flat = with_scores && reply.protocol() == Protocol::Resp2;
+    reply.array(if is_flat { count * 2 } else { count });
+}
+
+fn write_member((member, score): (&[u8], f64), with_scores: bool, reply: &mut Reply) {
+    if with_scores && reply.protocol() == Protocol::Resp3 {
+        reply.array(2);
+    }
+    reply.bulk(member);
+    if with_scores {
+        write_score(score, reply);
     }
 }
 
@@ -399,8 +406,12 @@ fn zrandmember(keyspace: &Keyspace, args: &mut Args<'_>, context: &Context, repl
             write_members(count.min(set.len()), set.sample(&mut random, count), with_scores, reply);
         }
         Draws::Any(count) => {
-            let drawn = (0..count).map(|_| set.at(random.below(set.len())));
-            write_members(count, drawn, with_scores, reply);
+            let start = reply.mark();
+            begin_members(count, with_scores, reply);
+            for _ in 0..count {
+                write_member(set.at(random.below(set.len())), with_scores, reply);
+                check_drawn(reply, start)?;
+            }
         }
     }
     Ok(())

@@ -204,15 +204,12 @@ impl SetValue {
         }
     }
 
-    /// A set of these members, which may repeat. With `as_many` it is a hashtable even if it is small, unless it is of integers.
-    pub fn collect<T: AsRef<[u8]>>(all: impl Iterator<Item = T>, as_many: bool, settings: &Settings) -> Self {
+    /// A set of these members, which may repeat.
+    pub fn collect<T: AsRef<[u8]>>(all: impl Iterator<Item = T>, settings: &Settings) -> Self {
         let mut set = Self::empty();
         all.for_each(|member| {
             set.insert(member.as_ref(), settings);
         });
-        if as_many && matches!(set.0, Encoding::Packed(_)) {
-            set.spread(settings);
-        }
         set
     }
 

@@ -146,7 +146,7 @@ fn samples_are_fair_and_without_repeats() {
 #[test]
 fn a_frozen_copy_keeps_its_members() {
     let limits = settings(0, 0);
-    let mut set = SetValue::collect((0..9000).map(|n| n.to_string().into_bytes()), false, &limits);
+    let mut set = SetValue::collect((0..9000).map(|n| n.to_string().into_bytes()), &limits);
     let frozen = set.clone();
     let before = digest_of(&frozen);
     for n in 0..9000 {
