@@ -50,44 +50,67 @@ pub enum NodeCommand {
 }
 
 const READY: Flags = Flags::LOADING.with(Flags::STALE);
-const ADMIN: Flags = READY.with(Flags::NOSCRIPT).with(Flags::ADMIN).with(Flags::DANGEROUS);
+const ADMIN: Flags = READY.with(Flags::NOSCRIPT).with(Flags::ADMIN);
+/// For the operators' eyes: in the categories of ADMIN, but nothing else comes of it.
+const OPERATORS: Flags = READY.with(Flags::FAST).with(Flags::ADMIN_CATEGORY).with(Flags::DANGEROUS);
+/// About the server, but what every client asks.
+const ABOUT: Flags = READY.with(Flags::CONNECTION);
+const ON_ALL_NODES: &[&str] = &["request_policy:all_nodes", "response_policy:all_succeeded"];
+const IN_ANY_ORDER: &[&str] = &["nondeterministic_output_order"];
+const NONDETERMINISTIC: &[&str] = &["nondeterministic_output"];
 
 pub(crate) const COMMANDS: &[Spec] = &[
-    Spec::node("INFO", AtLeast(1), NodeCommand::Info, "Describes the node.").flags(READY.with(Flags::DANGEROUS)),
+    Spec::node("INFO", AtLeast(1), NodeCommand::Info, "Describes the node.")
+        .flags(READY.with(Flags::DANGEROUS))
+        .tips(&["nondeterministic_output", "request_policy:all_shards", "response_policy:special"]),
     Spec::container("CONFIG", "About the node's directives."),
     Spec::node("CONFIG|GET", AtLeast(3), NodeCommand::ConfigGet, "Returns directives by pattern.").flags(ADMIN),
-    Spec::node("CONFIG|SET", AtLeast(4), NodeCommand::ConfigSet, "Changes directives.").flags(ADMIN),
+    Spec::node("CONFIG|SET", AtLeast(4), NodeCommand::ConfigSet, "Changes directives.").flags(ADMIN).tips(ON_ALL_NODES),
     Spec::node("CONFIG|RESETSTAT", Exactly(2), NodeCommand::ConfigResetStat, "Puts INFO's counters to zero.")
-        .flags(ADMIN),
+        .flags(ADMIN)
+        .tips(ON_ALL_NODES),
     Spec::node("CONFIG|REWRITE", Exactly(2), NodeCommand::ConfigRewrite, "Writes the directives to their file.")
-        .flags(ADMIN),
+        .flags(ADMIN)
+        .tips(ON_ALL_NODES),
     Spec::node("CONFIG|HELP", Exactly(2), NodeCommand::ConfigHelp, "Lists the subcommands.").flags(READY),
-    Spec::node("COMMAND", AtLeast(1), NodeCommand::Command, "Describes all commands.").flags(READY),
-    Spec::node("COMMAND|COUNT", Exactly(2), NodeCommand::CommandCount, "Counts the commands.").flags(READY),
-    Spec::node("COMMAND|LIST", AtLeast(2), NodeCommand::CommandList, "Names the commands.").flags(READY),
-    Spec::node("COMMAND|INFO", AtLeast(2), NodeCommand::CommandInfo, "Describes commands.").flags(READY),
-    Spec::node("COMMAND|DOCS", AtLeast(2), NodeCommand::CommandDocs, "Explains commands.").flags(READY),
-    Spec::node("COMMAND|GETKEYS", AtLeast(3), NodeCommand::CommandGetKeys, "Names the keys of a command.").flags(READY),
+    Spec::node("COMMAND", AtLeast(1), NodeCommand::Command, "Describes all commands.").flags(ABOUT).tips(IN_ANY_ORDER),
+    Spec::node("COMMAND|COUNT", Exactly(2), NodeCommand::CommandCount, "Counts the commands.").flags(ABOUT),
+    Spec::node("COMMAND|LIST", AtLeast(2), NodeCommand::CommandList, "Names the commands.")
+        .flags(ABOUT)
+        .tips(IN_ANY_ORDER),
+    Spec::node("COMMAND|INFO", AtLeast(2), NodeCommand::CommandInfo, "Describes commands.")
+        .flags(ABOUT)
+        .tips(IN_ANY_ORDER),
+    Spec::node("COMMAND|DOCS", AtLeast(2), NodeCommand::CommandDocs, "Explains commands.")
+        .flags(ABOUT)
+        .tips(IN_ANY_ORDER),
+    Spec::node("COMMAND|GETKEYS", AtLeast(3), NodeCommand::CommandGetKeys, "Names the keys of a command.").flags(ABOUT),
     Spec::node(
         "COMMAND|GETKEYSANDFLAGS",
         AtLeast(3),
         NodeCommand::CommandGetKeysAndFlags,
         "Names the keys of a command and what it does with each.",
     )
-    .flags(READY),
-    Spec::node("COMMAND|HELP", Exactly(2), NodeCommand::CommandHelp, "Lists the subcommands.").flags(READY),
+    .flags(ABOUT),
+    Spec::node("COMMAND|HELP", Exactly(2), NodeCommand::CommandHelp, "Lists the subcommands.").flags(ABOUT),
     Spec::node("ROLE", Exactly(1), NodeCommand::Role, "Returns the node's role in replication.")
+        .flags(OPERATORS.with(Flags::NOSCRIPT)),
+    Spec::node("TIME", Exactly(1), NodeCommand::Time, "Returns the node's time.")
         .fast()
-        .flags(READY.with(Flags::NOSCRIPT).with(Flags::ADMIN).with(Flags::DANGEROUS)),
-    Spec::node("WAIT", Exactly(3), NodeCommand::Wait, "Waits until this client's writes are on so many replicas.")
-        .flags(Flags::BLOCKING),
-    Spec::node("TIME", Exactly(1), NodeCommand::Time, "Returns the node's time.").fast().flags(READY),
+        .flags(READY)
+        .tips(NONDETERMINISTIC),
     Spec::node("LASTSAVE", Exactly(1), NodeCommand::LastSave, "Returns when the last snapshot was taken.")
-        .fast()
-        .flags(READY.with(Flags::ADMIN).with(Flags::DANGEROUS)),
-    Spec::container("DEBUG", "For tests of the server."),
+        .flags(OPERATORS)
+        .tips(NONDETERMINISTIC),
+    Spec::container("DEBUG", "For tests of the server.").flags(ADMIN),
     Spec::node("DEBUG|SLEEP", Exactly(3), NodeCommand::DebugSleep, "Holds this node's apply thread for some seconds.")
         .flags(ADMIN),
     Spec::node("SHUTDOWN", AtLeast(1), NodeCommand::Shutdown, "Stops the node.")
         .flags(ADMIN.with(Flags::NO_MULTI).with(Flags::ALLOW_BUSY)),
 ];
+
+/// Neither about keys nor about the node, but of the same group as commands about keys.
+pub(crate) const WAITING: &[Spec] =
+    &[Spec::node("WAIT", Exactly(3), NodeCommand::Wait, "Waits until this client's writes are on so many replicas.")
+        .flags(Flags::BLOCKING.with(Flags::CONNECTION))
+        .tips(&["request_policy:all_shards", "response_policy:agg_min"])];

@@ -1,8 +1,9 @@
 //! The row of a command.
 
 mod describe;
+mod facts;
 mod key_use;
-mod since;
+mod syntax;
 
 pub use key_use::KeyUse;
 
@@ -149,7 +150,7 @@ impl Flags {
     pub const NOSCRIPT: Self = Self(1 << 5);
     /// Not inside of MULTI.
     pub const NO_MULTI: Self = Self(1 << 6);
-    /// For operators.
+    /// For operators. In the ACL categories `@admin` and `@dangerous`, too.
     pub const ADMIN: Self = Self(1 << 7);
     /// May wait.
     pub const BLOCKING: Self = Self(1 << 8);
@@ -159,6 +160,16 @@ impl Flags {
     pub const DANGEROUS: Self = Self(1 << 10);
     /// In the ACL category `@keyspace`, though its group is another.
     pub const KEYSPACE: Self = Self(1 << 12);
+    /// In the ACL category `@connection`, though its group is another.
+    pub const CONNECTION: Self = Self(1 << 17);
+    /// In the ACL category `@admin`, though open to more than operators.
+    pub const ADMIN_CATEGORY: Self = Self(1 << 18);
+    /// About publishing and subscribing, and in the ACL category `@pubsub`.
+    pub const PUBSUB: Self = Self(1 << 19);
+    /// May be called without keys, though it can have some.
+    pub const NO_MANDATORY_KEYS: Self = Self(1 << 20);
+    /// Not shown by MONITOR.
+    pub const SKIP_MONITOR: Self = Self(1 << 21);
     /// Not while the data is loaded behind the old.
     pub const NO_ASYNC_LOADING: Self = Self(1 << 13);
     /// Where its keys stand depends on its arguments. Follows from the row's keys.

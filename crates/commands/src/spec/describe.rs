@@ -2,26 +2,55 @@
 
 use resp::Reply;
 
-use super::since::SINCE;
+use super::facts::{DEPRECATED, INTERNAL, facts_of};
+use super::syntax::write_arguments;
 use super::{Flags, Handler, KeyUse, Keys, Spec};
 use crate::table::{Group, group_of, subcommands};
 
 /// The flags that COMMAND INFO shows, in its order.
-const SHOWN: [(Flags, &str); 14] = [
+const SHOWN: [(Flags, &str); 17] = [
     (Flags::DENYOOM, "denyoom"),
     (Flags::ADMIN, "admin"),
+    (Flags::PUBSUB, "pubsub"),
     (Flags::NOSCRIPT, "noscript"),
     (Flags::BLOCKING, "blocking"),
     (Flags::LOADING, "loading"),
     (Flags::STALE, "stale"),
-    (Flags::SKIP_SLOWLOG, "skip_slowlog"),
+    (Flags::SKIP_MONITOR, "skip_monitor"),
+    (Flags::SKIP_SLOWLOG, "skip_commandlog"),
+    (Flags::ASKING, "asking"),
     (Flags::FAST, "fast"),
     (Flags::NO_AUTH, "no_auth"),
+    (Flags::NO_MANDATORY_KEYS, "no_mandatory_keys"),
     (Flags::NO_ASYNC_LOADING, "no_async_loading"),
     (Flags::NO_MULTI, "no_multi"),
     (Flags::ALLOW_BUSY, "allow_busy"),
     (Flags::MOVABLE_KEYS, "movablekeys"),
-    (Flags::ASKING, "asking"),
+];
+
+/// The ACL categories, in the order in which COMMAND INFO shows them.
+const CATEGORIES: [&str; 21] = [
+    "@keyspace",
+    "@read",
+    "@write",
+    "@set",
+    "@sortedset",
+    "@list",
+    "@hash",
+    "@string",
+    "@bitmap",
+    "@hyperloglog",
+    "@geo",
+    "@stream",
+    "@pubsub",
+    "@admin",
+    "@fast",
+    "@slow",
+    "@blocking",
+    "@dangerous",
+    "@connection",
+    "@transaction",
+    "@scripting",
 ];
 
 impl Spec {
@@ -46,23 +75,30 @@ impl Spec {
 
     /// The ACL categories, each with its `@`.
     pub fn categories(&self) -> Vec<&'static str> {
-        let mut categories = Vec::new();
+        CATEGORIES.into_iter().filter(|category| self.is_in(category)).collect()
+    }
+
+    /// Most categories follow from the handler, the group and the flags; some flags are there for nothing else.
+    fn is_in(&self, category: &str) -> bool {
+        let has = |flag| self.flags.contains(flag);
+        let is_container = matches!(self.handler, Handler::Container);
         let group = group_of(self);
-        if !matches!(self.handler, Handler::Container) {
-            let is_about_keys = self.flags.contains(Flags::KEYSPACE) || group == Group::Generic;
-            categories.extend(is_about_keys.then_some("@keyspace"));
-            match self.handler {
-                Handler::Read(_) if self.is_about_data() => categories.push("@read"),
-                Handler::Write(_) => categories.push("@write"),
-                _ => {}
+        match category {
+            "@read" => matches!(self.handler, Handler::Read(_)) && self.is_about_data(),
+            "@write" => self.is_write(),
+            "@keyspace" => {
+                let is_about_keys = matches!(self.handler, Handler::Read(_) | Handler::Write(_));
+                is_about_keys && (group == Group::Generic || has(Flags::KEYSPACE))
             }
-            categories.extend(group.category());
-            categories.extend(self.flags.contains(Flags::ADMIN).then_some("@admin"));
+            "@pubsub" => has(Flags::PUBSUB),
+            "@admin" => has(Flags::ADMIN) || has(Flags::ADMIN_CATEGORY),
+            "@dangerous" => has(Flags::ADMIN) || has(Flags::DANGEROUS),
+            "@fast" => has(Flags::FAST),
+            "@slow" => !has(Flags::FAST),
+            "@blocking" => has(Flags::BLOCKING),
+            "@connection" if has(Flags::CONNECTION) => true,
+            _ => !is_container && group.category() == Some(category),
         }
-        categories.push(if self.flags.contains(Flags::FAST) { "@fast" } else { "@slow" });
-        categories.extend(self.flags.contains(Flags::BLOCKING).then_some("@blocking"));
-        categories.extend(self.flags.contains(Flags::DANGEROUS).then_some("@dangerous"));
-        categories
     }
 
     /// Whether it reads or writes keys; HELP does not.
@@ -122,18 +158,27 @@ impl Spec {
         rows.iter().for_each(|row| row.write_info(reply));
     }
 
-    fn write_key_specs(&self, reply: &mut Reply) {
-        let uses = self.uses_or_default();
+    /// How many key specifications COMMAND INFO shows.
+    fn key_spec_count(&self) -> usize {
         match self.keys {
             // Without a specification clients ask COMMAND GETKEYS.
-            Keys::None | Keys::Custom(_) => reply.set(0),
+            Keys::None | Keys::Custom(_) => 0,
+            Keys::One(_) => 1,
+            Keys::Range { .. } => self.uses_or_default().len(),
+            Keys::Counted { also, .. } => 1 + usize::from(also.is_some()),
+        }
+    }
+
+    fn write_key_specs(&self, reply: &mut Reply) {
+        let uses = self.uses_or_default();
+        reply.set(self.key_spec_count());
+        match self.keys {
+            Keys::None | Keys::Custom(_) => {}
             Keys::One(place) => {
-                reply.set(1);
                 write_range(reply, uses[0], place, 0, 1);
             }
             Keys::Range { first, last, step } => {
                 // Keys that are used differently stand one by one, the last use for the rest.
-                reply.set(uses.len());
                 for (index, &key_use) in uses.iter().enumerate() {
                     let start = first + index * step;
                     let is_rest = index + 1 == uses.len();
@@ -146,7 +191,6 @@ impl Spec {
                 }
             }
             Keys::Counted { count, also } => {
-                reply.set(1 + usize::from(also.is_some()));
                 if let Some(also) = also {
                     write_range(reply, uses[0], also, 0, 1);
                 }
@@ -163,22 +207,49 @@ impl Spec {
 
     /// Writes the row's name and description, as one pair of the reply to COMMAND DOCS.
     pub fn write_docs(&self, reply: &mut Reply) {
+        let facts = facts_of(self.name);
+        let facts = facts.as_ref();
+        let subcommands: Vec<_> = subcommands(self).collect();
+        let deprecation = DEPRECATED.iter().find(|(name, ..)| *name == self.name);
+        let doc_flag = match deprecation {
+            Some(_) => Some("deprecated"),
+            None => INTERNAL.contains(&self.name).then_some("syscmd"),
+        };
+        let texts = [
+            ("summary", Some(self.summary)),
+            ("since", facts.map(|facts| facts.since)),
+            ("group", Some(group_of(self).name())),
+            ("complexity", facts.map(|facts| facts.complexity).filter(|text| !text.is_empty())),
+        ];
+        let texts = texts.iter().filter_map(|(name, text)| Some((*name, (*text)?)));
+        let syntax = facts.map(|facts| facts.syntax).filter(|syntax| !syntax.is_empty());
+        let optional = [doc_flag.is_some(), syntax.is_some(), !subcommands.is_empty()];
+        let pairs = texts.clone().count() + 2 * usize::from(deprecation.is_some());
         reply.bulk(self.name.to_ascii_lowercase());
-        let rows: Vec<_> = subcommands(self).collect();
-        let since = SINCE.binary_search_by_key(&self.name, |&(name, _)| name).ok().map(|at| SINCE[at].1);
-        reply.map(2 + usize::from(since.is_some()) + usize::from(!rows.is_empty()));
-        reply.bulk("summary");
-        reply.bulk(self.summary);
-        if let Some(since) = since {
-            reply.bulk("since");
-            reply.bulk(since);
+        reply.map(pairs + optional.iter().filter(|is_there| **is_there).count());
+        for (name, text) in texts {
+            reply.bulk(name);
+            reply.bulk(text);
         }
-        reply.bulk("group");
-        reply.bulk(group_of(self).name());
-        if !rows.is_empty() {
+        if let Some(flag) = doc_flag {
+            reply.bulk("doc_flags");
+            reply.set(1);
+            reply.simple(flag);
+        }
+        if let Some((_, since, replacement)) = deprecation {
+            reply.bulk("deprecated_since");
+            reply.bulk(since);
+            reply.bulk("replaced_by");
+            reply.bulk(replacement);
+        }
+        if let Some(syntax) = syntax {
+            reply.bulk("arguments");
+            write_arguments(syntax, self.key_spec_count(), reply);
+        }
+        if !subcommands.is_empty() {
             reply.bulk("subcommands");
-            reply.map(rows.len());
-            rows.iter().for_each(|row| row.write_docs(reply));
+            reply.map(subcommands.len());
+            subcommands.iter().for_each(|row| row.write_docs(reply));
         }
     }
 }
