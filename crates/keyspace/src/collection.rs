@@ -152,3 +152,10 @@ pub enum Value {
     /// Anything longer.
     Collection(Collection),
 }
+
+impl Value {
+    /// A value that nothing else shares yet.
+    pub fn of<T: CollectionValue>(value: T) -> Self {
+        Self::Collection(T::into_collection(Arc::new(value)))
+    }
+}

@@ -7,12 +7,24 @@ use std::hash::Hasher;
 
 use siphasher::sip::SipHasher13;
 
-/// The fingerprint of one key while it is computed.
+/// The fingerprint of one key, or of bytes, while it is computed.
 pub struct Digest(SipHasher13);
 
+impl Default for Digest {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
 impl Digest {
-    pub(crate) fn new() -> Self {
+    /// The fingerprint of nothing.
+    pub fn new() -> Self {
         Self(SipHasher13::new_with_keys(0, 0))
+    }
+
+    /// Feeds a part of a stream: how a stream is cut does not matter.
+    pub fn stream(&mut self, bytes: &[u8]) {
+        self.0.write(bytes);
     }
 
     /// Feeds bytes, with their length, so that two neighbours cannot trade bytes.
@@ -26,7 +38,8 @@ impl Digest {
         self.0.write(&number.to_le_bytes());
     }
 
-    pub(crate) fn finish(&self) -> u64 {
+    /// The fingerprint of what was fed.
+    pub fn finish(&self) -> u64 {
         self.0.finish()
     }
 }

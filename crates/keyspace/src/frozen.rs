@@ -7,6 +7,7 @@ use crate::deletions::Deletions;
 use crate::digest::Digest;
 use crate::key_box::Body;
 use crate::keyspace::{Found, Keyspace};
+use crate::part::Part;
 use crate::settings::Settings;
 use crate::slot_table::SlotTable;
 use crate::strings::StringRef;
@@ -49,26 +50,40 @@ impl Frozen {
         self.tables.len()
     }
 
+    /// How many parts the occupied slot with this index has. A part holds few thousand keys.
+    pub fn part_count(&self, index: usize) -> usize {
+        self.tables[index].2.parts().count()
+    }
+
+    /// The keys of a part of a slot, in (hash, key) order: the first part's come before the second's. For whoever walks with breaks: what
+    /// was walked over before is not sorted again.
+    pub fn keys_of_part(&self, index: usize, part: usize) -> impl Iterator<Item = FrozenKey<'_>> {
+        let (database, _, table) = &self.tables[index];
+        let part = table.parts().nth(part).expect("the part is below their count");
+        self.keys_of(*database, part)
+    }
+
     /// The keys of the occupied slot with this index, in (hash, key) order.
     pub fn keys_of_slot(&self, index: usize) -> impl Iterator<Item = FrozenKey<'_>> {
         let (database, _, table) = &self.tables[index];
-        let hash_key = self.settings.hash_key;
-        table.parts().flat_map(move |part| {
-            part.sorted_from(hash_key, 0).into_iter().map(move |(_, key_box)| {
-                let found = Found { key_box, part };
-                let collection = match key_box.body() {
-                    Body::Inline { .. } => None,
-                    Body::Beside { place, .. } => Some(part.value(place)),
-                };
-                FrozenKey {
-                    database: *database,
-                    key: key_box.key(),
-                    string: found.string().ok(),
-                    collection,
-                    deadline_ms: key_box.deadline_ms(),
-                    revision: key_box.revision(),
-                }
-            })
+        table.parts().flat_map(move |part| self.keys_of(*database, part))
+    }
+
+    fn keys_of<'a>(&self, database: usize, part: &'a Part) -> impl Iterator<Item = FrozenKey<'a>> + use<'a> {
+        part.sorted_from(self.settings.hash_key, 0).into_iter().map(move |(_, key_box)| {
+            let found = Found { key_box, part };
+            let collection = match key_box.body() {
+                Body::Inline { .. } => None,
+                Body::Beside { place, .. } => Some(part.value(place)),
+            };
+            FrozenKey {
+                database,
+                key: key_box.key(),
+                string: found.string().ok(),
+                collection,
+                deadline_ms: key_box.deadline_ms(),
+                revision: key_box.revision(),
+            }
         })
     }
 

@@ -23,6 +23,8 @@ use crate::collection::ValueType;
 const OVERHEAD_BYTES: usize = 32;
 const DEADLINE_BYTES: usize = 8;
 const REVISION_BITS: u32 = 56;
+/// The last revision that a key can hold: a million changes a second for two thousand years.
+pub(crate) const REVISION_MAX: u64 = (1 << REVISION_BITS) - 1;
 
 const TYPE_MASK: u8 = 0b111;
 const BESIDE: u8 = 1 << 3;

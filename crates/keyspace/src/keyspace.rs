@@ -8,7 +8,7 @@ use crate::database::Database;
 use crate::deletions::{Deleted, Deletions};
 use crate::effects::{DISCARD_BYTES_MIN, Effects, TouchedKey};
 use crate::error::DataError;
-use crate::key_box::{Body, KeyBox};
+use crate::key_box::{Body, KeyBox, REVISION_MAX};
 use crate::part::{NewBody, Part, Stamp, hash_of};
 use crate::settings::Settings;
 
@@ -437,7 +437,8 @@ impl Keyspace {
             Value::String(bytes, _) => bytes.len() <= crate::STRING_BYTES_MAX,
             Value::Collection(collection) => !collection.is_empty(),
         };
-        if !is_sound || revision > self.revision || database >= DATABASE_COUNT {
+        let is_possible = revision <= self.revision.min(REVISION_MAX) && database < DATABASE_COUNT;
+        if !is_sound || !is_possible {
             return false;
         }
         let place = self.place(database, key);

@@ -72,6 +72,11 @@ impl Chunk {
         self.weight += weight_of(element);
     }
 
+    /// Adds elements at the end.
+    pub(super) fn extend<T: AsRef<[u8]>>(&mut self, elements: impl IntoIterator<Item = T>) {
+        elements.into_iter().for_each(|element| self.insert(self.count, element.as_ref()));
+    }
+
     /// Puts another element into the place of the one with this index.
     pub(super) fn set(&mut self, index: usize, element: &[u8]) {
         let start = self.offset(index);

@@ -37,6 +37,7 @@ const ROWS: &[Row] = &[
         libraries: &["triomphe", "hashbrown", "siphasher", "libm"],
         pure: true,
     },
+    Row { name: "rdb", uses: &["keyspace"], tests_use: &[], libraries: &[], pure: true },
     Row { name: "commands", uses: &["keyspace", "resp", "slot"], tests_use: &[], libraries: &[], pure: true },
     Row {
         name: "raft",
@@ -74,7 +75,7 @@ const ROWS: &[Row] = &[
     },
     Row {
         name: "node",
-        uses: &["slot", "resp", "keyspace", "commands", "raft"],
+        uses: &["slot", "resp", "keyspace", "rdb", "commands", "raft"],
         tests_use: &[],
         libraries: &["tokio", "bytes", "tracing", "parking_lot"],
         pure: false,

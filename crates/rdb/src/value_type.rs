@@ -1,0 +1,25 @@
+//! The numbers that RDB gives to the ways of writing a value.
+
+/// A string.
+pub(crate) const STRING: u8 = 0;
+/// Members, each a string.
+pub(crate) const SET: u8 = 2;
+/// Fields and values, each a string.
+pub(crate) const HASH: u8 = 4;
+/// Members, each a string, with scores in binary.
+pub(crate) const SORTED_SET: u8 = 5;
+/// A set of integers in one string.
+pub(crate) const SET_INTEGERS: u8 = 11;
+/// Fields and values in one listpack.
+pub(crate) const HASH_PACKED: u8 = 16;
+/// Members and scores in one listpack.
+pub(crate) const SORTED_SET_PACKED: u8 = 17;
+/// Pieces, each an element or a listpack of them.
+pub(crate) const LIST_PIECES: u8 = 18;
+/// Members in one listpack.
+pub(crate) const SET_PACKED: u8 = 20;
+
+/// A piece of a list that is one element, as it is.
+pub(crate) const PIECE_PLAIN: u64 = 1;
+/// A piece of a list that is a listpack.
+pub(crate) const PIECE_PACKED: u64 = 2;
