@@ -19,7 +19,7 @@ use std::ops::Range;
 use crate::collection::{CollectionValue, ValueType, collection_variant};
 use crate::digest::Digest;
 use crate::settings::Settings;
-use chunk::{Chunk, Elements};
+use chunk::Chunk;
 use limits::Limits;
 use spine::Spine;
 
@@ -90,7 +90,7 @@ impl ListValue {
         let mut spine = Spine::new();
         for elements in chunks {
             let mut chunk = Chunk::new();
-            elements.for_each(|element| chunk.insert(chunk.len(), element));
+            chunk.extend(elements);
             if chunk.len() == 0 {
                 return None;
             }
@@ -231,27 +231,9 @@ impl ListValue {
         removed
     }
 
-    /// How many pieces the list is kept in: one, or a big one's chunks. They are a matter of its history and decide when it is packed
-    /// again, so a snapshot keeps them.
-    pub fn piece_count(&self) -> usize {
-        match &self.body {
-            Body::Packed(_) => 1,
-            Body::Chunked(spine) => spine.chunk_count(),
-        }
-    }
-
-    /// The elements of the piece with this index, which is below the count.
-    pub fn piece(&self, index: usize) -> impl ExactSizeIterator<Item = &[u8]> + Clone {
-        let chunk = match &self.body {
-            Body::Packed(chunk) => chunk,
-            Body::Chunked(spine) => spine.chunk(index),
-        };
-        Piece { left: chunk.len(), elements: chunk.elements() }
-    }
-
-    /// Adds a piece at the end, as [`ListValue::piece`] gave it, whatever the limits: to a packed list, which stays so, as
-    /// elements; to a big one as a chunk.
-    pub fn push_piece<T: AsRef<[u8]>>(&mut self, elements: impl IntoIterator<Item = T>) {
+    /// Adds a chunk, which is not empty, at the end, as [`ListValue::chunks`] gave it and whatever the limits: to a big list. A packed one
+    /// stays so and gets its elements.
+    pub fn push_chunk<T: AsRef<[u8]>>(&mut self, elements: impl IntoIterator<Item = T>) {
         match &mut self.body {
             Body::Packed(chunk) => chunk.extend(elements),
             Body::Chunked(spine) => {
@@ -283,28 +265,6 @@ impl ListValue {
         }
     }
 }
-
-/// The elements of a piece, with their number.
-#[derive(Clone)]
-struct Piece<'a> {
-    left: usize,
-    elements: Elements<'a>,
-}
-
-impl<'a> Iterator for Piece<'a> {
-    type Item = &'a [u8];
-
-    fn next(&mut self) -> Option<&'a [u8]> {
-        self.left = self.left.checked_sub(1)?;
-        self.elements.next()
-    }
-
-    fn size_hint(&self) -> (usize, Option<usize>) {
-        (self.left, Some(self.left))
-    }
-}
-
-impl ExactSizeIterator for Piece<'_> {}
 
 impl CollectionValue for ListValue {
     const TYPE: ValueType = ValueType::List;

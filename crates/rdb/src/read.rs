@@ -1,7 +1,7 @@
 //! Reads a value, with breaks.
 
 use keyspace::{
-    BigString, CollectionValue, HashValue, INLINE_BYTES_MAX, ListValue, PackedLimits, SetValue, Settings,
+    BigString, CollectionValue, HashValue, INLINE_BYTES_MAX, ListValue, PackedLimits, SetEncoding, SetValue, Settings,
     SortedSetValue, Value, format_integer,
 };
 
@@ -42,7 +42,8 @@ impl ValueReader {
     /// Begins a value. Of the settings, only the hash key counts.
     pub(crate) fn new(shape: Shape, settings: &Settings) -> Self {
         let limits = if shape.packed { NO_LIMITS } else { NOTHING_PACKED };
-        let settings = Settings { hash: limits, set: limits, sorted_set: limits, set_integers_max: 0, ..*settings };
+        let set_integers_max = if shape.integers { usize::MAX } else { 0 };
+        let settings = Settings { hash: limits, set: limits, sorted_set: limits, set_integers_max, ..*settings };
         Self { shape, settings, left: 0, state: State::Begin }
     }
 
@@ -135,10 +136,13 @@ impl ValueReader {
     }
 
     fn empty_set(&self) -> SetValue {
-        let mut set = SetValue::empty();
-        // Chooses between the encodings that are not of integers.
-        set.prepare(b"", 1, &self.settings);
-        set
+        let encoding = match self.shape {
+            Shape { integers: true, .. } => SetEncoding::Integers,
+            Shape { packed: true, .. } => SetEncoding::Packed,
+            _ => SetEncoding::Many,
+        };
+        let none = std::iter::empty::<&[u8]>();
+        SetValue::restore(encoding, none, &self.settings).expect("no member comes twice")
     }
 
     fn empty_sorted_set(&self) -> SortedSetValue {
@@ -156,7 +160,7 @@ impl ValueReader {
     }
 
     fn read_packed(&self, value_type: u8, bytes: &[u8]) -> Read<Value> {
-        if !self.shape.packed {
+        if !self.shape.packed && !self.shape.integers {
             return bad("a big collection written as a small one");
         }
         match value_type {
@@ -184,10 +188,9 @@ impl ValueReader {
     }
 
     fn read_integers(&self, bytes: &[u8]) -> Read<Value> {
-        let settings = Settings { set_integers_max: usize::MAX, ..self.settings };
-        let mut set = SetValue::empty();
+        let mut set = self.empty_set();
         integers::read(bytes, |number| {
-            set.insert(&format_integer(number), &settings);
+            set.insert(&format_integer(number), &self.settings);
         })?;
         not_empty(set.is_empty(), Value::of(set))
     }
@@ -217,7 +220,7 @@ fn read_piece_of_list(input: &mut Input<'_>, list: &mut ListValue) -> Read<()> {
     if piece.is_empty() {
         return bad("a piece of a list without elements");
     }
-    list.push_piece(piece);
+    list.push_chunk(piece);
     Ok(())
 }
 
@@ -251,8 +254,9 @@ mod tests {
 
     use super::*;
 
-    fn read_whole(bytes: &[u8]) -> Collection {
-        let mut reader = ValueReader::new(Shape { raw: false, packed: true }, &Settings::new([1, 2]));
+    fn read_whole(bytes: &[u8], integers: bool) -> Collection {
+        let shape = Shape { raw: false, packed: !integers, integers };
+        let mut reader = ValueReader::new(shape, &Settings::new([1, 2]));
         let mut input = Input::new(bytes);
         loop {
             match reader.read(&mut input) {
@@ -267,13 +271,13 @@ mod tests {
     /// What redis-server 7.0 answers to DUMP, without its end.
     #[test]
     fn reads_what_redis_writes() {
-        let list = read_whole(b"\x12\x01\x02\x0c\x0c\x00\x00\x00\x02\x00\x81a\x02\x05\x01\xff");
+        let list = read_whole(b"\x12\x01\x02\x0c\x0c\x00\x00\x00\x02\x00\x81a\x02\x05\x01\xff", false);
         let Collection::List(list) = list else { panic!("a list") };
         assert_eq!((list.at_end(ListEnd::Front), list.at_end(ListEnd::Back)), (Some(&b"a"[..]), Some(&b"5"[..])));
-        let set = read_whole(b"\x11\x0f\x0f\x00\x00\x00\x02\x00\x81a\x02\x831.5\x04\xff");
+        let set = read_whole(b"\x11\x0f\x0f\x00\x00\x00\x02\x00\x81a\x02\x831.5\x04\xff", false);
         let Collection::SortedSet(set) = set else { panic!("a sorted set") };
         assert_eq!(set.score(b"a"), Some(1.5));
-        let set = read_whole(b"\x0b\x0c\x02\x00\x00\x00\x02\x00\x00\x00\x01\x00,\x01");
+        let set = read_whole(b"\x0b\x0c\x02\x00\x00\x00\x02\x00\x00\x00\x01\x00,\x01", true);
         let Collection::Set(set) = set else { panic!("a set") };
         assert!(set.contains(b"1") && set.contains(b"300") && set.len() == 2);
     }

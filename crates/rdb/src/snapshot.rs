@@ -7,7 +7,7 @@
 //! owner:      a string: what the keyspace's owner keeps with it, as it likes
 //! deletion:   revision | 0 | database u8 | slot | hash u64      or      revision | 1 | database u8
 //! key:        1 | database u8 | flags u8 | revision | deadline ms, if flagged | name | type and value as in RDB
-//! flags:      1 has a deadline   2 counts as raw   4 is packed
+//! flags:      1 has a deadline   2 counts as raw   4 is packed   8 is of integers
 //! end:        0 | keys | digest u64 of all bytes before it
 //! ```
 //!
@@ -37,3 +37,4 @@ const DELETED_DATABASE: u8 = 1;
 const HAS_DEADLINE: u8 = 1;
 const IS_RAW: u8 = 2;
 const IS_PACKED: u8 = 4;
+const IS_OF_INTEGERS: u8 = 8;

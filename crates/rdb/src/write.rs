@@ -1,8 +1,8 @@
 //! Writes a value, with breaks.
 
 use keyspace::{
-    BigString, Collection, FrozenKey, HashValue, ListValue, SetValue, SortedSetValue, StringRef, format_double,
-    parse_integer,
+    BigString, Collection, FrozenKey, HashValue, ListValue, SetEncoding, SetValue, SortedSetValue, StringRef,
+    format_double, parse_integer,
 };
 
 use crate::number::write_length;
@@ -13,7 +13,7 @@ use crate::value_type::{
 };
 use crate::{integers, listpack};
 
-/// A packed collection whose listpack would be longer is written member by member; its [`Shape`] says that it is packed.
+/// A small collection whose listpack or intset would be longer is written member by member; its [`Shape`] says that it is packed.
 const LISTPACK_BYTES_MAX: usize = 1 << 20;
 /// A piece of a list that is one longer element is written as it is.
 const PLAIN_ELEMENT_BYTES_MIN: usize = 8 << 10;
@@ -25,6 +25,8 @@ pub(crate) struct Shape {
     pub(crate) raw: bool,
     /// A collection in the small encoding.
     pub(crate) packed: bool,
+    /// A set in the encoding of integers.
+    pub(crate) integers: bool,
 }
 
 impl Shape {
@@ -33,17 +35,17 @@ impl Shape {
             raw: matches!(key.string, Some(StringRef::Inline(_, true))),
             packed: match key.collection {
                 Some(Collection::List(list)) => list.is_packed(),
-                Some(Collection::Set(set)) => !set.is_hashtable(),
-                Some(Collection::SortedSet(set)) => is_packed(set),
+                Some(Collection::Set(set)) => set.set_encoding() == SetEncoding::Packed,
+                Some(Collection::SortedSet(set)) => set.is_packed(),
                 Some(Collection::Hash(hash)) => hash.is_packed(),
                 Some(Collection::String(_)) | None => false,
             },
+            integers: match key.collection {
+                Some(Collection::Set(set)) => set.set_encoding() == SetEncoding::Integers,
+                _ => false,
+            },
         }
     }
-}
-
-fn is_packed(set: &SortedSetValue) -> bool {
-    keyspace::CollectionValue::encoding(set) == "listpack"
 }
 
 /// Where a value goes.
@@ -110,17 +112,17 @@ fn write_big_string(big: &BigString, from: usize, room: &mut Room<'_>) -> Option
 }
 
 fn write_list(list: &ListValue, from: usize, room: &mut Room<'_>) -> Option<usize> {
-    room.head(from, LIST_PIECES, list.piece_count());
-    room.elements(from, (from..list.piece_count()).map(|index| list.piece(index)), |out, mut piece| {
-        if piece.len() == 1
-            && let Some(element) = piece.clone().next()
-            && element.len() >= PLAIN_ELEMENT_BYTES_MIN
+    room.head(from, LIST_PIECES, list.chunks().count());
+    room.elements(from, list.chunks().skip(from), |out, elements| {
+        let mut ahead = elements.clone();
+        if let (Some(only), None) = (ahead.next(), ahead.next())
+            && only.len() >= PLAIN_ELEMENT_BYTES_MIN
         {
             write_length(out, PIECE_PLAIN);
-            write_string(out, element);
+            write_string(out, only);
         } else {
             let mut packed = listpack::Writer::new();
-            piece.by_ref().for_each(|element| packed.push(element));
+            elements.for_each(|element| packed.push(element));
             let bytes = packed.finish();
             write_length(out, PIECE_PACKED);
             write_length(out, bytes.len() as u64);
@@ -130,29 +132,31 @@ fn write_list(list: &ListValue, from: usize, room: &mut Room<'_>) -> Option<usiz
 }
 
 fn write_set(set: &SetValue, from: usize, room: &mut Room<'_>) -> Option<usize> {
-    if from == 0 {
-        let numbers: Option<Vec<i64>> = if keyspace::CollectionValue::encoding(set) == "intset" {
-            set.iter().map(|member| parse_integer(&member)).collect()
-        } else {
-            None
-        };
-        if let Some(numbers) = numbers {
-            room.whole(SET_INTEGERS, &integers::write(&numbers));
-            return None;
-        }
-        if !set.is_hashtable()
-            && let Some(bytes) = packed(set.iter())
-        {
-            room.whole(SET_PACKED, &bytes);
-            return None;
-        }
+    let small = match set.set_encoding() {
+        _ if from > 0 => None,
+        SetEncoding::Integers => integers(set).map(|bytes| (SET_INTEGERS, bytes)),
+        SetEncoding::Packed => packed(set.iter()).map(|bytes| (SET_PACKED, bytes)),
+        SetEncoding::Many => None,
+    };
+    if let Some((value_type, bytes)) = small {
+        room.whole(value_type, &bytes);
+        return None;
     }
     room.head(from, SET, set.len());
-    if set.is_hashtable() {
+    if set.set_encoding() == SetEncoding::Many {
         room.elements(from, (from..set.len()).map(|place| set.at(place)), |out, member| write_string(out, &member))
     } else {
         room.elements(from, set.iter().skip(from), |out, member| write_string(out, &member))
     }
+}
+
+/// The intset of a set of integers, unless it were too long.
+fn integers(set: &SetValue) -> Option<Vec<u8>> {
+    if set.len() * size_of::<i64>() > LISTPACK_BYTES_MAX {
+        return None;
+    }
+    let numbers: Option<Vec<i64>> = set.iter().map(|member| parse_integer(&member)).collect();
+    numbers.map(|numbers| integers::write(&numbers))
 }
 
 fn write_hash(hash: &HashValue, from: usize, room: &mut Room<'_>) -> Option<usize> {
@@ -177,7 +181,7 @@ fn write_hash(hash: &HashValue, from: usize, room: &mut Room<'_>) -> Option<usiz
 
 fn write_sorted_set(set: &SortedSetValue, from: usize, room: &mut Room<'_>) -> Option<usize> {
     let all = 0..set.len();
-    if from == 0 && is_packed(set) {
+    if from == 0 && set.is_packed() {
         let pairs = set.range(all.clone());
         let texts = pairs.flat_map(|(member, score)| [member.to_vec(), format_double(score).into_bytes()]);
         if let Some(bytes) = packed(texts) {
@@ -190,7 +194,7 @@ fn write_sorted_set(set: &SortedSetValue, from: usize, room: &mut Room<'_>) -> O
         write_string(out, member);
         out.extend_from_slice(&score.to_le_bytes());
     };
-    if is_packed(set) {
+    if set.is_packed() {
         room.elements(from, set.range(from..all.end), write)
     } else {
         room.elements(from, (from..all.end).map(|place| set.at(place)), write)

@@ -60,20 +60,6 @@ impl Spine {
         self.links.iter().map(|link| &*link.chunk)
     }
 
-    pub(super) fn chunk_count(&self) -> usize {
-        self.links.len()
-    }
-
-    /// The chunk with this index, which is below their count.
-    pub(super) fn chunk(&self, index: usize) -> &Chunk {
-        &self.links[index].chunk
-    }
-
-    /// Adds a chunk at the end.
-    pub(super) fn push_chunk(&mut self, chunk: Chunk) {
-        self.insert_chunk(self.links.len(), chunk);
-    }
-
     /// The only chunk, if there is no other.
     pub(super) fn only_chunk(&self) -> Option<&Chunk> {
         if self.links.len() == 1 { Some(&self.links[0].chunk) } else { None }

@@ -2,7 +2,7 @@
 
 use keyspace::{DATABASE_COUNT, Deleted, Deletions, Digest, Keyspace, PackedLimits, Settings};
 
-use super::{DELETED_DATABASE, DELETED_KEY, END, FORMAT, HAS_DEADLINE, IS_PACKED, IS_RAW, KEY, MAGIC};
+use super::{DELETED_DATABASE, DELETED_KEY, END, FORMAT, HAS_DEADLINE, IS_OF_INTEGERS, IS_PACKED, IS_RAW, KEY, MAGIC};
 use crate::error::Error;
 use crate::input::{Input, Read, Stop, bad};
 use crate::number::read_length;
@@ -209,12 +209,13 @@ fn read_key(input: &mut Input<'_>, settings: &Settings) -> Read<Key> {
     }
     let database = read_database(input)?;
     let flags = input.byte()?;
-    if flags & !(HAS_DEADLINE | IS_RAW | IS_PACKED) != 0 {
+    if flags & !(HAS_DEADLINE | IS_RAW | IS_PACKED | IS_OF_INTEGERS) != 0 {
         return bad("a key with unknown flags");
     }
     let revision = read_length(input)?;
     let deadline_ms = if flags & HAS_DEADLINE == 0 { None } else { Some(read_length(input)?) };
     let name = read_string(input)?.into_owned();
-    let shape = Shape { raw: flags & IS_RAW != 0, packed: flags & IS_PACKED != 0 };
+    let is = |flag: u8| flags & flag != 0;
+    let shape = Shape { raw: is(IS_RAW), packed: is(IS_PACKED), integers: is(IS_OF_INTEGERS) };
     Ok(Key { database, name, deadline_ms, revision, value: ValueReader::new(shape, settings) })
 }

@@ -189,6 +189,7 @@ fn a_packed_collection_of_any_size_stays_packed() {
     let mut settings = Settings::new([1, 2]);
     let limits = PackedLimits { entries_max: usize::MAX, value_bytes_max: usize::MAX };
     (settings.hash, settings.set, settings.sorted_set) = (limits, limits, limits);
+    settings.set_integers_max = usize::MAX;
     let mut before = Keyspace::new(settings);
     let context = Context::of_entry(0, 1, 0);
     for number in 0..15u8 {
@@ -197,6 +198,11 @@ fn a_packed_collection_of_any_size_stays_packed() {
         before.edit_or_new::<SetValue>(&context, b"set").unwrap().insert(&text, &settings);
         before.edit_or_new::<SortedSetValue>(&context, b"sorted").unwrap().insert(&text, 1.5, &settings);
     }
+    let mut integers = before.edit_or_new::<SetValue>(&context, b"integers").unwrap();
+    for number in 0..150_000u32 {
+        integers.insert(number.to_string().as_bytes(), &settings);
+    }
+    drop(integers);
     let restored = read(&written(&before, b"", 10_000), 9_000).expect("just written").keyspace;
     assert_eq!(restored.digest(), before.digest());
     assert_eq!(told(&restored), told(&before));

@@ -2,7 +2,7 @@
 
 use keyspace::{Deleted, Digest, Frozen, FrozenKey, PackedLimits, Settings};
 
-use super::{DELETED_DATABASE, DELETED_KEY, END, FORMAT, HAS_DEADLINE, IS_PACKED, IS_RAW, KEY, MAGIC};
+use super::{DELETED_DATABASE, DELETED_KEY, END, FORMAT, HAS_DEADLINE, IS_OF_INTEGERS, IS_PACKED, IS_RAW, KEY, MAGIC};
 use crate::number::write_length;
 use crate::string::write_string;
 use crate::write::{Room, Shape, write_value};
@@ -135,7 +135,10 @@ fn write_settings(out: &mut Vec<u8>, settings: &Settings) {
 fn write_key(out: &mut Vec<u8>, key: &FrozenKey<'_>) {
     let shape = Shape::of(key);
     let flag = |is_set, flag| if is_set { flag } else { 0 };
-    let flags = flag(key.deadline_ms.is_some(), HAS_DEADLINE) | flag(shape.raw, IS_RAW) | flag(shape.packed, IS_PACKED);
+    let flags = flag(key.deadline_ms.is_some(), HAS_DEADLINE)
+        | flag(shape.raw, IS_RAW)
+        | flag(shape.packed, IS_PACKED)
+        | flag(shape.integers, IS_OF_INTEGERS);
     out.extend_from_slice(&[KEY, database_byte(key.database), flags]);
     write_length(out, key.revision);
     if let Some(deadline_ms) = key.deadline_ms {
