@@ -23,7 +23,7 @@ use crate::config::{Settings, ShardSettings};
 use crate::entry::{EntryError, Header, Item, Kind, PreconditionRef, Reader};
 use crate::inbox::Delivery;
 use crate::shard::{EntryWaiter, Shard};
-use crate::snapshot::{self, FrozenState};
+use crate::snapshot::{self, Encoder, FrozenState};
 
 /// So many commands run before waiting readers get their turn.
 const COMMANDS_PER_TURN: u32 = 64;
@@ -70,7 +70,7 @@ pub(crate) struct Machine {
 }
 
 impl Machine {
-    /// A machine, and what its threads are to run: apply, and the freeing of what is big.
+    /// A machine, and what its threads are to run: apply; and the encoding of snapshots and the freeing of what is big.
     pub(crate) fn new<C: Clock>(
         shard: Arc<Shard>,
         clock: C,
@@ -78,18 +78,22 @@ impl Machine {
     ) -> (Self, impl Future<Output = ()>, impl Future<Output = ()>) {
         let (jobs, mut queue) = mpsc::channel(JOBS_MAX);
         let (garbage, mut garbage_queue) = mpsc::channel(GARBAGE_MAX);
-        let reclaiming = async move {
+        let freeing = async move {
             while let Some(garbage) = garbage_queue.recv().await {
                 drop(garbage);
             }
         };
+        let (encoder, encoding) = snapshot::encoder();
+        let beside = async move {
+            tokio::join!(freeing, encoding);
+        };
         let work = async move {
-            let mut apply = Apply::new(shard, clock, on_settings, Reclaim(garbage));
+            let mut apply = Apply::new(shard, clock, on_settings, Reclaim(garbage), encoder);
             while let Some(job) = queue.recv().await {
                 apply.run(job).await;
             }
         };
-        (Self { jobs }, work, reclaiming)
+        (Self { jobs }, work, beside)
     }
 
     /// Holds the apply thread for this long (DEBUG SLEEP). Only this node's.
@@ -141,13 +145,14 @@ struct Apply<C> {
     settings: ShardSettings,
     on_settings: OnSettings,
     reclaim: Reclaim,
+    encoder: Encoder,
     ranges: ArgumentRanges,
     read_ranges: ArgumentRanges,
     deliveries: Vec<Delivery>,
 }
 
 impl<C: Clock> Apply<C> {
-    fn new(shard: Arc<Shard>, clock: C, on_settings: OnSettings, reclaim: Reclaim) -> Self {
+    fn new(shard: Arc<Shard>, clock: C, on_settings: OnSettings, reclaim: Reclaim, encoder: Encoder) -> Self {
         let deliveries = (0..shard.io_threads()).map(|_| Delivery::default()).collect();
         let (ranges, read_ranges) = (ArgumentRanges::default(), ArgumentRanges::default());
         let (progress, settings) = (Progress::default(), Settings::defaults().shard);
@@ -159,6 +164,7 @@ impl<C: Clock> Apply<C> {
             settings,
             on_settings,
             reclaim,
+            encoder,
             ranges,
             read_ranges,
             deliveries,
@@ -172,9 +178,8 @@ impl<C: Clock> Apply<C> {
                 let _ = done.send(());
             }
             Job::Freeze(done) => {
-                let frozen =
-                    FrozenState::new(self.shard.keyspace.read().freeze(), self.settings.clone(), self.progress);
-                let _ = done.send(frozen);
+                let keyspace = self.shard.keyspace.read().freeze();
+                let _ = done.send(self.encoder.begin(keyspace, &self.settings, self.progress).await);
             }
             Job::Install(last, decoding, done) => {
                 let installed = decoding.await.map(|state| self.replace(last, state));

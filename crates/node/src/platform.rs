@@ -64,7 +64,7 @@ pub enum Place {
     Raft,
     /// Runs entries on keyspaces; numbered from 0.
     Apply(usize),
-    /// Frees what is big, so that nobody waits for it.
+    /// Encodes snapshots and frees what is big, so that nobody waits for it.
     Reclaim,
 }
 

@@ -2,6 +2,7 @@
 
 use std::future::Future;
 use std::io;
+use std::task::{Context, Poll};
 
 use bytes::Bytes;
 
@@ -61,6 +62,7 @@ pub trait Machine: Send + 'static {
 
 /// A frozen state, encoded piece by piece.
 pub trait Frozen: Send + 'static {
-    /// The next piece of at most about 1 MiB; `None` at the end.
-    fn next_chunk(&mut self) -> Option<Bytes>;
+    /// The next piece, of 1 MiB at most; `None` at the end. Called on the raft thread, which must not be kept from its heartbeats: whoever
+    /// has much to encode does so elsewhere and is waited for. With an error the snapshot is given up.
+    fn poll_chunk(&mut self, context: &mut Context<'_>) -> Poll<io::Result<Option<Bytes>>>;
 }

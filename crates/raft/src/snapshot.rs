@@ -87,7 +87,7 @@ impl Sink {
 
     /// Writes a frozen state to its end, giving way to other tasks after every chunk.
     pub(crate) async fn write_all(&mut self, frozen: &mut dyn Frozen) -> io::Result<()> {
-        while let Some(chunk) = frozen.next_chunk() {
+        while let Some(chunk) = std::future::poll_fn(|context| frozen.poll_chunk(context)).await? {
             self.write(chunk).await?;
             tokio::task::yield_now().await;
         }

@@ -2,6 +2,7 @@
 
 use std::io;
 use std::sync::Arc;
+use std::task::{Context, Poll};
 
 use bytes::{BufMut, Bytes, BytesMut};
 use parking_lot::Mutex;
@@ -120,13 +121,13 @@ impl Machine for TestMachine {
 pub(super) struct TestFrozen(std::vec::IntoIter<(LogId, Bytes)>);
 
 impl Frozen for TestFrozen {
-    fn next_chunk(&mut self) -> Option<Bytes> {
-        let (id, bytes) = self.0.next()?;
+    fn poll_chunk(&mut self, _: &mut Context<'_>) -> Poll<io::Result<Option<Bytes>>> {
+        let Some((id, bytes)) = self.0.next() else { return Poll::Ready(Ok(None)) };
         let mut out = BytesMut::new();
         out.put_u64(id.term);
         out.put_u64(id.index);
         out.put_u32(bytes.len() as u32);
         out.put_slice(&bytes);
-        Some(out.freeze())
+        Poll::Ready(Ok(Some(out.freeze())))
     }
 }
