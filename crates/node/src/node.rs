@@ -16,7 +16,7 @@ use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use parking_lot::Mutex;
-use raft::{Clock, NodeId, Role, Status};
+use raft::{Clock, NodeId, Role, Status, Transport};
 use tokio::sync::{mpsc, watch};
 
 use crate::clients::Clients;
@@ -422,6 +422,21 @@ impl<P: Platform> Shared<P> {
         if !pairs.is_empty() {
             self.shard.propose_settings(&pairs, self.clock.monotonic_ns());
         }
+    }
+
+    /// Gives leadership up while the node goes on; clients wait meanwhile. Where nobody takes it, this one leads on.
+    pub(crate) async fn abdicate(&self) {
+        self.hand_over().await;
+        self.shard.pause(false);
+    }
+
+    /// How far this node's clock is behind the median of its peers', in ms; `None` without peers.
+    pub(crate) fn clock_offset_ms(&self) -> Option<i64> {
+        let mut offsets = self.transport.get()?.clock_offsets_ms();
+        offsets.sort_unstable();
+        let (low, high) = (offsets.get(offsets.len().checked_sub(1)? / 2)?, offsets.get(offsets.len() / 2)?);
+        // Of two in the middle the nearer: one peer with a wrong clock must not blame the others.
+        Some(if low.unsigned_abs() < high.unsigned_abs() { *low } else { *high })
     }
 
     /// Renews what connections see of the group.

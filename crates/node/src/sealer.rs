@@ -12,18 +12,24 @@ use raft::Clock;
 use crate::node::Shared;
 use crate::platform::{Platform, Random};
 use crate::shard::{EntryWaiter, SealContext, Standing};
+use crate::tasks;
 
 /// How often it looks for keys that are due and for answers that are overdue.
 const TICK: Duration = Duration::from_millis(100);
 
-/// Every second it looks how full the disk is.
-const TICKS_PER_LOOK_AT_DISK: u64 = 10;
+/// Every second it looks how full the disk is and how far the clock is from the peers'.
+const TICKS_PER_LOOK_AROUND: u64 = 10;
+
+/// A node whose clock is this far from its peers' median warns …
+const CLOCK_OFF_MS: u64 = 500;
+/// … and this far, it does not lead.
+const CLOCK_WRONG_MS: u64 = 5000;
 
 /// Runs until the node stops.
 pub(crate) async fn run<P: Platform>(node: Arc<Shared<P>>, group: raft::Group<EntryWaiter>) {
     let mut ticks = tokio::time::interval(TICK);
     ticks.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
-    let (mut proposed_at_ns, mut ticks_seen) = (0, 0_u64);
+    let (mut proposed_at_ns, mut ticks_seen, mut warned) = (0, 0_u64, false);
     loop {
         let tick = tokio::select! {
             biased;
@@ -34,8 +40,9 @@ pub(crate) async fn run<P: Platform>(node: Arc<Shared<P>>, group: raft::Group<En
         if tick {
             node.shard.give_up_overdue(now_ns);
             ticks_seen += 1;
-            if ticks_seen.is_multiple_of(TICKS_PER_LOOK_AT_DISK) {
+            if ticks_seen.is_multiple_of(TICKS_PER_LOOK_AROUND) {
                 look_at_disk(&node);
+                warned = look_at_clock(&node, warned);
             }
         }
         let quiet = now_ns.saturating_sub(proposed_at_ns) >= TICK.as_nanos() as u64;
@@ -72,6 +79,22 @@ fn look_at_disk<P: Platform>(node: &Shared<P>) {
             tracing::info!("the disk of the data directory has room again");
         }
     }
+}
+
+/// Warns of a clock that is far from those of the peers; a leader whose clock is very far gives leadership up, because keys
+/// would expire by it. Returns whether it has warned.
+fn look_at_clock<P: Platform>(node: &Arc<Shared<P>>, warned: bool) -> bool {
+    let Some(offset_ms) = node.clock_offset_ms() else { return false };
+    let is_off = offset_ms.unsigned_abs() >= CLOCK_OFF_MS;
+    if is_off && !warned {
+        tracing::warn!(offset_ms, "the clock is far from those of the other nodes: keys expire by the leader's clock");
+    }
+    if offset_ms.unsigned_abs() >= CLOCK_WRONG_MS && node.shard.standing() == Standing::Leading {
+        tracing::warn!(offset_ms, "giving leadership up: the clock is too far from those of the other nodes");
+        let node = Arc::clone(node);
+        drop(tasks::beside(async move { node.abdicate().await }));
+    }
+    is_off
 }
 
 fn is_key_due<P: Platform>(node: &Shared<P>) -> bool {

@@ -23,7 +23,7 @@ use crate::clients::Client;
 use crate::inbox::Mailbox;
 use crate::node::Shared;
 use crate::platform::{Platform, Random};
-use crate::shard::{MISCONF, Shard, Standing};
+use crate::shard::{COMMAND_BYTES_MAX, MISCONF, Shard, Standing, TOO_LARGE};
 pub(crate) use node_commands::split_address;
 use transaction::Transaction;
 
@@ -350,7 +350,8 @@ impl<P: Platform> Session<P> {
     }
 
     fn write(&self, spec: &Spec, arguments: Arguments<'_>, exchange: &mut Exchange) -> Step {
-        if let Some(why) = self.refusal(spec) {
+        let too_large = (arguments.raw().len() > COMMAND_BYTES_MAX).then_some(TOO_LARGE);
+        if let Some(why) = too_large.or_else(|| self.refusal(spec)) {
             if exchange.must_wait() {
                 return Step::AfterReplies;
             }

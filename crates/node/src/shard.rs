@@ -36,6 +36,11 @@ pub(crate) const HOLD_MAX_NS: u64 = 2_000_000_000;
 /// After this long without a commit the outcome of an entry is answered as unknown.
 pub(crate) const UNCERTAIN_AFTER_NS: u64 = 5_000_000_000;
 
+/// No command, and no transaction, is larger: an entry has to fit into a message between nodes.
+pub(crate) const COMMAND_BYTES_MAX: usize = 600 << 20;
+
+/// What a larger one is told.
+pub(crate) const TOO_LARGE: &str = "ERR the command is larger than an entry of the log may be (600mb)";
 /// The answer for a command whose fate is not known.
 pub(crate) const UNCERTAIN: &str = "UNCERTAIN the write may or may not have been applied";
 /// What a follower in replicated mode says to a write.

@@ -64,6 +64,12 @@ pub trait Transport: Clone + Send + Sync + 'static {
         message: Bytes,
         deadline: Duration,
     ) -> impl Future<Output = Result<Bytes, TransportError>> + Send + use<Self>;
+
+    /// How far the wall clocks of other nodes are from this node's, in ms, positive when theirs is ahead; of those that
+    /// were heard of lately. Nothing where the transport does not know.
+    fn clock_offsets_ms(&self) -> Vec<i64> {
+        Vec::new()
+    }
 }
 
 /// The receiving side, implemented by `node`: answers one request of a peer that has authenticated.

@@ -143,6 +143,10 @@ impl Transport for PeerLinks {
             }
         }
     }
+
+    fn clock_offsets_ms(&self) -> Vec<i64> {
+        self.clock_offsets().into_iter().map(|offset| offset.offset_ms).collect()
+    }
 }
 
 impl Shared {

@@ -17,6 +17,9 @@ use crate::listen;
 /// What entries and messages this program speaks; peers with another level are refused.
 const FEATURE_LEVEL: u32 = 1;
 
+/// The largest message between nodes: an entry with the largest command that a node takes.
+const MESSAGE_BYTES_MAX: usize = 640 << 20;
+
 /// See the module.
 pub(crate) struct Production;
 
@@ -98,7 +101,8 @@ fn network(settings: &Settings, node: raft::NodeId) -> anyhow::Result<Network<Pr
         None => Vec::new(),
     };
     let timeout = (settings.election_timeout_ms.min_ms, settings.election_timeout_ms.max_ms);
-    let config = RpcConfig::new(node, settings.masterauth.clone(), timeout, FEATURE_LEVEL, SystemClock);
+    let mut config = RpcConfig::new(node, settings.masterauth.clone(), timeout, FEATURE_LEVEL, SystemClock);
+    config.limits.message_bytes_max = MESSAGE_BYTES_MAX;
     Ok(Box::new(move |peers| {
         let links = PeerLinks::new(config);
         let serving = listeners.into_iter().map(|listener| serve(links.clone(), listener, peers.clone()));

@@ -11,7 +11,7 @@ use resp::{ArgumentRanges, Arguments, Reply};
 use super::{Exchange, Later, Reading, Right, Session, Step};
 use crate::entry::Precondition;
 use crate::platform::Platform;
-use crate::shard::Standing;
+use crate::shard::{COMMAND_BYTES_MAX, Standing, TOO_LARGE};
 
 /// A session watches at most so many keys, and so many bytes of them.
 const WATCHED_MAX: usize = 65_535;
@@ -117,6 +117,10 @@ impl<P: Platform> Session<P> {
         if let Some(why) = refusal {
             transaction.spoil();
             return reply.error(why);
+        }
+        if transaction.bytes.len() + raw.len() > COMMAND_BYTES_MAX {
+            transaction.spoil();
+            return reply.error(TOO_LARGE);
         }
         if (transaction.bytes.len() + raw.len()) as u64 > limit {
             transaction.spoil();
