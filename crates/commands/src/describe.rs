@@ -6,7 +6,7 @@ use resp::{ArgumentRanges, Arguments, Reply, parse_stored, write_command};
 use crate::args::Args;
 use crate::error::{CommandError, CommandResult};
 use crate::server::NodeCommand;
-use crate::spec::{KeyUse, Spec};
+use crate::spec::{Flags, KeyUse, Keys, Spec};
 use crate::table::{families, help_lines, lookup, resolve};
 
 /// Answers COMMAND or one of its subcommands: exactly one reply, be it an error. Other commands of the node are not for it.
@@ -105,13 +105,24 @@ fn keys_of<'a>(words: impl Iterator<Item = &'a [u8]> + Clone) -> Result<Vec<(&'a
     let (mut bytes, mut ranges) = (Vec::new(), ArgumentRanges::new());
     write_command(&mut bytes, &words);
     let arguments = parse_stored(&bytes, &mut ranges).expect("just written");
+    let has_keys = |spec: &Spec| !matches!(spec.keys, Keys::None);
     let spec = resolve(arguments).map_err(|error| match error {
-        CommandError::WrongArity(_) => CommandError::GetKeysWrongArity,
+        // A command without keys has none, however it is called.
+        CommandError::WrongArity(name) if lookup(name.as_bytes()).is_some_and(has_keys) => {
+            CommandError::GetKeysWrongArity
+        }
+        CommandError::WrongArity(_) => CommandError::GetKeysNone,
         _ => CommandError::GetKeysUnknownCommand,
     })?;
+    if !has_keys(spec) {
+        return Err(CommandError::GetKeysNone);
+    }
     let places = spec.keys(arguments).ok_or(CommandError::GetKeysInvalid)?;
-    let keys: Vec<_> = places.enumerate().map(|(index, place)| (words[place], spec.key_use(index))).collect();
-    if keys.is_empty() { Err(CommandError::GetKeysNone) } else { Ok(keys) }
+    let is_counted_none = matches!(spec.keys, Keys::Counted { .. }) && places.next >= places.end;
+    if is_counted_none && !spec.flags.contains(Flags::NO_MANDATORY_KEYS) {
+        return Err(CommandError::GetKeysInvalid);
+    }
+    Ok(places.enumerate().map(|(index, place)| (words[place], spec.key_use(index, arguments))).collect())
 }
 
 #[cfg(test)]
@@ -138,6 +149,13 @@ mod tests {
         assert_eq!(ask("COMMAND GETKEYS get"), "-ERR Invalid number of arguments specified for command\r\n");
         assert_eq!(ask("COMMAND GETKEYS foo"), "-ERR Invalid command specified\r\n");
         assert_eq!(ask("COMMAND GETKEYS ping x"), "-ERR The command has no key arguments\r\n");
+        assert_eq!(ask("COMMAND GETKEYS ping x y z"), "-ERR The command has no key arguments\r\n");
+        assert_eq!(ask("COMMAND GETKEYS object"), "-ERR The command has no key arguments\r\n");
+        assert_eq!(ask("COMMAND GETKEYS lmpop 0 a LEFT"), "-ERR Invalid arguments specified for command\r\n");
+        assert_eq!(ask("COMMAND GETKEYS zunionstore d 0 a"), "-ERR Invalid arguments specified for command\r\n");
+        assert_eq!(ask("COMMAND GETKEYSANDFLAGS set a 1"), "*1\r\n*2\r\n$1\r\na\r\n~2\r\n+OW\r\n+update\r\n");
+        let read_too = "*1\r\n*2\r\n$1\r\na\r\n~3\r\n+RW\r\n+access\r\n+update\r\n";
+        assert_eq!(ask("COMMAND GETKEYSANDFLAGS set a 1 EX 10 get"), read_too);
         assert_eq!(ask("COMMAND GETKEYSANDFLAGS setex a 1 b"), "*1\r\n*2\r\n$1\r\na\r\n~2\r\n+OW\r\n+update\r\n");
     }
 

@@ -208,13 +208,15 @@ pub struct Spec {
     pub flags: Flags,
     /// What it does with its keys: with the first, and so on; the last stands for all that follow. Empty: what its handler suggests.
     pub key_uses: &'static [KeyUse],
+    /// What it does with its keys in one call, where the arguments decide that ([`KeyUse::VARIABLE`]).
+    pub variable_use: Option<fn(Arguments<'_>) -> KeyUse>,
     /// Hints for proxies and tests, in the words of COMMAND INFO.
     pub tips: &'static [&'static str],
 }
 
 impl Spec {
     const fn new(name: &'static str, arity: Arity, keys: Keys, handler: Handler, summary: &'static str) -> Self {
-        Self { name, arity, keys, handler, summary, flags: Flags(0), key_uses: &[], tips: &[] }
+        Self { name, arity, keys, handler, summary, flags: Flags(0), key_uses: &[], variable_use: None, tips: &[] }
     }
 
     /// The row of a command that reads.
@@ -263,6 +265,17 @@ impl Spec {
     /// The same row with what it does with its keys: see [`Spec::key_uses`].
     pub(crate) const fn uses(mut self, key_uses: &'static [KeyUse]) -> Self {
         self.key_uses = key_uses;
+        self
+    }
+
+    /// The same row, with keys whose use depends on the arguments: `key_use` is the most that may happen.
+    pub(crate) const fn variable_use(
+        mut self,
+        key_use: &'static [KeyUse],
+        decide: fn(Arguments<'_>) -> KeyUse,
+    ) -> Self {
+        self.key_uses = key_use;
+        self.variable_use = Some(decide);
         self
     }
 

@@ -17,7 +17,7 @@ const PAIRS: Keys = Keys::Range { first: 1, last: -1, step: 2 };
 #[rustfmt::skip]
 pub(crate) const COMMANDS: &[Spec] = &[
     Spec::read ("GET",         Exactly(2), Keys::One(1), get,             "Returns the string at a key.").fast(),
-    Spec::write("SET",         AtLeast(3), Keys::One(1), set::set,        "Sets a key to a string, whatever was there.").denyoom().uses(&[KeyUse::READ_AND_CHANGE.with(KeyUse::VARIABLE)]),
+    Spec::write("SET",         AtLeast(3), Keys::One(1), set::set,        "Sets a key to a string, whatever was there.").denyoom().variable_use(&[KeyUse::READ_AND_CHANGE.with(KeyUse::VARIABLE)], set::key_use),
     Spec::write("SETNX",       Exactly(3), Keys::One(1), set::setnx,      "Sets a key to a string unless it is there.").fast().denyoom().uses(&[KeyUse::CREATE]),
     Spec::write("SETEX",       Exactly(4), Keys::One(1), set::setex,      "Sets a key to a string that expires after seconds.").denyoom().uses(&[KeyUse::OVERWRITE]),
     Spec::write("PSETEX",      Exactly(4), Keys::One(1), set::psetex,     "Sets a key to a string that expires after milliseconds.").denyoom().uses(&[KeyUse::OVERWRITE]),

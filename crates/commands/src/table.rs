@@ -111,8 +111,10 @@ pub fn subcommands(container: &Spec) -> impl Iterator<Item = &'static Spec> {
 pub fn help_lines(container: &str) -> Vec<String> {
     let head = format!("{container} <subcommand> [<arg> [value] [opt] ...]. Subcommands are:");
     let rows = families().iter().flat_map(|family| family.rows);
-    let named = rows.filter_map(|row| Some((row.name.strip_prefix(container)?.strip_prefix('|')?, row.summary)));
-    let lines = named.flat_map(|(name, summary)| [name.to_owned(), format!("    {summary}")]);
+    let named = rows.filter_map(|row| Some((row.name.strip_prefix(container)?.strip_prefix('|')?, row)));
+    let lines = named.flat_map(|(name, row)| {
+        [format!("{name} {}", row.usage()).trim_end().to_owned(), format!("    {}", row.summary)]
+    });
     std::iter::once(head).chain(lines).collect()
 }
 

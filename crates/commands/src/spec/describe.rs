@@ -1,9 +1,9 @@
 //! What COMMAND INFO and COMMAND DOCS say about a row.
 
-use resp::Reply;
+use resp::{Arguments, Reply};
 
 use super::facts::{DEPRECATED, INTERNAL, facts_of};
-use super::syntax::write_arguments;
+use super::syntax::{usage, write_arguments};
 use super::{Flags, Handler, KeyUse, Keys, Spec};
 use crate::table::{Group, group_of, subcommands};
 
@@ -119,10 +119,16 @@ impl Spec {
         }
     }
 
-    /// What it does with its `index`-th key.
-    pub fn key_use(&self, index: usize) -> KeyUse {
+    /// What it does with its `index`-th key when it is called with these arguments.
+    pub fn key_use(&self, index: usize, arguments: Arguments<'_>) -> KeyUse {
         let uses = self.uses_or_default();
-        uses[index.min(uses.len() - 1)]
+        let key_use = uses[index.min(uses.len() - 1)];
+        self.variable_use.filter(|_| key_use.contains(KeyUse::VARIABLE)).map_or(key_use, |decide| decide(arguments))
+    }
+
+    /// How to call it: what follows its name, as HELP shows it.
+    pub(crate) fn usage(&self) -> String {
+        facts_of(self.name).map(|facts| usage(facts.syntax)).unwrap_or_default()
     }
 
     /// First key, last key and step, as COMMAND INFO shows them; zeros where keys move.

@@ -29,7 +29,7 @@ pub(super) const DEPRECATED: [(&str, &str, &str); 2] =
 pub(super) const INTERNAL: [&str; 6] =
     ["CLUSTER|SYNCSLOTS", "DEBUG", "PFDEBUG", "PFSELFTEST", "REPLCONF", "RESTORE-ASKING"];
 
-/// Every command of Redis and Valkey, sorted by name, whether or not there is a row for it: name, since, complexity, arguments.
+/// Every command of Redis and Valkey and DEBUG's subcommands, sorted by name, whether or not there is a row for it: name, since, complexity, arguments.
 #[rustfmt::skip]
 pub(super) const FACTS: &[(&str, &str, &str, &str)] = &[
     ("ACL",                               "6.0.0",             "",                   ""),
@@ -171,6 +171,7 @@ pub(super) const FACTS: &[(&str, &str, &str, &str)] = &[
     ("COPY",                              "6.2.0",             "O(N)",               "source:key destination:key [DB destination-db:integer] [REPLACE]"),
     ("DBSIZE",                            "1.0.0",             "O(1)",               ""),
     ("DEBUG",                             "1.0.0",             "",                   ""),
+    ("DEBUG|SLEEP",                       "1.0.0",             "",                   "seconds:double"),
     ("DECR",                              "1.0.0",             "O(1)",               "key"),
     ("DECRBY",                            "1.0.0",             "O(1)",               "key decrement:integer"),
     ("DEL",                               "1.0.0",             "O(N)",               "key..."),

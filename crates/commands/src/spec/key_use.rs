@@ -54,6 +54,11 @@ impl KeyUse {
         Self(self.0 | other.0)
     }
 
+    /// Whether all of these are set.
+    pub const fn contains(self, other: Self) -> bool {
+        self.0 & other.0 == other.0
+    }
+
     /// The flags' names.
     pub fn names(self) -> impl Iterator<Item = &'static str> + Clone {
         NAMES.iter().enumerate().filter(move |(bit, _)| self.0 & (1 << bit) != 0).map(|(_, name)| *name)

@@ -40,6 +40,11 @@ pub(super) fn write_arguments(syntax: &'static str, key_spec_count: usize, reply
     writer.arguments(&arguments);
 }
 
+/// The arguments of a command as HELP shows them: `<key> [EX <seconds>|KEEPTTL]`.
+pub(super) fn usage(syntax: &'static str) -> String {
+    parse(syntax).iter().map(Argument::usage).collect::<Vec<_>>().join(" ")
+}
+
 fn parse(syntax: &'static str) -> Vec<Argument> {
     if syntax.is_empty() {
         return Vec::new();
@@ -125,6 +130,28 @@ impl Parser {
 impl Argument {
     fn new(name: &'static str, content: Content, token: Option<&'static str>) -> Self {
         Self { name, content, token, is_optional: false, is_multiple: false, is_token_multiple: false }
+    }
+
+    fn usage(&self) -> String {
+        let joined =
+            |parts: &[Self], separator: &str| parts.iter().map(Self::usage).collect::<Vec<_>>().join(separator);
+        let bare = match &self.content {
+            Content::Token => String::new(),
+            Content::Leaf { shown, .. } => format!("<{shown}>"),
+            // Brackets around it say as well where the choice ends.
+            Content::OneOf(parts) if self.is_optional && self.token.is_none() => joined(parts, "|"),
+            Content::OneOf(parts) => format!("({})", joined(parts, "|")),
+            Content::Block(parts) => joined(parts, " "),
+        };
+        let whole = [self.token.unwrap_or_default(), &bare].join(" ").trim().to_owned();
+        let repeated = if self.is_token_multiple { &whole } else { &bare };
+        match (self.is_optional, self.is_multiple || self.is_token_multiple) {
+            (false, false) => whole,
+            (true, false) => format!("[{whole}]"),
+            (false, true) => format!("{whole} [{repeated} ...]"),
+            (true, true) if *repeated == whole => format!("[{whole} ...]"),
+            (true, true) => format!("[{whole} [{repeated} ...]]"),
+        }
     }
 }
 
@@ -230,6 +257,20 @@ mod tests {
             assert!(since.split('.').all(|number| number.parse::<u32>().is_ok()), "{name}: {since}");
             let arguments = parse(syntax);
             assert_eq!(arguments.is_empty(), syntax.is_empty(), "{name}");
+        }
+    }
+
+    #[test]
+    fn shows_how_to_call() {
+        let cases = [
+            ("[command-name...]", "[<command-name> ...]"),
+            ("key... [expiration=(EX seconds:integer|KEEPTTL)]", "<key> [<key> ...] [EX <seconds>|KEEPTTL]"),
+            ("where=(LEFT|RIGHT) addr/ip:port", "(LEFT|RIGHT) <ip:port>"),
+            ("[GET... pattern] [ID id...]", "[GET <pattern> ...] [ID <id> [<id> ...]]"),
+            ("data=(field value)...", "<field> <value> [<field> <value> ...]"),
+        ];
+        for (syntax, shown) in cases {
+            assert_eq!(usage(syntax), shown);
         }
     }
 

@@ -1,12 +1,13 @@
 //! SET and the commands that set a string, or its deadline, with conditions.
 
 use keyspace::{Context, DeadlineChange, Keyspace};
-use resp::Reply;
+use resp::{Arguments, Reply};
 
 use super::write_string;
 use crate::args::Args;
 use crate::error::{CommandError, CommandResult};
 use crate::keys::deadline::{Unit, deadline_of};
+use crate::spec::KeyUse;
 
 /// On what SET depends.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -19,6 +20,12 @@ enum Condition<'a> {
     Present,
     /// IFEQ: the key holds this string.
     Equal(&'a [u8]),
+}
+
+/// SET reads the key only where it is to return it.
+pub(super) fn key_use(arguments: Arguments<'_>) -> KeyUse {
+    let is_read = arguments.iter().skip(3).any(|word| word.eq_ignore_ascii_case(b"GET"));
+    if is_read { KeyUse::READ_AND_CHANGE } else { KeyUse::OVERWRITE }
 }
 
 /// The options of SET.
