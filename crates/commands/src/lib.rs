@@ -21,6 +21,8 @@
 //! 3. Write the function below. It has three parts, in this order: take every argument from `args` and end with `args.end()?`; call the
 //!    keyspace; write the reply. What it does with data belongs into `keyspace`, on the type of value; a command with
 //!    options parses them into a private struct. 5 to 25 lines.
+//! 4. Run `cargo test -p commands`. Its `tests/valkey.rs` compares the row with what Valkey says about the command and names the flags, uses of
+//!    keys and tips that are still missing; `spec/facts.rs` has its version and arguments already, unless the command is new to the world.
 //!
 //! ```text
 //! Spec::write("HSETNX", Exactly(4), Keys::One(1), hsetnx, "Sets a field of a hash unless it is there.").fast().denyoom(),
@@ -40,7 +42,7 @@
 //! ```
 //!
 //! A new family is a file with a `COMMANDS` slice and one line in `table.rs`. `cargo test -p commands` checks every row: its name, its arity
-//! against its keys, that it has a script, and that garbage leaves the keyspace as it was.
+//! against its keys, that it has a script, that COMMAND says of it what Valkey says, and that garbage leaves the keyspace as it was.
 
 #![warn(clippy::cast_possible_truncation)]
 

@@ -75,14 +75,14 @@ impl Spec {
 
     /// The ACL categories, each with its `@`.
     pub fn categories(&self) -> Vec<&'static str> {
-        CATEGORIES.into_iter().filter(|category| self.is_in(category)).collect()
+        let group = group_of(self);
+        CATEGORIES.into_iter().filter(|category| self.is_in(category, group)).collect()
     }
 
     /// Most categories follow from the handler, the group and the flags; some flags are there for nothing else.
-    fn is_in(&self, category: &str) -> bool {
+    fn is_in(&self, category: &str, group: Group) -> bool {
         let has = |flag| self.flags.contains(flag);
         let is_container = matches!(self.handler, Handler::Container);
-        let group = group_of(self);
         match category {
             "@read" => matches!(self.handler, Handler::Read(_)) && self.is_about_data(),
             "@write" => self.is_write(),
