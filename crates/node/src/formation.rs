@@ -19,6 +19,8 @@ use std::time::Duration;
 use keyspace::{Keyspace, Settings as KeyspaceSettings};
 use raft::{Class, Group, GroupConfig, GroupId, LogStore, Member, NodeId, PeerAddress, ReplicaId, Role, Transport};
 
+use tokio::sync::mpsc;
+
 use crate::config::{PEER_PORT_OFFSET, Settings};
 pub(crate) use crate::messages::Identity;
 use crate::messages::{Answer, Request};
@@ -235,8 +237,20 @@ async fn ask_for_vote<T: Transport>(group: Group<EntryWaiter>, listed: Listed, t
     }
 }
 
-/// Takes a listed node in: a learner first, then a voter in place of the replica that it had before. On the leader.
-pub(crate) async fn take_in(group: Group<EntryWaiter>, member: Member) -> Result<(), raft::GroupError> {
+/// Takes listed nodes in that have a fresh replica, one after the other, for as long as the node lives.
+pub(crate) async fn take_in(group: Group<EntryWaiter>, mut newcomers: mpsc::Receiver<Member>) {
+    while let Some(member) = newcomers.recv().await {
+        let address = member.client_address.clone();
+        match make_voter(&group, member).await {
+            Ok(()) => tracing::info!(member = address, "a fresh replica votes"),
+            // It asks again.
+            Err(why) => tracing::warn!(member = address, %why, "a fresh replica was not made a voter yet"),
+        }
+    }
+}
+
+/// On the leader: a learner first, then a voter in place of the replica that the node had before.
+async fn make_voter(group: &Group<EntryWaiter>, member: Member) -> Result<(), raft::GroupError> {
     let status = group.status().borrow().clone();
     let stale = status.learners.values().filter(|known| known.node != member.node || known.replica != member.replica);
     let stale: BTreeSet<_> =

@@ -16,7 +16,7 @@ use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use parking_lot::Mutex;
-use raft::{Clock, NodeId, Role, Status, Transport};
+use raft::{Clock, Member, NodeId, Role, Status, Transport};
 use tokio::sync::{mpsc, watch};
 
 use crate::clients::Clients;
@@ -104,8 +104,9 @@ pub(crate) struct Shared<P: Platform> {
     pub(crate) stats: Stats,
     record: Mutex<Box<dyn Record>>,
     identity: Mutex<Option<Identity>>,
-    /// A fresh replica is being made a voter; one at a time.
-    pub(crate) taking_in: AtomicBool,
+    /// Fresh replicas that are to be made voters, one at a time, by a task of the raft thread.
+    pub(crate) newcomers: mpsc::Sender<Member>,
+    arriving: Mutex<Option<mpsc::Receiver<Member>>>,
     /// The process's resident bytes, where the platform can tell.
     resident_bytes: fn() -> Option<u64>,
     free_disk_bytes: Box<dyn Fn() -> Option<u64> + Send + Sync>,
@@ -152,6 +153,7 @@ impl<P: Platform> Node<P> {
         let on_settings = Box::new(move |settings: &ShardSettings| mirror.adopt_shard(settings));
         let (machine, apply, reclaim) = Machine::new(Arc::clone(&shard), clock.clone(), on_settings);
         let (stop, stopping) = watch::channel(false);
+        let (newcomers, arriving) = mpsc::channel(1);
         let shared = Arc::new(Shared {
             id,
             own_member,
@@ -168,7 +170,8 @@ impl<P: Platform> Node<P> {
             stats: Stats::default(),
             record: Mutex::new(record),
             identity: Mutex::new(None),
-            taking_in: AtomicBool::new(false),
+            newcomers,
+            arriving: Mutex::new(Some(arriving)),
             resident_bytes,
             free_disk_bytes,
             snapshot_ms: AtomicU64::new(0),
@@ -306,13 +309,13 @@ impl<P: Platform> Shared<P> {
     /// How many other replicas are known to hold the log up to this index (`None`: up to the last applied entry).
     pub(crate) fn replicas_at(&self, index: Option<u64>) -> usize {
         let status = self.status.borrow();
-        let index = index.or_else(|| status.applied.map(|id| id.index)).unwrap_or(0);
+        let index = index.unwrap_or_else(|| self.shard.applied_index());
         status.matched.values().filter(|matched| matched.is_some_and(|id| id.index >= index)).count()
     }
 
     /// WAIT: how many other replicas hold everything applied by now, once they are enough or time is up.
     pub(crate) async fn wait_for_replicas(&self, replicas: usize, timeout: Option<Duration>) -> usize {
-        let index = self.status.borrow().applied.map_or(0, |id| id.index);
+        let index = self.shard.applied_index();
         let mut status = self.status.subscribe();
         let enough = async { while self.replicas_at(Some(index)) < replicas && status.changed().await.is_ok() {} };
         match timeout {
@@ -496,7 +499,9 @@ async fn run_replica<P: Platform>(
     let group = formation::open_group(shared, log_store, transport).await?;
     let mut status = group.status();
     assert!(shared.group.set(group.clone()).is_ok(), "a node opens its group once");
-    tasks::beside(sealer::run(Arc::clone(shared), group));
+    tasks::beside(sealer::run(Arc::clone(shared), group.clone()));
+    let arriving = shared.arriving.lock().take().expect("a node runs one replica");
+    tasks::beside(formation::take_in(group, arriving));
     loop {
         let now = status.borrow_and_update().clone();
         shared.observe(&now);

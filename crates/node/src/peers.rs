@@ -10,7 +10,6 @@ use crate::formation;
 use crate::messages::{Answer, MARK, Request};
 use crate::node::Shared;
 use crate::platform::Platform;
-use crate::tasks;
 
 /// Answers the requests of other nodes. Cheap to clone; lives on the raft thread.
 pub struct Peers<P: Platform> {
@@ -88,7 +87,7 @@ impl<P: Platform> Peers<P> {
 
     /// A listed node without data, or with a fresh replica that does not vote yet.
     fn join(&self, member: Member) -> Answer {
-        let (Some(group), Some(identity)) = (self.node.group(), self.node.identity()) else {
+        let (Some(_), Some(identity)) = (self.node.group(), self.node.identity()) else {
             return Answer::Refused("the group is not open yet".to_owned());
         };
         let status = self.node.status();
@@ -113,18 +112,9 @@ impl<P: Platform> Peers<P> {
             return Answer::Refused("the group's other voters are no majority: it would lose data".to_owned());
         }
         let fresh = formation::Identity { replica: member.replica, founders: Vec::new(), ..identity };
-        let (group, busy) = (group.clone(), Arc::clone(&self.node));
-        if busy.taking_in.swap(true, std::sync::atomic::Ordering::AcqRel) {
-            return Answer::Refused("another node is being taken in".to_owned());
+        if self.node.newcomers.try_send(member).is_err() {
+            return Answer::Refused("other nodes are being taken in".to_owned());
         }
-        tasks::beside(async move {
-            let address = member.client_address.clone();
-            match formation::take_in(group, member).await {
-                Ok(()) => tracing::info!(member = address, "a fresh replica votes"),
-                Err(why) => tracing::warn!(member = address, %why, "a fresh replica was not made a voter yet"),
-            }
-            busy.taking_in.store(false, std::sync::atomic::Ordering::Release);
-        });
         Answer::Accepted(Some(fresh))
     }
 }

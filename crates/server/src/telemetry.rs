@@ -63,7 +63,8 @@ fn filter(level: LogLevel) -> Targets {
     let (own, libraries) = match level {
         LogLevel::Debug => (LevelFilter::TRACE, LevelFilter::DEBUG),
         LogLevel::Verbose => (LevelFilter::DEBUG, LevelFilter::WARN),
-        LogLevel::Notice => (LevelFilter::INFO, LevelFilter::WARN),
+        // openraft warns of every message that did not arrive, many a second; the links tell it once.
+        LogLevel::Notice => (LevelFilter::INFO, LevelFilter::ERROR),
         LogLevel::Warning => (LevelFilter::WARN, LevelFilter::ERROR),
         LogLevel::Nothing => return Targets::new().with_default(LevelFilter::OFF),
     };
@@ -153,7 +154,7 @@ mod tests {
         assert!(shows(LogLevel::Notice, "node::shard", Level::INFO));
         assert!(!shows(LogLevel::Notice, "node::shard", Level::DEBUG));
         assert!(!shows(LogLevel::Notice, "openraft::core", Level::INFO));
-        assert!(shows(LogLevel::Notice, "openraft::core", Level::WARN));
+        assert!(!shows(LogLevel::Notice, "openraft::core", Level::WARN));
         assert!(shows(LogLevel::Debug, "raft", Level::TRACE));
         assert!(shows(LogLevel::Warning, BANNER, Level::INFO));
         assert!(!shows(LogLevel::Nothing, BANNER, Level::ERROR));

@@ -78,7 +78,7 @@ impl<P: Platform> Session<P> {
                 self.client.line(self.node.clock.wall_ms(), &mut line);
                 reply.verbatim(b"txt", line);
             }
-            SessionCommand::ClientHelp => super::help::client(reply),
+            SessionCommand::ClientHelp => super::help::of("CLIENT", reply),
             SessionCommand::ReadOnly | SessionCommand::ReadWrite => {
                 reply.error("ERR This instance has cluster support disabled");
             }
@@ -87,7 +87,8 @@ impl<P: Platform> Session<P> {
                 reply.ok();
             }
             SessionCommand::Multi | SessionCommand::Exec | SessionCommand::Discard | SessionCommand::Watch => {
-                unreachable!("they are never queued")
+                // NO_MULTI keeps them out of the queue.
+                reply.error("ERR Command not allowed inside a transaction");
             }
         }
         Step::Done

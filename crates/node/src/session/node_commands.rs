@@ -30,7 +30,7 @@ impl<P: Platform> Session<P> {
                 Ok(()) => reply.ok(),
                 Err(error) => reply.error(error.to_string()),
             },
-            NodeCommand::ConfigHelp => super::help::config(reply),
+            NodeCommand::ConfigHelp => super::help::of("CONFIG", reply),
             NodeCommand::Command
             | NodeCommand::CommandCount
             | NodeCommand::CommandList
