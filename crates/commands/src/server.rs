@@ -41,6 +41,10 @@ pub enum NodeCommand {
     Wait,
     /// `TIME`
     Time,
+    /// `SAVE`
+    Save,
+    /// `BGSAVE [SCHEDULE]`
+    BackgroundSave,
     /// `LASTSAVE`
     LastSave,
     /// `DEBUG SLEEP seconds`
@@ -51,6 +55,8 @@ pub enum NodeCommand {
 
 const READY: Flags = Flags::LOADING.with(Flags::STALE);
 const ADMIN: Flags = READY.with(Flags::NOSCRIPT).with(Flags::ADMIN);
+/// Of no use before the data is there.
+const SAVING: Flags = Flags::NOSCRIPT.with(Flags::ADMIN).with(Flags::NO_ASYNC_LOADING);
 /// For the operators' eyes: in the categories of ADMIN, but nothing else comes of it.
 const OPERATORS: Flags = READY.with(Flags::FAST).with(Flags::ADMIN_CATEGORY).with(Flags::DANGEROUS);
 /// About the server, but what every client asks.
@@ -99,6 +105,9 @@ pub(crate) const COMMANDS: &[Spec] = &[
         .fast()
         .flags(READY)
         .tips(NONDETERMINISTIC),
+    Spec::node("SAVE", Exactly(1), NodeCommand::Save, "Takes a snapshot of this replica and waits for it.")
+        .flags(SAVING.with(Flags::NO_MULTI)),
+    Spec::node("BGSAVE", AtLeast(1), NodeCommand::BackgroundSave, "Begins a snapshot of this replica.").flags(SAVING),
     Spec::node("LASTSAVE", Exactly(1), NodeCommand::LastSave, "Returns when the last snapshot was taken.")
         .flags(OPERATORS)
         .tips(NONDETERMINISTIC),

@@ -84,7 +84,7 @@ impl Machine {
             }
         };
         let (encoder, encoding) = snapshot::encoder();
-        let beside = async move {
+        let reclaiming = async move {
             tokio::join!(freeing, encoding);
         };
         let work = async move {
@@ -93,7 +93,7 @@ impl Machine {
                 apply.run(job).await;
             }
         };
-        (Self { jobs }, work, beside)
+        (Self { jobs }, work, reclaiming)
     }
 
     /// Holds the apply thread for this long (DEBUG SLEEP). Only this node's.

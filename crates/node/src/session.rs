@@ -66,6 +66,8 @@ pub(crate) enum Later {
     Hold(Duration),
     /// WAIT: a number of replicas and a time to wait for them (`None`: no limit).
     Wait { replicas: usize, timeout: Option<Duration> },
+    /// SAVE.
+    Save,
     /// CONFIG SET of settings of the shard, which become an entry: the connection proposes it.
     Config(crate::config::Plan),
     /// A transaction with commands that are not about data among the others: the connection stitches the replies.

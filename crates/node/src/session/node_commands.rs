@@ -1,6 +1,7 @@
 //! The commands about the node: ROLE, WAIT, TIME, CLIENT LIST, DEBUG, SHUTDOWN; INFO, CONFIG and COMMAND have files of
 //! their own.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use commands::NodeCommand;
@@ -9,8 +10,10 @@ use resp::{Arguments, Reply};
 
 use super::{Exchange, Later, Session, Step};
 use crate::config::DebugCommand;
+use crate::node::Shared;
 use crate::platform::Platform;
 use crate::shard::Standing;
+use crate::tasks;
 
 const NOT_AN_INTEGER: &str = "ERR value is not an integer or out of range";
 const DEBUG_FORBIDDEN: &str = "ERR DEBUG command not allowed. If the enable-debug-command option is set to \"local\", you can run it \
@@ -43,6 +46,8 @@ impl<P: Platform> Session<P> {
             NodeCommand::Role => self.role(reply),
             NodeCommand::Wait => return wait(arguments, reply),
             NodeCommand::Time => self.time(reply),
+            NodeCommand::Save => return Step::Later(Later::Save),
+            NodeCommand::BackgroundSave => self.save_beside(arguments, reply),
             NodeCommand::LastSave => reply.integer(i64::try_from(self.node.last_save_seconds()).unwrap_or(i64::MAX)),
             NodeCommand::DebugSleep => return self.debug_sleep(arguments, reply),
             NodeCommand::Shutdown => return self.shutdown(arguments, reply),
@@ -61,8 +66,27 @@ impl<P: Platform> Session<P> {
                 let count = self.node.wait_for_replicas(replicas, timeout).await;
                 exchange.reply.count(count);
             }
+            Later::Save => match save(&self.node).await {
+                Ok(()) => exchange.reply.ok(),
+                Err(why) => exchange.reply.error(format!("ERR {why}")),
+            },
             Later::Config(_) | Later::Transaction(_) => unreachable!("the connection proposes these"),
         }
+    }
+
+    fn save_beside(&self, arguments: Arguments<'_>, reply: &mut Reply) {
+        let schedules = |option: &[u8]| option.eq_ignore_ascii_case(b"schedule");
+        if arguments.len() > 2 || arguments.get(1).is_some_and(|option| !schedules(option)) {
+            return reply.error("ERR syntax error");
+        }
+        let node = Arc::clone(&self.node);
+        drop(tasks::beside(async move {
+            if let Err(why) = save(&node).await {
+                tracing::error!(%why, "no snapshot was taken");
+            }
+        }));
+        // One that is under way already does not keep another from following it.
+        reply.simple("Background saving started");
     }
 
     fn client_list(&self, arguments: Arguments<'_>, reply: &mut Reply) {
@@ -152,6 +176,12 @@ impl<P: Platform> Session<P> {
         self.node.ask_to_stop();
         Step::Close
     }
+}
+
+/// Takes a snapshot of what is applied now.
+async fn save<P: Platform>(node: &Shared<P>) -> Result<(), String> {
+    let group = node.group().ok_or("the data is not there yet")?;
+    group.take_snapshot().await.map(drop).map_err(|why| why.to_string())
 }
 
 fn wait(arguments: Arguments<'_>, reply: &mut Reply) -> Step {
