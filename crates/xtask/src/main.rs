@@ -9,6 +9,7 @@
 #![expect(clippy::print_stdout, reason = "a command line talks on standard output")]
 
 mod apt;
+mod bench;
 mod fix;
 mod mutants;
 mod setup;
@@ -34,6 +35,16 @@ usage: cargo xtask <chore>
                       --seed S     one run, with its trace
                       --seeds N    the seeds 0 to N - 1 (default 32)
                       --mutants    every seeded bug of crates/sim/mutants must be caught
+  bench [what] [options]
+                    measure Cairn and its peers in turn; tables for benches/ on standard output
+                      standalone   GET and SET against Valkey and Redis
+                      shard        SET over three voters against Redis, CPU and commands for each log entry
+                      failover     gaps and losses when the leader is killed (--stop: stopped for 3 s)
+                      restart      time from the start to the first answer, and memory for each key
+                      log          the store under the log: cargo bench -p storage
+                      --binary PATH  measure this server (default: builds target/release/cairn-server)
+                      --pairs N    rounds (default 5)      --seconds N  of each measurement (default 5)
+                      --kills N    failovers (default 20)  --keys N     loaded keys (default 1000000)
   help              this text";
 
 fn main() -> ExitCode {
@@ -61,6 +72,7 @@ fn run(words: &[&str]) -> Outcome {
         ["proto"] => fix::proto(&tree),
         ["test"] => verify::test(&tree),
         ["sim", options @ ..] => sim::sim(&tree, options),
+        ["bench", options @ ..] => bench::bench(&tree, options),
         ["help" | "--help" | "-h"] => {
             println!("{USAGE}");
             Ok(())
@@ -89,5 +101,6 @@ mod tests {
         assert!(is_refused(&["test", "--fast"]));
         assert!(is_refused(&["sim", "--seed"]));
         assert!(is_refused(&["sim", "--seeds", "many"]));
+        assert!(is_refused(&["bench", "everything"]));
     }
 }
