@@ -105,11 +105,16 @@ pub(crate) fn bench(tree: &Tree, words: &[&str]) -> Outcome {
         stop: options.stop,
     };
     println!("{}\n", machine::heading(tree, is_own_build));
+    // What fails lets the others run: the figures of a long run are worth having.
+    let mut failed = Vec::new();
     for chore in options.chores {
-        run(&setting, chore)?;
+        if let Err(Error::Usage(message) | Error::Failed(message)) = run(&setting, chore) {
+            eprintln!("== {chore:?} FAILED: {message}");
+            failed.push(format!("{chore:?} ({message})"));
+        }
     }
     eprintln!("== done; load average now {}", machine::load_average());
-    Ok(())
+    if failed.is_empty() { Ok(()) } else { Err(Error::Failed(format!("failed: {}", failed.join(", ")))) }
 }
 
 fn run(setting: &Setting<'_>, chore: Chore) -> Outcome {

@@ -25,6 +25,9 @@ const PORT_LAST: u16 = 22_000;
 /// A node's peers are expected this far above its clients' port.
 const PEER_PORT_OFFSET: u16 = 10_000;
 
+/// Lines of a server's log in the error that it does not serve.
+const LOG_LINES_SHOWN: usize = 10;
+
 /// The directory of one run, below the target directory; removed at the end.
 pub(crate) struct Scratch {
     path: PathBuf,
@@ -79,7 +82,7 @@ impl Scratch {
         }
         // All at once: a node alone forms nothing, and may wait for the others before it answers.
         nodes.iter_mut().try_for_each(Server::spawn)?;
-        nodes.iter().try_for_each(Server::wait_until_ready)?;
+        nodes.iter_mut().try_for_each(Server::wait_until_ready)?;
         Ok(nodes)
     }
 
@@ -150,18 +153,27 @@ impl Server {
         Ok(())
     }
 
-    /// Waits until it answers PING with PONG.
-    pub(crate) fn wait_until_ready(&self) -> Outcome {
-        let pong = || ask_once(self.port, &["PING"]).filter(|reply| *reply == Reply::Simple("PONG".into()));
-        match clock::wait_for(&format!("{} on port {}", self.name, self.port), START_LIMIT, pong) {
-            Ok(_) => Ok(()),
-            Err(Error::Usage(message) | Error::Failed(message)) => {
-                let log = fs::read_to_string(self.log()).unwrap_or_default();
-                let last: Vec<&str> = log.lines().rev().take(10).collect();
-                let last: Vec<&str> = last.into_iter().rev().collect();
-                Err(Error::Failed(format!("{message}; it said last:\n{}", last.join("\n"))))
-            }
+    /// Waits until it answers PING with PONG. A process that has ended is not waited for.
+    pub(crate) fn wait_until_ready(&mut self) -> Outcome {
+        let (name, port) = (&self.name, self.port);
+        let child = self.child.as_mut().ok_or_else(|| Error::Failed(format!("{name} does not run")))?;
+        let answers = || match ask_once(port, &["PING"]) {
+            Some(reply) if reply == Reply::Simple("PONG".into()) => Some(None),
+            _ => child.try_wait().ok().flatten().map(Some),
+        };
+        match clock::wait_for(&format!("{name} on port {port}"), START_LIMIT, answers) {
+            Ok(None) => Ok(()),
+            Ok(Some(status)) => Err(self.failed(&format!("{name} ended at once, {status}"))),
+            Err(Error::Usage(message) | Error::Failed(message)) => Err(self.failed(&message)),
         }
+    }
+
+    /// The error for a server that does not serve, with the end of its log.
+    fn failed(&self, message: &str) -> Error {
+        let log = fs::read_to_string(self.log()).unwrap_or_default();
+        let lines: Vec<&str> = log.lines().collect();
+        let last = &lines[lines.len().saturating_sub(LOG_LINES_SHOWN)..];
+        Error::Failed(format!("{message}; it said last:\n{}", last.join("\n")))
     }
 
     /// SIGKILL, and waits until the process is gone.
