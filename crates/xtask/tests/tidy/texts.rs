@@ -14,8 +14,8 @@ const FOREIGN: [&str; 2] = ["LICENSE", "Cargo.lock"];
 fn lines_end_where_their_text_ends() {
     let mut wrong = Vec::new();
     for file in tree::files().iter().filter(|file| !FOREIGN.contains(&file.path.as_str()) && !file.is_generated()) {
-        // Golden scripts and patches are compared byte by byte, blanks included.
-        if file.path.ends_with(".patch") {
+        // Patches are compared byte by byte, blanks included; a table's last field may be empty, behind its tab.
+        if file.path.ends_with(".patch") || file.path.ends_with(".tsv") {
             continue;
         }
         for (number, line) in file.text.split('\n').enumerate() {
