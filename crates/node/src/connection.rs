@@ -51,6 +51,8 @@ pub(crate) struct Connection<P: Platform> {
     consumed: usize,
     /// How many bytes the command in progress is known to need.
     wanted: usize,
+    /// The last read took all the room there was.
+    filled: bool,
     exchange: Exchange,
     /// On its way out.
     output: Vec<u8>,
@@ -87,6 +89,7 @@ impl<P: Platform> Connection<P> {
             input: Vec::with_capacity(INPUT_BYTES_IDLE),
             consumed: 0,
             wanted: 0,
+            filled: false,
             exchange: Exchange::default(),
             output: Vec::new(),
             limits: Limits::default(),
@@ -282,6 +285,7 @@ impl<P: Platform> Connection<P> {
                 Err(_) => return Ok(false),
             }
         };
+        self.filled = self.input.len() == self.input.capacity();
         self.io.node.stats.bytes_in.fetch_add(read as u64, Ordering::Relaxed);
         self.session.seen(self.io.node.clock.wall_ms(), self.input.len(), self.input.capacity());
         let limit = self.io.node.config.current().client_query_buffer_limit_bytes;
@@ -302,15 +306,17 @@ impl<P: Platform> Connection<P> {
         if self.input.is_empty() && self.input.capacity() > INPUT_BYTES_READ {
             self.input.shrink_to(INPUT_BYTES_READ);
         }
-        let free = self.input.capacity() - self.input.len();
-        // A read that filled the buffer says that there is more: grow up to a full read. A known large argument gets
-        // its room at once, in steps, so that a mere announcement costs little.
-        let growth = if free > 0 && self.wanted <= free {
-            return;
-        } else if self.wanted > INPUT_BYTES_READ {
-            self.wanted.min(self.input.len().max(INPUT_BYTES_READ))
+        let (length, capacity) = (self.input.len(), self.input.capacity());
+        // A read that filled the buffer says that there is more where it came from: read more at a time. A known large
+        // argument gets its room in steps, so that a mere announcement costs little.
+        let growth = if self.wanted > INPUT_BYTES_READ {
+            self.wanted.min(length.max(INPUT_BYTES_READ))
+        } else if std::mem::take(&mut self.filled) && capacity < INPUT_BYTES_READ {
+            capacity.max(INPUT_BYTES_IDLE) * 2 - length
+        } else if capacity - length < self.wanted.max(1) {
+            capacity.clamp(INPUT_BYTES_IDLE, INPUT_BYTES_READ)
         } else {
-            self.input.capacity().clamp(INPUT_BYTES_IDLE, INPUT_BYTES_READ)
+            return;
         };
         self.input.reserve(growth);
     }
