@@ -32,7 +32,7 @@ mod stats;
 mod tasks;
 
 pub use formation::Record;
-pub use node::{Network, Node, Serving, Start};
+pub use node::{Network, Node, Probe, Serving, Start};
 pub use peers::Peers;
 pub use platform::{Main, Place, Platform, Random, Socket, Threads};
 pub use tasks::OsThreads;

@@ -76,6 +76,21 @@ pub type Network<P> = Box<dyn FnOnce(Peers<P>) -> (<P as Platform>::Transport, V
 /// The work that serves the requests of other nodes.
 pub type Serving = Pin<Box<dyn Future<Output = ()>>>;
 
+/// The data of a replica at one moment. Two replicas that accepted the same last entry are equal in all of it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Probe {
+    /// The term of the leadership whose entry was accepted last.
+    pub term: u64,
+    /// That entry's number within the leadership; `None` before the first.
+    pub sequence: Option<u64>,
+    /// The count of changing commands.
+    pub revision: u64,
+    /// The log clock, in ms since 1970.
+    pub clock_ms: u64,
+    /// The fingerprint of everything that a snapshot keeps.
+    pub digest: u64,
+}
+
 /// A running node. Cheap to clone.
 pub struct Node<P: Platform> {
     shared: Arc<Shared<P>>,
@@ -260,6 +275,21 @@ impl<P: Platform> Node<P> {
     /// How the shard's group stands, for whoever watches the node from outside (the simulator, tests).
     pub fn status(&self) -> Status {
         self.shared.status()
+    }
+
+    /// What the data looks like from here; replicas are compared by it.
+    pub fn probe(&self) -> Probe {
+        let (term, sequence) = self.shared.shard.last_applied();
+        let keyspace = self.shared.shard.keyspace.read();
+        Probe { term, sequence, revision: keyspace.revision(), clock_ms: keyspace.clock_ms(), digest: keyspace.digest() }
+    }
+
+    /// Ends what `raft` still runs for this node, without a word to anybody. For a node whose power was cut: its places
+    /// are gone, and neither its disk nor its links hear it any more.
+    pub async fn bury(&self) {
+        if let Some(group) = self.shared.group.get() {
+            group.stop().await;
+        }
     }
 
     /// Stops: refuses new commands, answers what is in flight, hands leadership over, closes connections.

@@ -334,6 +334,11 @@ impl Shard {
         }
     }
 
+    /// What [`Self::applied`] noted last.
+    pub(crate) fn last_applied(&self) -> (u64, Option<u64>) {
+        self.open.lock().applied
+    }
+
     /// Stops sealing (for a leader transfer or a stop), or goes on.
     pub(crate) fn pause(&self, paused: bool) {
         self.open.lock().paused = paused;

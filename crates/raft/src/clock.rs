@@ -7,4 +7,8 @@ pub trait Clock: Clone + Send + Sync + 'static {
     fn monotonic_ns(&self) -> u64;
     /// Milliseconds since 1970 by the wall clock, which may jump: what deadlines of keys are measured in.
     fn wall_ms(&self) -> u64;
+    /// How much faster than tokio's this clock runs, in millionths: what timers are corrected by. 0 but in `sim`.
+    fn rate_ppm(&self) -> i32 {
+        0
+    }
 }

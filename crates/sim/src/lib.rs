@@ -1,1 +1,34 @@
-//! Placeholder, replaced by the crate's first code.
+//! Whole clusters in one process: one seed, one run.
+//!
+//! The nodes are the ones of production, over a simulated disk, network and clock ([`platform`]), on one thread in
+//! virtual time. A plan drawn from the seed says what goes wrong; clients work all the while, and an oracle judges
+//! what they saw.
+//!
+//! ```text
+//! seed -> plan      what goes wrong, and when
+//!      -> cluster   hosts: disk, clocks, links, and a node that is started, stopped, cut off, wiped
+//!      -> workload  clients, each a task that speaks RESP over a byte stream
+//!                     -> oracle   registers, lists, a bank, things that vanish
+//! run               all of it in order, and the trace: one number for everything that happened
+//! ```
+//!
+//! Not here: tokio's scheduler is the real one, but there is one thread, so races inside of a node are not found.
+//! Sockets, sled, gRPC and the operating system are tested elsewhere.
+
+mod client;
+mod clock;
+mod cluster;
+mod disk;
+mod host;
+mod net;
+mod oracle;
+mod plan;
+mod platform;
+mod run;
+mod seed;
+mod tasks;
+mod trace;
+mod workload;
+
+pub use run::{Report, run};
+pub use trace::Show;

@@ -1,0 +1,65 @@
+//! A client's connection: commands out, replies in, and patience that ends.
+
+use std::time::Duration;
+
+use resp::Value;
+use tokio::io::{AsyncReadExt, AsyncWriteExt, DuplexStream};
+use tokio::time;
+
+/// A command: its arguments.
+pub(crate) type Command = Vec<Vec<u8>>;
+
+/// A command from texts.
+pub(crate) fn command<const N: usize>(arguments: [&str; N]) -> Command {
+    arguments.iter().map(|argument| argument.as_bytes().to_vec()).collect()
+}
+
+/// A connection to one host's node.
+pub(crate) struct Connection {
+    stream: DuplexStream,
+    input: Vec<u8>,
+}
+
+/// The connection broke, or its patience ended: what was not answered may or may not have happened.
+#[derive(Debug)]
+pub(crate) struct Broken;
+
+impl Connection {
+    pub(crate) fn new(stream: DuplexStream) -> Self {
+        Self { stream, input: Vec::new() }
+    }
+
+    /// Sends commands at once and waits for their replies. After [`Broken`] the connection is of no more use; the
+    /// replies that came before are in `replies`.
+    pub(crate) async fn call(
+        &mut self,
+        commands: &[Command],
+        patience: Duration,
+        replies: &mut Vec<Value>,
+    ) -> Result<(), Broken> {
+        time::timeout(patience, self.exchange(commands, replies)).await.unwrap_or(Err(Broken))
+    }
+
+    async fn exchange(&mut self, commands: &[Command], replies: &mut Vec<Value>) -> Result<(), Broken> {
+        let mut bytes = Vec::new();
+        for command in commands {
+            resp::write_command(&mut bytes, command.iter().map(Vec::as_slice));
+        }
+        self.stream.write_all(&bytes).await.map_err(|_| Broken)?;
+        while replies.len() < commands.len() {
+            match resp::parse_reply(&self.input).expect("a node speaks RESP") {
+                Some((reply, length)) => {
+                    self.input.drain(..length);
+                    replies.push(reply);
+                }
+                None => {
+                    let read = self.stream.read_buf(&mut self.input).await.map_err(|_| Broken)?;
+                    if read == 0 {
+                        return Err(Broken);
+                    }
+                }
+            }
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,120 @@
+//! A host's disk: changes take their time to become durable, and a power cut drops those that are not.
+//!
+//! As a machine's log thread does, one sync makes everything durable that was there when it began.
+
+use std::io;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
+
+use parking_lot::Mutex;
+use raft::memory::{MemoryLogStore, MemorySnapshotReader, MemorySnapshotWriter};
+use raft::{Done, GroupId, GroupLog, LogChange, LogStore, SnapshotMeta, StoredEntry};
+use rand::rngs::SmallRng;
+use rand::{RngExt, SeedableRng};
+use tokio::sync::Notify;
+use tokio::time;
+
+use crate::trace::{Topic, Trace};
+
+/// The disk of one host as one start of its node sees it.
+#[derive(Clone)]
+pub(crate) struct SimDisk {
+    host: usize,
+    store: MemoryLogStore,
+    submitted: Arc<Notify>,
+    trace: Trace,
+    /// The longest that a sync takes, in ms; the shortest is 1.
+    sync_ms_max: Arc<AtomicU64>,
+    random: Arc<Mutex<SmallRng>>,
+}
+
+impl SimDisk {
+    /// An empty disk.
+    pub(crate) fn new(host: usize, seed: u64, sync_ms_max: u64, trace: Trace) -> Self {
+        let store = MemoryLogStore::new();
+        store.hold();
+        Self {
+            host,
+            store,
+            submitted: Arc::default(),
+            trace,
+            sync_ms_max: Arc::new(AtomicU64::new(sync_ms_max)),
+            random: Arc::new(Mutex::new(SmallRng::seed_from_u64(seed))),
+        }
+    }
+
+    /// How long a sync takes at most from now on.
+    pub(crate) fn set_sync_ms_max(&self, sync_ms_max: u64) {
+        self.sync_ms_max.store(sync_ms_max, Ordering::Relaxed);
+    }
+
+    /// Syncs what is submitted, for as long as the host has power.
+    pub(crate) async fn run(self) {
+        loop {
+            self.submitted.notified().await;
+            loop {
+                let count = self.store.pending();
+                if count == 0 {
+                    break;
+                }
+                let ms = self.random.lock().random_range(1..=self.sync_ms_max.load(Ordering::Relaxed));
+                time::sleep(Duration::from_millis(ms)).await;
+                self.store.sync(count);
+                self.trace.note(Topic::Disk, self.host, "synced", &count.to_le_bytes());
+            }
+        }
+    }
+
+    /// Cuts the power, and returns the disk of the next start. Of what was not synced a part, in order, may have
+    /// reached the disk all the same.
+    pub(crate) fn cut_power(&self) -> Self {
+        let pending = self.store.pending();
+        let kept = self.random.lock().random_range(0..=pending);
+        self.store.sync(kept);
+        self.next(self.store.crash())
+    }
+
+    /// The process ended in order: everything is on the disk. Returns the disk of the next start.
+    pub(crate) fn close(&self) -> Self {
+        self.store.release();
+        self.next(self.store.crash())
+    }
+
+    fn next(&self, store: MemoryLogStore) -> Self {
+        store.hold();
+        Self { store, submitted: Arc::default(), ..self.clone() }
+    }
+}
+
+impl LogStore for SimDisk {
+    type SnapshotWriter = MemorySnapshotWriter;
+    type SnapshotReader = MemorySnapshotReader;
+
+    fn load(&self, group: GroupId) -> io::Result<GroupLog> {
+        self.store.load(group)
+    }
+
+    fn submit(&self, group: GroupId, change: LogChange, done: Done) {
+        match &change {
+            LogChange::Append(entries) => {
+                entries.iter().for_each(|entry| self.trace.note(Topic::Disk, self.host, "append", &entry.bytes));
+            }
+            other => self.trace.note(Topic::Disk, self.host, "change", format!("{other:?}").as_bytes()),
+        }
+        self.store.submit(group, change, done);
+        self.submitted.notify_one();
+    }
+
+    async fn read(&self, group: GroupId, from: u64, to: u64, max_bytes: usize) -> io::Result<Vec<StoredEntry>> {
+        self.store.read(group, from, to, max_bytes).await
+    }
+
+    async fn create_snapshot(&self, group: GroupId) -> io::Result<MemorySnapshotWriter> {
+        self.store.create_snapshot(group).await
+    }
+
+    fn newest_snapshot(&self, group: GroupId) -> io::Result<Option<(SnapshotMeta, MemorySnapshotReader)>> {
+        self.store.newest_snapshot(group)
+    }
+}

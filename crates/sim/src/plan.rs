@@ -1,0 +1,146 @@
+//! What goes wrong in a run, and when: drawn from the seed before the run begins, so that it can be shown.
+
+use std::fmt;
+use std::time::Duration;
+
+use rand::rngs::SmallRng;
+use rand::{RngExt, SeedableRng};
+
+use crate::net::Links;
+use crate::seed::Seed;
+
+/// One thing that goes wrong, or right again.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Fault {
+    /// A host loses power, for so long.
+    PowerCut(Whom, u64),
+    /// All hosts lose power at once, for so long.
+    Blackout(u64),
+    /// A node stops in order, handing leadership over, and starts again after so long.
+    Restart(Whom, u64),
+    /// A host loses power and its disk, and starts with an empty one after so long.
+    Wipe(Whom, u64),
+    /// A host hears nobody and nobody hears it.
+    Isolate(Whom),
+    /// What this host sends arrives nowhere.
+    Mute(Whom),
+    /// What is sent to this host does not arrive.
+    Deafen(Whom),
+    /// Two hosts do not hear each other; a third hears both.
+    Separate(Whom),
+    /// All links are mended.
+    Heal,
+    /// Syncs of a host take up to so long from now on.
+    SlowDisk(Whom, u64),
+    /// A host's wall clock jumps by so much.
+    ClockJump(Whom, i64),
+    /// A host's monotonic clock runs ahead of its timers by so much, as after a suspension.
+    Suspend(Whom, u64),
+}
+
+/// Whom a fault hits. All times are in ms.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Whom {
+    /// Who leads at that moment; host 0 if nobody does.
+    Leader,
+    /// The host after the one that leads.
+    Follower,
+    /// This one.
+    Host(usize),
+}
+
+/// A run before it begins.
+#[derive(Clone, Debug)]
+pub(crate) struct Plan {
+    pub(crate) voters: usize,
+    pub(crate) clients: usize,
+    /// How long clients work and things go wrong.
+    pub(crate) length: Duration,
+    pub(crate) links: Links,
+    /// How long a sync takes at most while a disk is well, in ms.
+    pub(crate) sync_ms_max: u64,
+    /// By host: how its clocks run, in millionths, and how much its wall clock is off, in ms.
+    pub(crate) clocks: Vec<(i32, i64)>,
+    /// In order of time.
+    pub(crate) faults: Vec<(Duration, Fault)>,
+}
+
+impl Plan {
+    /// Draws a run.
+    pub(crate) fn draw(seed: Seed) -> Self {
+        let mut random = SmallRng::seed_from_u64(seed.of("plan", 0));
+        let voters = if random.random_range(0..4) == 0 { 1 } else { 3 };
+        let length_ms: u64 = random.random_range(6000..12_000);
+        let links = Links {
+            latency_ms_max: [1, 2, 5, 15][random.random_range(0..4)],
+            lost_ppm: [0, 0, 1000, 20_000][random.random_range(0..4)],
+        };
+        let clocks = (0..voters).map(|_| (random.random_range(-500..=500), random.random_range(-200..=200))).collect();
+        let mut plan = Self {
+            voters,
+            clients: random.random_range(3..=6),
+            length: Duration::from_millis(length_ms),
+            links,
+            sync_ms_max: [1, 3, 10, 30][random.random_range(0..4)],
+            clocks,
+            faults: Vec::new(),
+        };
+        // Some runs are calm, in some there is always something.
+        let pause_ms = [200, 700, 1500, 3000][random.random_range(0..4)];
+        let mut at_ms: u64 = random.random_range(0..2 * pause_ms);
+        let mut wiped = false;
+        while at_ms < length_ms {
+            let fault = plan.draw_fault(&mut random, &mut wiped);
+            plan.faults.push((Duration::from_millis(at_ms), fault));
+            at_ms += random.random_range(1..2 * pause_ms);
+        }
+        plan
+    }
+
+    fn draw_fault(&self, random: &mut SmallRng, wiped: &mut bool) -> Fault {
+        let whom = match random.random_range(0..4) {
+            0 | 1 => Whom::Leader,
+            2 => Whom::Follower,
+            _ => Whom::Host(random.random_range(0..self.voters)),
+        };
+        let down_ms = random.random_range(1..2500);
+        loop {
+            let fault = match random.random_range(0..16) {
+                0..3 => Fault::PowerCut(whom, down_ms),
+                3 => Fault::Blackout(down_ms),
+                4 | 5 => Fault::Restart(whom, random.random_range(1..500)),
+                6 => Fault::SlowDisk(whom, [40, 100, 300][random.random_range(0..3)]),
+                7 => Fault::SlowDisk(whom, self.sync_ms_max),
+                8 => Fault::ClockJump(whom, random.random_range(-3000..3000)),
+                9 => Fault::Suspend(whom, random.random_range(1..1500)),
+                _ if self.voters == 1 => continue,
+                10 => Fault::Isolate(whom),
+                11 => Fault::Mute(whom),
+                12 => Fault::Deafen(whom),
+                13 => Fault::Separate(whom),
+                14 => Fault::Heal,
+                // Once in a run: a second disk may only be lost when the first is replaced.
+                _ if *wiped => continue,
+                _ => Fault::Wipe(whom, down_ms),
+            };
+            *wiped |= matches!(fault, Fault::Wipe(..));
+            return fault;
+        }
+    }
+}
+
+impl fmt::Display for Plan {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        writeln!(
+            f,
+            "{} voters, {} clients, {} ms; {:?}; syncs up to {} ms; clocks {:?}",
+            self.voters,
+            self.clients,
+            self.length.as_millis(),
+            self.links,
+            self.sync_ms_max,
+            self.clocks
+        )?;
+        self.faults.iter().try_for_each(|(at, fault)| writeln!(f, "{:>7} ms {fault:?}", at.as_millis()))
+    }
+}

@@ -1,0 +1,283 @@
+//! One seed, one run: a cluster forms, clients work while things go wrong, all is mended, and then it must go on.
+//!
+//! ```text
+//! start   hosts on, clients begin at once: the group forms while they knock
+//! safety  the plan's faults; replicas compared every [`LOOK_EVERY`]
+//! heal    links mended, disks well, every host on
+//! live    within [`LIVE_WITHIN`]: a write is acknowledged, every replica votes, all are equal
+//! judge   the clients' whole history
+//! ```
+
+use std::cell::RefCell;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::rc::Rc;
+use std::time::Duration;
+
+use tokio::runtime::{Builder, RngSeed, UnhandledPanic};
+use tokio::task::{JoinHandle, LocalSet};
+use tokio::time::{self, Instant};
+
+use crate::clock::SimClock;
+use crate::cluster::Cluster;
+use crate::host::Host;
+use crate::net::Net;
+use crate::oracle::Oracle;
+use crate::plan::{Fault, Plan, Whom};
+use crate::seed::Seed;
+use crate::tasks;
+use crate::trace::{Show, Topic, Trace};
+use crate::workload::Client;
+
+/// How often replicas are compared.
+const LOOK_EVERY: Duration = Duration::from_millis(20);
+/// How long a mended cluster may take until all is well, in virtual time.
+const LIVE_WITHIN: Duration = Duration::from_secs(60);
+
+/// What came of a run.
+#[derive(Clone, Debug)]
+pub struct Report {
+    /// The run's seed.
+    pub seed: u64,
+    /// What was to go wrong, a line each.
+    pub plan: String,
+    /// How many operations clients got answers to.
+    pub answered: usize,
+    /// The fingerprint of everything that happened: the same seed gives the same.
+    pub trace: u64,
+    /// Why the run failed, if it did.
+    pub failure: Option<String>,
+}
+
+/// Runs one seed, and shows everything that happens if that is asked for.
+pub fn run(seed: u64, show: Option<Show>) -> Report {
+    let root = Seed::new(seed);
+    let plan = Plan::draw(root);
+    let mut report = Report { seed, plan: plan.to_string(), answered: 0, trace: 0, failure: None };
+    let ran = catch_unwind(AssertUnwindSafe(|| simulate(root, &plan, show, &mut report)));
+    report.failure = match ran {
+        Ok(Ok(())) => None,
+        Ok(Err(why)) => Some(why),
+        Err(_) => Some("a panic, shown above".to_owned()),
+    };
+    report
+}
+
+fn simulate(seed: Seed, plan: &Plan, show: Option<Show>, report: &mut Report) -> Result<(), String> {
+    let mut builder = Builder::new_current_thread();
+    builder.enable_time().start_paused(true).unhandled_panic(UnhandledPanic::ShutdownRuntime);
+    builder.rng_seed(RngSeed::from_bytes(&seed.of("tokio", 0).to_le_bytes()));
+    let runtime = builder.build().map_err(|why| format!("no runtime: {why}"))?;
+    let mut tasks = LocalSet::new();
+    tasks.unhandled_panic(UnhandledPanic::ShutdownRuntime);
+    tasks.block_on(&runtime, async {
+        let trace = Trace::new(show);
+        let mut run = Run::new(seed, plan.clone(), trace.clone());
+        let result = run.all().await;
+        let described = run.cluster.borrow().describe();
+        report.answered = run.oracle.borrow().answered();
+        report.trace = trace.hash();
+        result.map_err(|why| format!("{why}\n{described}"))
+    })
+}
+
+struct Run {
+    plan: Plan,
+    seed: Seed,
+    cluster: Rc<RefCell<Cluster>>,
+    oracle: Rc<RefCell<Oracle>>,
+    /// Hosts on their way down and up again.
+    returning: Vec<JoinHandle<Result<(), String>>>,
+}
+
+impl Run {
+    fn new(seed: Seed, plan: Plan, trace: Trace) -> Self {
+        let start = Instant::now();
+        let net = Net::new(plan.voters, seed.of("net", 0), plan.links, trace.clone());
+        let hosts = plan.clocks.iter().enumerate().map(|(number, &(rate_ppm, offset_ms))| {
+            let base_ns = seed.of("monotonic", number as u64) >> 20;
+            let clock = SimClock::new(start, rate_ppm, base_ns, offset_ms);
+            let part = seed.part("host", number);
+            Host::new(number, plan.voters, part, net.clone(), clock, plan.sync_ms_max, trace.clone())
+        });
+        let cluster = Rc::new(RefCell::new(Cluster::new(hosts.collect(), net, trace)));
+        Self { plan, seed, cluster, oracle: Rc::default(), returning: Vec::new() }
+    }
+
+    async fn all(&mut self) -> Result<(), String> {
+        drop(tasks::beside(self.cluster.borrow().net.clone().run()));
+        self.cluster.borrow_mut().hosts.iter_mut().try_for_each(Host::start)?;
+        let mut clients = Vec::new();
+        for number in 0..self.plan.clients {
+            let mut client = self.client(number);
+            let length = self.plan.length;
+            clients.push(tasks::beside(async move {
+                if number == 0 {
+                    client.open_bank().await;
+                }
+                client.work(length).await;
+            }));
+        }
+        self.misfortune().await?;
+        self.heal().await?;
+        let live = time::timeout(LIVE_WITHIN, self.live(clients)).await;
+        live.map_err(|_| format!("all was mended, and not all was well {} s later", LIVE_WITHIN.as_secs()))??;
+        self.oracle.borrow().judge()
+    }
+
+    fn client(&self, number: usize) -> Client {
+        let seed = self.seed.of("client", number as u64);
+        Client::new(number, Rc::clone(&self.cluster), Rc::clone(&self.oracle), seed)
+    }
+
+    /// Lets the plan happen.
+    async fn misfortune(&mut self) -> Result<(), String> {
+        let start = Instant::now();
+        let mut faults = self.plan.faults.clone().into_iter().peekable();
+        while start.elapsed() < self.plan.length {
+            time::sleep(LOOK_EVERY).await;
+            self.look()?;
+            while let Some((_, fault)) = faults.next_if(|(at, _)| *at <= start.elapsed()) {
+                self.happen(fault)?;
+            }
+        }
+        Ok(())
+    }
+
+    fn look(&self) -> Result<(), String> {
+        let mut cluster = self.cluster.borrow_mut();
+        cluster.compare()?;
+        match cluster.hosts.iter().enumerate().find_map(|(number, host)| Some((number, host.failure()?))) {
+            Some((number, why)) => Err(format!("host {number} could not go on: {why}")),
+            None => Ok(()),
+        }
+    }
+
+    fn whom(&self, whom: Whom) -> usize {
+        let cluster = self.cluster.borrow();
+        match whom {
+            Whom::Leader => cluster.leader().unwrap_or(0),
+            Whom::Follower => (cluster.leader().unwrap_or(0) + 1) % cluster.size(),
+            Whom::Host(number) => number,
+        }
+    }
+
+    fn happen(&mut self, fault: Fault) -> Result<(), String> {
+        let cluster = Rc::clone(&self.cluster);
+        cluster.borrow().trace().note(Topic::Fault, 0, "plan", format!("{fault:?}").as_bytes());
+        let size = cluster.borrow().size();
+        match fault {
+            Fault::PowerCut(whom, down_ms) => self.power_cut(self.whom(whom), down_ms),
+            Fault::Blackout(down_ms) => (0..size).for_each(|host| self.power_cut(host, down_ms)),
+            Fault::Restart(whom, down_ms) => self.restart(self.whom(whom), down_ms),
+            Fault::Wipe(whom, down_ms) => self.wipe(self.whom(whom), down_ms),
+            Fault::Isolate(whom) => self.cut(self.whom(whom), true, true, size),
+            Fault::Mute(whom) => self.cut(self.whom(whom), true, false, size),
+            Fault::Deafen(whom) => self.cut(self.whom(whom), false, true, size),
+            Fault::Separate(whom) => {
+                let (one, net) = (self.whom(whom), cluster.borrow().net.clone());
+                net.cut(one, (one + 1) % size);
+                net.cut((one + 1) % size, one);
+            }
+            Fault::Heal => cluster.borrow().net.heal(),
+            Fault::SlowDisk(whom, ms) => cluster.borrow().hosts[self.whom(whom)].disk.set_sync_ms_max(ms),
+            Fault::ClockJump(whom, ms) => cluster.borrow().hosts[self.whom(whom)].clock.jump(ms),
+            Fault::Suspend(whom, ms) => {
+                cluster.borrow().hosts[self.whom(whom)].clock.suspend(Duration::from_millis(ms));
+            }
+        }
+        Ok(())
+    }
+
+    fn cut(&self, host: usize, out: bool, back: bool, size: usize) {
+        let net = self.cluster.borrow().net.clone();
+        for other in (0..size).filter(|&other| other != host) {
+            if out {
+                net.cut(host, other);
+            }
+            if back {
+                net.cut(other, host);
+            }
+        }
+    }
+
+    fn power_cut(&mut self, host: usize, down_ms: u64) {
+        if self.cluster.borrow().hosts[host].node().is_none() {
+            return;
+        }
+        self.cluster.borrow_mut().hosts[host].cut_power();
+        self.start_in(host, down_ms);
+    }
+
+    /// Only a member of a formed group whose other members are there may lose its disk.
+    fn wipe(&mut self, host: usize, down_ms: u64) {
+        let all_vote = {
+            let cluster = self.cluster.borrow();
+            let votes = |host: &Host| host.node().is_some_and(|node| node.status().voters.len() == cluster.size());
+            cluster.hosts.iter().all(votes)
+        };
+        if !all_vote {
+            return;
+        }
+        {
+            let mut cluster = self.cluster.borrow_mut();
+            cluster.hosts[host].cut_power();
+            cluster.hosts[host].wipe(self.plan.sync_ms_max);
+        }
+        self.start_in(host, down_ms);
+    }
+
+    fn start_in(&mut self, host: usize, down_ms: u64) {
+        let cluster = Rc::clone(&self.cluster);
+        self.returning.push(tasks::beside(async move {
+            time::sleep(Duration::from_millis(down_ms)).await;
+            cluster.borrow_mut().hosts[host].start()
+        }));
+    }
+
+    fn restart(&mut self, host: usize, down_ms: u64) {
+        let cluster = Rc::clone(&self.cluster);
+        let (stopping, life) = {
+            let cluster = cluster.borrow();
+            let Some(stopping) = cluster.hosts[host].stop() else { return };
+            (stopping, cluster.hosts[host].life())
+        };
+        self.returning.push(tasks::beside(async move {
+            stopping.await;
+            // Its power may have been cut meanwhile: then somebody else starts it.
+            let is_same = cluster.borrow().hosts[host].life() == life && cluster.borrow().hosts[host].node().is_some();
+            if !is_same {
+                return Ok(());
+            }
+            cluster.borrow_mut().hosts[host].turn_off();
+            time::sleep(Duration::from_millis(down_ms)).await;
+            cluster.borrow_mut().hosts[host].start()
+        }));
+    }
+
+    async fn heal(&mut self) -> Result<(), String> {
+        {
+            let cluster = self.cluster.borrow();
+            cluster.net.heal();
+            cluster.net.lose_nothing();
+            cluster.hosts.iter().for_each(|host| host.disk.set_sync_ms_max(self.plan.sync_ms_max));
+        }
+        for returning in std::mem::take(&mut self.returning) {
+            returning.await.map_err(|why| format!("a task of the run: {why}"))??;
+        }
+        Ok(())
+    }
+
+    async fn live(&self, clients: Vec<JoinHandle<()>>) -> Result<(), String> {
+        for client in clients {
+            client.await.map_err(|why| format!("a client: {why}"))?;
+        }
+        self.client(self.plan.clients).look_at_all().await;
+        loop {
+            self.look()?;
+            if self.cluster.borrow().is_level() {
+                return Ok(());
+            }
+            time::sleep(LOOK_EVERY).await;
+        }
+    }
+}
