@@ -39,6 +39,7 @@ pub(crate) async fn run<P: Platform>(node: Arc<Shared<P>>, group: raft::Group<En
         let now_ns = node.clock.monotonic_ns();
         if tick {
             node.shard.give_up_overdue(now_ns);
+            node.shard.retry();
             ticks_seen += 1;
             if ticks_seen.is_multiple_of(TICKS_PER_LOOK_AROUND) {
                 look_at_disk(&node);

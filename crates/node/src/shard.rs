@@ -106,6 +106,8 @@ struct Open {
     applied: (u64, Option<u64>),
     last_now_ms: u64,
     paused: bool,
+    /// Raft refused a batch: before it is asked again something must change, or a tick must pass.
+    refused: bool,
 }
 
 /// A sealed batch until somebody answers it: apply, a refusal, the loss of leadership, or the deadline.
@@ -266,8 +268,15 @@ impl Shard {
         if standing == Standing::Following {
             self.refuse_unproposed(READONLY);
         }
+        self.retry();
         self.due.notify_one();
         self.room.notify_waiters();
+    }
+
+    /// Lets refused batches be sealed anew. Called with every tick, so that a refusal that lasts (a leader that has lost
+    /// its majority) is asked about now and then, not without a pause.
+    pub(crate) fn retry(&self) {
+        self.open.lock().refused = false;
     }
 
     /// Answers what has waited too long. Called every now and then by the sealer.
@@ -433,7 +442,7 @@ impl Shard {
 
 impl Open {
     fn is_due(&self) -> bool {
-        if self.paused {
+        if self.paused || self.refused {
             return false;
         }
         if !self.held.is_empty() {
@@ -499,7 +508,10 @@ impl Waiter for EntryWaiter {
 
     fn refused(mut self, reason: Refusal) {
         match reason {
-            Refusal::NotLeader | Refusal::NoLease => self.come_back(),
+            Refusal::NotLeader | Refusal::NoLease => {
+                self.shard.open.lock().refused = true;
+                self.come_back();
+            }
             Refusal::Stopping => self.shard.answer(&self.ticket, NOREPLICAS),
         }
         self.land();
@@ -512,3 +524,6 @@ impl Drop for EntryWaiter {
         self.shard.answer(&self.ticket, UNCERTAIN);
     }
 }
+
+#[cfg(test)]
+mod tests;
