@@ -34,5 +34,5 @@ mod tasks;
 pub use formation::Record;
 pub use node::{Network, Node, Probe, Serving, Start};
 pub use peers::Peers;
-pub use platform::{Main, Place, Platform, Random, Socket, Threads};
+pub use platform::{LogBounds, Main, Place, Platform, Random, Socket, Threads};
 pub use tasks::OsThreads;

@@ -281,7 +281,13 @@ impl<P: Platform> Node<P> {
     pub fn probe(&self) -> Probe {
         let (term, sequence) = self.shared.shard.last_applied();
         let keyspace = self.shared.shard.keyspace.read();
-        Probe { term, sequence, revision: keyspace.revision(), clock_ms: keyspace.clock_ms(), digest: keyspace.digest() }
+        Probe {
+            term,
+            sequence,
+            revision: keyspace.revision(),
+            clock_ms: keyspace.clock_ms(),
+            digest: keyspace.digest(),
+        }
     }
 
     /// Ends what `raft` still runs for this node, without a word to anybody. For a node whose power was cut: its places

@@ -21,6 +21,17 @@ pub trait Platform: 'static {
     type Threads: Threads;
     /// An accepted connection on its way to its I/O thread.
     type Socket: Socket;
+    /// How much log a replica keeps.
+    const LOG_BOUNDS: LogBounds = LogBounds { tail_bytes_max: 16 << 20, snapshot_log_bytes: 64 << 20 };
+}
+
+/// How much log a replica keeps, as [`raft::GroupConfig`] has it; less in the simulator, so that short runs see snapshots.
+#[derive(Clone, Copy, Debug)]
+pub struct LogBounds {
+    /// Bytes of the log's tail that stay in memory.
+    pub tail_bytes_max: usize,
+    /// Bytes of log after which a snapshot is taken.
+    pub snapshot_log_bytes: u64,
 }
 
 /// A source of random numbers: the operating system's in production, seeded in the simulator.

@@ -3,7 +3,7 @@
 use std::io;
 use std::sync::Arc;
 
-use node::{Main, Place, Platform, Random, Record, Threads};
+use node::{LogBounds, Main, Place, Platform, Random, Record, Threads};
 use parking_lot::Mutex;
 use rand::rngs::SmallRng;
 use rand::{Rng, SeedableRng};
@@ -23,6 +23,7 @@ impl Platform for SimPlatform {
     type Random = SimRandom;
     type Threads = SimThreads;
     type Socket = DuplexStream;
+    const LOG_BOUNDS: LogBounds = LogBounds { tail_bytes_max: 4000, snapshot_log_bytes: 12_000 };
 }
 
 /// Seeded random numbers. Clones share the sequence.

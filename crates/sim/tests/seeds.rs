@@ -1,0 +1,24 @@
+//! The seeds of every day: each is a cluster with a misfortune of its own.
+
+/// So many runs; more with `cargo xtask sim --seeds N`.
+const SEEDS: u64 = 32;
+
+#[test]
+fn the_first_seeds_hold() {
+    let mut answered = 0;
+    for seed in 0..SEEDS {
+        let report = sim::run(seed, None);
+        assert_eq!(report.failure, None, "seed {seed}\n{}", report.plan);
+        answered += report.answered;
+    }
+    assert!(answered > 10_000, "clients got only {answered} answers: such runs prove little");
+}
+
+#[test]
+fn the_same_seed_gives_the_same_trace() {
+    for seed in [1000, 1001, 1002, 1003] {
+        let (one, other) = (sim::run(seed, None), sim::run(seed, None));
+        assert_eq!(one.trace, other.trace, "seed {seed}: run it twice with --seed and compare");
+        assert_ne!(one.trace, 0);
+    }
+}
