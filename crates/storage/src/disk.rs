@@ -1,75 +1,108 @@
-//! sled, and what has to be done around it: the only file that opens, writes and syncs it.
+//! The journal and sled as one: what is written goes to the journal first and to sled later, in the same order.
+//!
+//! sled may lag behind the journal by the few records in `unapplied`; [`Disk::settle`] brings it level for readers. Each
+//! batch of sled's says which record was its last, so that sled knows at the next start where to go on in the journal.
 
 use std::fs::{self, File};
 use std::io;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::{Path, PathBuf};
-use std::time::Duration;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
 
 use parking_lot::{Condvar, Mutex};
+use rustix::fs::{FlockOperation, flock};
 
-use crate::{Error, files, keys};
+use crate::journal::{self, Journal, Record};
+use crate::sled_sync::SledSync;
+use crate::{Error, Options, files, keys};
 
-/// The open tree.
+/// How much may be in the journal that was not applied to sled: many records share a batch, which pays for sled's work
+/// on the marks that each of them replaces; but the log thread must not be held up for long by one batch.
+const UNAPPLIED_RECORDS_MAX: u32 = 16;
+const UNAPPLIED_BYTES_MAX: usize = 256 << 10;
+
+/// The longest turn of a file of the journal: bounds what a start has to apply, and how long sled goes unsynced.
+const TURN_TIME: Duration = Duration::from_secs(2);
+
+/// What is in the journal and not yet in sled.
+#[derive(Default)]
+struct Unapplied {
+    batch: sled::Batch,
+    bytes: usize,
+    records: u32,
+    /// The number of the last record.
+    last: u64,
+}
+
+impl Unapplied {
+    /// Adds a record's changes; `None` if they cannot be read.
+    fn push(&mut self, number: u64, body: &[u8]) -> Option<()> {
+        for change in journal::changes(body) {
+            match change? {
+                (key, Some(value)) => self.batch.insert(key, value),
+                (key, None) => self.batch.remove(key),
+            }
+        }
+        self.bytes += body.len();
+        self.records += 1;
+        self.last = number;
+        Some(())
+    }
+
+    fn is_due(&self) -> bool {
+        self.records >= UNAPPLIED_RECORDS_MAX || self.bytes >= UNAPPLIED_BYTES_MAX
+    }
+
+    /// Applies it as one batch, atomically, with the number of the last record.
+    fn apply(&mut self, db: &sled::Db, start: u64) -> sled::Result<()> {
+        if self.records == 0 {
+            return Ok(());
+        }
+        let mut batch = std::mem::take(self);
+        batch.batch.insert(keys::HELD_KEY, keys::encode_held(batch.last, start));
+        db.apply_batch(batch.batch)
+    }
+}
+
+/// The open journal and the open tree.
 pub(crate) struct Disk {
+    /// BEFORE `db`: its thread has a handle of it.
+    sled_sync: SledSync,
     db: sled::Db,
-    /// The file that sled writes. sled's own flush does not sync it.
-    file: File,
     path: PathBuf,
+    journal: Journal,
+    unapplied: Unapplied,
+    /// Counts the times that the directory was opened.
+    start: u64,
+    /// Since when the journal's turn has a record.
+    turn_since: Option<Instant>,
     /// What waits for its sync, in a store that withholds; `None` in one that does not.
-    withheld: Option<(Duration, Vec<sled::Batch>)>,
+    withheld: Option<(Duration, Vec<Record>)>,
 }
 
 impl Disk {
-    /// Opens or creates the tree in `path`. `fresh` says that the directory was never used; otherwise sled's file has to
-    /// be there.
-    pub(crate) fn open(path: &Path, cache_bytes: u64, fresh: bool, withhold: Option<Duration>) -> Result<Self, Error> {
+    /// Opens or creates the journal and the tree, and applies to the tree what only the journal has. `fresh` says that the
+    /// directory was never used; otherwise sled's file has to be there.
+    pub(crate) fn open(options: &Options, fresh: bool) -> Result<Self, Error> {
+        let (path, journal_dir) = (options.dir.join("raft"), options.dir.join("journal"));
         let db_file = path.join("db");
         if !fresh && !db_file.is_file() {
-            let dir = path.parent().unwrap_or(path).to_path_buf();
-            return Err(Error::Missing { dir, missing: db_file });
+            return Err(Error::Missing { dir: options.dir.clone(), missing: db_file });
         }
-        files::create_dir(path)?;
-        remove_snapshots(path, ".generating")?;
-        let db = match open_sled(path, cache_bytes) {
-            Ok(db) => db,
-            Err(error @ Error::Damaged { .. }) => {
-                // sled's own snapshots only shorten its start and were found half-written before; without them it
-                // reads its whole log.
-                if !remove_snapshots(path, "")? {
-                    return Err(error);
-                }
-                open_sled(path, cache_bytes)?
-            }
-            Err(error) => return Err(error),
-        };
+        files::create_dir(&path)?;
+        let db = open_or_repair(&path, options.cache_bytes)?;
         let file = File::open(&db_file).map_err(|source| Error::from_io(&db_file, source))?;
-        let disk = Self { db, file, path: path.to_path_buf(), withheld: withhold.map(|delay| (delay, Vec::new())) };
-        disk.check_format(fresh)?;
-        Ok(disk)
-    }
-
-    fn check_format(&self, fresh: bool) -> Result<(), Error> {
-        let found = self.db.get(keys::FORMAT_KEY).map_err(|error| self.error(error))?;
-        let Some(value) = found else {
-            if !fresh {
-                return Err(Error::damaged(&self.path, "sled recovered nothing from its log"));
-            }
-            self.db.insert(keys::FORMAT_KEY, keys::encode_format(keys::FORMAT)).map_err(|error| self.error(error))?;
-            self.db.flush().map_err(|error| self.error(error))?;
-            self.file.sync_all().map_err(|source| Error::from_io(&self.path, source))?;
-            for dir in [&self.path, &self.path.join("blobs")] {
-                files::sync_dir(dir)?;
-            }
-            return Ok(());
-        };
-        match keys::open(keys::FORMAT_KEY, &value).and_then(keys::decode_format) {
-            Some(found) if found > keys::FORMAT => {
-                Err(Error::Newer { path: self.path.clone(), found, known: keys::FORMAT })
-            }
-            Some(_) => Ok(()),
-            None => Err(Error::damaged(&self.path, "the checksum of its format's version does not match")),
+        let (held, start) = guard(&path, || level(&db, &file, options, fresh, &path, &journal_dir))?;
+        for dir in [&path, &path.join("blobs")] {
+            files::sync_dir(dir)?;
         }
+        let journal = Journal::begin(&journal_dir, options.journal_bytes, held, start)?;
+        let sled_sync = SledSync::start(sled::Db::clone(&db), Arc::new(file));
+        let sled_sync = sled_sync.map_err(|source| Error::from_io(&path, source))?;
+        let unapplied = Unapplied::default();
+        let withheld = options.withhold.map(|delay| (delay, Vec::new()));
+        Ok(Self { sled_sync, db, path, journal, unapplied, start, turn_since: None, withheld })
     }
 
     /// The directory, for messages.
@@ -82,38 +115,152 @@ impl Disk {
         sled::Tree::clone(&self.db)
     }
 
-    /// Applies a batch atomically. Not durable before [`Disk::sync`].
-    pub(crate) fn write(&mut self, batch: sled::Batch) -> io::Result<()> {
-        if let Some((_, batches)) = &mut self.withheld {
-            batches.push(batch);
+    /// Writes a record to the journal. Not durable before [`Disk::sync`], not there for readers before
+    /// [`Disk::settle`].
+    pub(crate) fn write(&mut self, mut record: Record) -> io::Result<()> {
+        // Nothing may be answered once a sync failed, also one that nobody waits for.
+        self.sled_sync.check()?;
+        if let Some((_, records)) = &mut self.withheld {
+            records.push(record);
             return Ok(());
         }
-        self.db.apply_batch(batch).map_err(io::Error::from)
+        self.append(&mut record)
+    }
+
+    fn append(&mut self, record: &mut Record) -> io::Result<()> {
+        if !self.journal.fits(record) {
+            self.end_turn()?;
+        }
+        let number = self.journal.append(record)?;
+        self.unapplied.push(number, record.body()).expect("this process wrote the record");
+        Ok(())
     }
 
     /// Makes everything that was written durable. An error is final.
     pub(crate) fn sync(&mut self) -> io::Result<()> {
-        if let Some((delay, batches)) = &mut self.withheld {
+        if let Some((delay, records)) = &mut self.withheld {
+            // The moment in which a power cut would take what waits for its sync.
             pause(*delay);
-            for batch in batches.drain(..) {
-                self.db.apply_batch(batch)?;
+            for mut record in std::mem::take(records) {
+                self.append(&mut record)?;
             }
         }
-        self.db.flush()?;
-        // sled's flush ends in sync_file_range, which neither writes the file's metadata nor empties the drive's cache.
-        self.file.sync_data()
+        self.journal.sync()
     }
 
     /// Makes what was written visible to readers: in a store that withholds, only a sync does.
     pub(crate) fn settle(&mut self) -> io::Result<()> {
-        match &self.withheld {
-            Some((_, batches)) if !batches.is_empty() => self.sync(),
-            _ => Ok(()),
+        if self.withheld.as_ref().is_some_and(|(_, records)| !records.is_empty()) {
+            self.sync()?;
         }
+        self.apply()
     }
 
-    fn error(&self, error: sled::Error) -> Error {
-        sort(&self.path, error)
+    /// What nobody waits for: applies what has become much, ends a turn that has become long.
+    pub(crate) fn tidy(&mut self, now: Instant) -> io::Result<()> {
+        if self.unapplied.is_due() {
+            self.apply()?;
+        }
+        if self.journal.at() == 0 {
+            return Ok(());
+        }
+        let since = *self.turn_since.get_or_insert(now);
+        if now.duration_since(since) < TURN_TIME {
+            return Ok(());
+        }
+        // A disk that needs longer than a turn for one sync is given another.
+        self.turn_since = Some(now);
+        if self.sled_sync.is_busy() { Ok(()) } else { self.end_turn() }
+    }
+
+    /// When [`Disk::tidy`] has something to do, although nothing more is written.
+    pub(crate) fn tidy_due(&self) -> Option<Instant> {
+        self.turn_since.map(|since| since + TURN_TIME)
+    }
+
+    /// Syncs sled too: the next start has nothing to apply.
+    pub(crate) fn close(&mut self) -> io::Result<()> {
+        self.sync()?;
+        self.sled_sync.wait()?;
+        self.apply()?;
+        self.sled_sync.ask();
+        self.sled_sync.wait()
+    }
+
+    /// Goes on in the journal's other file, and has sled synced so that this one becomes free.
+    fn end_turn(&mut self) -> io::Result<()> {
+        // BEFORE the other file is written: what is in it must be in sled, synced.
+        self.sled_sync.wait()?;
+        self.journal.turn()?;
+        // BEFORE the sync: sled has to hold all of the turn that ended.
+        self.apply()?;
+        self.sled_sync.ask();
+        self.turn_since = None;
+        Ok(())
+    }
+
+    fn apply(&mut self) -> io::Result<()> {
+        self.unapplied.apply(&self.db, self.start).map_err(io::Error::from)
+    }
+}
+
+/// Applies to sled what only the journal has, or creates a journal; afterwards sled holds everything, synced. Returns
+/// the number of the last record, and that of this start.
+fn level(
+    db: &sled::Db,
+    file: &File,
+    options: &Options,
+    fresh: bool,
+    path: &Path,
+    journal_dir: &Path,
+) -> Result<(u64, u64), Error> {
+    let (held, start) = match read_format(db, path)? {
+        None if !fresh => return Err(Error::damaged(path, "sled recovered nothing from its log")),
+        // Created now, or by a version without a journal.
+        None | Some(..keys::FORMAT_WITH_JOURNAL) => {
+            Journal::create(journal_dir, options.journal_bytes)?;
+            (0, 0)
+        }
+        Some(_) => {
+            let value = db.get(keys::HELD_KEY).map_err(|error| sort(path, error))?;
+            let held = value.and_then(|value| keys::decode_held(keys::open(keys::HELD_KEY, &value)?));
+            let damaged = || Error::damaged(path, "it does not say which records of the journal it holds");
+            let (held, start) = held.ok_or_else(damaged)?;
+            (replay(journal_dir, path, held, start, db)?, start)
+        }
+    };
+    let start = start + 1;
+    // BEFORE the journal's first record of this start: what is in the files now is no longer needed, and the records
+    // to come are told from it by their start.
+    let mut batch = sled::Batch::default();
+    batch.insert(keys::FORMAT_KEY, keys::encode_format(keys::FORMAT));
+    batch.insert(keys::HELD_KEY, keys::encode_held(held, start));
+    db.apply_batch(batch).and_then(|()| db.flush()).map_err(|error| sort(path, error))?;
+    file.sync_all().map_err(|source| Error::from_io(path, source))?;
+    Ok((held, start))
+}
+
+/// Applies the records behind number `held` to sled; the number of the last one.
+fn replay(dir: &Path, raft: &Path, held: u64, start: u64, db: &sled::Db) -> Result<u64, Error> {
+    let mut unapplied = Unapplied::default();
+    let last = journal::replay(dir, raft, held, start, |number, body, path| {
+        let pushed = unapplied.push(number, body);
+        pushed.ok_or_else(|| Error::damaged(path, format!("record {number} cannot be read")))?;
+        if unapplied.is_due() { unapplied.apply(db, start).map_err(|error| sort(raft, error)) } else { Ok(()) }
+    })?;
+    unapplied.apply(db, start).map_err(|error| sort(raft, error))?;
+    Ok(last)
+}
+
+/// The version of sled's layout; `None` if there is none.
+fn read_format(db: &sled::Db, path: &Path) -> Result<Option<u32>, Error> {
+    let Some(value) = db.get(keys::FORMAT_KEY).map_err(|error| sort(path, error))? else { return Ok(None) };
+    match keys::open(keys::FORMAT_KEY, &value).and_then(keys::decode_format) {
+        Some(found) if found > keys::FORMAT => {
+            Err(Error::Newer { path: path.to_path_buf(), found, known: keys::FORMAT })
+        }
+        Some(found) => Ok(Some(found)),
+        None => Err(Error::damaged(path, "the checksum of its format's version does not match")),
     }
 }
 
@@ -132,6 +279,34 @@ pub(crate) fn sort(path: &Path, error: sled::Error) -> Error {
     }
 }
 
+fn open_or_repair(path: &Path, cache_bytes: u64) -> Result<sled::Db, Error> {
+    await_lock(&path.join("db"))?;
+    remove_snapshots(path, ".generating")?;
+    match open_sled(path, cache_bytes) {
+        // sled's own snapshots only shorten its start and were found half-written before; without them it reads its
+        // whole log.
+        Err(Error::Damaged { .. }) if remove_snapshots(path, "")? => open_sled(path, cache_bytes),
+        opened => opened,
+    }
+}
+
+/// Waits for sled's own lock of its file. No other process has it, because this one has locked the directory; but a
+/// thread of sled's pool may hold the file for a moment after the tree was closed.
+fn await_lock(db_file: &Path) -> Result<(), Error> {
+    for _ in 0..200 {
+        let file = match File::open(db_file) {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(()),
+            file => file.map_err(|source| Error::from_io(db_file, source))?,
+        };
+        match flock(&file, FlockOperation::NonBlockingLockExclusive) {
+            Err(rustix::io::Errno::WOULDBLOCK) => pause(Duration::from_millis(10)),
+            // Whatever else is wrong sled will say.
+            _ => return Ok(()),
+        }
+    }
+    Ok(())
+}
+
 fn open_sled(path: &Path, cache_bytes: u64) -> Result<sled::Db, Error> {
     let config = sled::Config::new()
         .path(path)
@@ -141,16 +316,17 @@ fn open_sled(path: &Path, cache_bytes: u64) -> Result<sled::Db, Error> {
         // The periodic flusher is also the only one that reclaims space.
         .flush_every_ms(Some(500))
         .use_compression(false);
-    // sled asserts where it should report: a damaged file can make its recovery panic. Where panics unwind (tests,
-    // development) that becomes an error; in release the process ends with sled's message.
-    match catch_unwind(AssertUnwindSafe(|| config.open())) {
-        Ok(opened) => opened.map_err(|error| sort(path, error)),
-        Err(panic) => {
-            let why = panic.downcast_ref::<String>().map(String::as_str);
-            let why = why.or_else(|| panic.downcast_ref::<&str>().copied()).unwrap_or("no reason given");
-            Err(Error::damaged(path, format!("sled gave up on it: {why}")))
-        }
-    }
+    guard(path, || config.open().map_err(|error| sort(path, error)))
+}
+
+/// Runs what meets sled's file for the first time. sled asserts where it should report: a damaged file can make it panic.
+/// Where panics unwind (tests, development) that becomes an error; in release the process ends with sled's message.
+pub(crate) fn guard<T>(path: &Path, run: impl FnOnce() -> Result<T, Error>) -> Result<T, Error> {
+    catch_unwind(AssertUnwindSafe(run)).unwrap_or_else(|panic| {
+        let why = panic.downcast_ref::<String>().map(String::as_str);
+        let why = why.or_else(|| panic.downcast_ref::<&str>().copied()).unwrap_or("no reason given");
+        Err(Error::damaged(path, format!("sled gave up on it: {why}")))
+    })
 }
 
 /// Removes sled's own snapshot files whose names end so; whether there were any.
@@ -168,8 +344,11 @@ fn remove_snapshots(path: &Path, ending: &str) -> Result<bool, Error> {
     Ok(removed)
 }
 
-/// Holds the log thread up: the moment in which a power cut would take what waits for its sync.
+/// Holds the thread up.
 fn pause(delay: Duration) {
     let nobody = Mutex::new(());
     Condvar::new().wait_for(&mut nobody.lock(), delay);
 }
+
+#[cfg(test)]
+mod tests;

@@ -7,6 +7,7 @@ use std::ops::Range;
 use bytes::Bytes;
 use raft::{GroupId, GroupLog, LogId, StoredEntry};
 
+use crate::journal::Record;
 use crate::keys::{self, Kind};
 use crate::marks::{Mark, VOTE_BYTES_MAX};
 
@@ -33,37 +34,35 @@ pub(crate) struct GroupState {
 }
 
 /// Keys to write and to remove, atomically. Later calls override earlier ones for the same key.
-#[derive(Default)]
 pub(crate) struct Plan {
-    /// What to apply.
-    pub(crate) batch: sled::Batch,
-    /// Whether anything is in it.
-    pub(crate) is_empty: bool,
+    record: Record,
     scratch: Vec<u8>,
 }
 
 impl Plan {
     /// An empty plan.
     pub(crate) fn new() -> Self {
-        Self { is_empty: true, ..Self::default() }
+        Self { record: Record::new(), scratch: Vec::new() }
     }
 
-    /// Takes the batch and leaves an empty one.
-    pub(crate) fn take(&mut self) -> sled::Batch {
-        self.is_empty = true;
-        std::mem::take(&mut self.batch)
+    /// Whether nothing is in it.
+    pub(crate) fn is_empty(&self) -> bool {
+        self.record.is_empty()
+    }
+
+    /// Takes what is planned and leaves an empty plan.
+    pub(crate) fn take(&mut self) -> Record {
+        std::mem::replace(&mut self.record, Record::new())
     }
 
     /// Sets a key.
-    pub(crate) fn insert(&mut self, key: &[u8], value: Vec<u8>) {
-        self.batch.insert(key, value);
-        self.is_empty = false;
+    pub(crate) fn insert(&mut self, key: &[u8], value: &[u8]) {
+        self.record.insert(key, value);
     }
 
     /// Removes a key.
     pub(crate) fn remove(&mut self, key: &[u8]) {
-        self.batch.remove(key);
-        self.is_empty = false;
+        self.record.remove(key);
     }
 
     fn insert_entry(&mut self, group: GroupId, entry: &StoredEntry) -> u32 {
@@ -71,9 +70,8 @@ impl Plan {
         for part in 0..parts {
             let key = keys::entry_key(group, entry.id.index, part);
             keys::encode_part(&key, entry.id, &entry.bytes, part, &mut self.scratch);
-            self.batch.insert(&key, self.scratch.as_slice());
+            self.record.insert(&key, &self.scratch);
         }
-        self.is_empty = false;
         parts
     }
 }
@@ -147,7 +145,7 @@ impl GroupState {
         }
         let key = keys::group_key(Kind::Vote, group);
         self.vote_sequence += 1;
-        plan.insert(&key, keys::encode_vote(&key, self.vote_sequence, &vote));
+        plan.insert(&key, &keys::encode_vote(&key, self.vote_sequence, &vote));
         self.vote = Some(vote);
         Ok(())
     }
@@ -162,7 +160,7 @@ impl GroupState {
     pub(crate) fn write_committed(&mut self, group: GroupId, plan: &mut Plan) {
         if let (true, Some(committed)) = (self.committed_is_stale, self.committed) {
             let key = keys::group_key(Kind::Committed, group);
-            plan.insert(&key, keys::encode_id(&key, committed));
+            plan.insert(&key, &keys::encode_id(&key, committed));
             self.committed_is_stale = false;
         }
     }
@@ -173,7 +171,7 @@ impl GroupState {
             return;
         }
         let key = keys::group_key(Kind::Snapshot, group);
-        plan.insert(&key, keys::encode_id(&key, last));
+        plan.insert(&key, &keys::encode_id(&key, last));
         self.snapshot = Some(last);
     }
 
@@ -200,7 +198,7 @@ impl GroupState {
             return;
         }
         let key = keys::group_key(Kind::Purged, group);
-        plan.insert(&key, keys::encode_id(&key, id));
+        plan.insert(&key, &keys::encode_id(&key, id));
         self.hide(id);
     }
 

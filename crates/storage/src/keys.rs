@@ -14,10 +14,16 @@ pub(crate) const PART_BYTES: usize = 16 << 10;
 pub(crate) const SEGMENT_BYTES: usize = 2 << 20;
 
 /// The version of the layout, kept under [`FORMAT_KEY`].
-pub(crate) const FORMAT: u32 = 1;
+pub(crate) const FORMAT: u32 = 2;
+
+/// The first version whose newest entries may be in the journal only.
+pub(crate) const FORMAT_WITH_JOURNAL: u32 = 2;
 
 /// The key of the layout's version.
 pub(crate) const FORMAT_KEY: &[u8] = b"F";
+
+/// The key of what is said about the journal.
+pub(crate) const HELD_KEY: &[u8] = b"J";
 
 /// The first byte of a key.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -170,4 +176,20 @@ pub(crate) fn encode_format(version: u32) -> Vec<u8> {
 /// The version in the body of [`FORMAT_KEY`].
 pub(crate) fn decode_format(body: &[u8]) -> Option<u32> {
     Some(u32::from_le_bytes(*body.first_chunk::<4>()?))
+}
+
+/// The value of [`HELD_KEY`]: the number of the journal's last record that sled holds, and how often the directory was
+/// opened.
+pub(crate) fn encode_held(number: u64, start: u64) -> Vec<u8> {
+    let mut value = vec![0; 4];
+    value.extend_from_slice(&number.to_le_bytes());
+    value.extend_from_slice(&start.to_le_bytes());
+    seal(HELD_KEY, &mut value);
+    value
+}
+
+/// What the body of [`HELD_KEY`] says.
+pub(crate) fn decode_held(body: &[u8]) -> Option<(u64, u64)> {
+    let (number, body) = body.split_first_chunk::<8>()?;
+    Some((u64::from_le_bytes(*number), u64::from_le_bytes(body.try_into().ok()?)))
 }

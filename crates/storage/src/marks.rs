@@ -1,6 +1,7 @@
 //! The file `marks`: what the log must hold at the next start, at the least.
 //!
-//! sled cuts its log without a word at the first record that does not fit. So this file keeps, per group, the vote
+//! sled cuts its log without a word at the first record that does not fit, and the journal ends at the first of its
+//! own. So this file keeps, per group, the vote
 //! and the last entry that were durable; a log that knows less is damaged. It is written in place, in two slots that
 //! take turns, so that a write that was cut off leaves the other slot; nothing is answered before its write is synced.
 //!

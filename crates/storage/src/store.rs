@@ -13,7 +13,7 @@ use raft::{Done, GroupId, GroupLog, LogChange, LogStore, SnapshotMeta, StoredEnt
 use rustix::fs::{FlockOperation, flock};
 use tokio::sync::oneshot;
 
-use crate::disk::Disk;
+use crate::disk::{self, Disk};
 use crate::files_thread::FilesThread;
 use crate::identity::Identity;
 use crate::marks::Marks;
@@ -41,6 +41,9 @@ pub struct Options {
     /// What sled may keep of the log in memory, in bytes; its buffers come on top. The tails of the logs are kept by
     /// `raft`, so this serves laggards only.
     pub cache_bytes: u64,
+    /// The size of each of the two files of the journal, in bytes; a larger write is taken all the same. When one is full,
+    /// sled is synced.
+    pub journal_bytes: u64,
     /// For tests of durability only: nothing reaches the system before its sync is due, and each sync is held up this
     /// long. So kill -9 takes whatever was not synced, as a power cut would, and an answer that was given too early
     /// is lost by it.
@@ -50,7 +53,7 @@ pub struct Options {
 impl Options {
     /// The options of production.
     pub fn new(dir: impl Into<PathBuf>) -> Self {
-        Self { dir: dir.into(), cache_bytes: 4 << 20, withhold: None }
+        Self { dir: dir.into(), cache_bytes: 4 << 20, journal_bytes: 8 << 20, withhold: None }
     }
 }
 
@@ -75,9 +78,9 @@ pub fn open(options: &Options) -> Result<Opened, Error> {
     files::create_dir(dir)?;
     let lock = lock(dir)?;
     let identity = Identity::read(dir)?;
-    let (raft, marks_path, snapshots) = (dir.join("raft"), dir.join("marks"), dir.join("snap"));
+    let (marks_path, snapshots) = (dir.join("marks"), dir.join("snap"));
     let is_new = identity.is_none();
-    let disk = Disk::open(&raft, options.cache_bytes, is_new, options.withhold)?;
+    let disk = Disk::open(options, is_new)?;
     let mut marks = match (is_new, Marks::open(&marks_path)?) {
         (false, Some(marks)) => marks,
         (false, None) => return Err(Error::Missing { dir: dir.clone(), missing: marks_path }),
@@ -86,7 +89,7 @@ pub fn open(options: &Options) -> Result<Opened, Error> {
     };
     files::create_dir(&snapshots)?;
     snapshot::remove_unfinished(&snapshots).map_err(|source| Error::from_io(&snapshots, source))?;
-    let groups = scan::scan(&disk, &marks)?;
+    let groups = disk::guard(disk.path(), || scan::scan(&disk, &marks))?;
     if is_new && !groups.is_empty() {
         let why = "the file is not there, but the logs of its groups are";
         return Err(Error::damaged(&dir.join("node"), why));

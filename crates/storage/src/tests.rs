@@ -22,10 +22,10 @@ const GROUP: GroupId = GroupId(7);
 const OTHER: GroupId = GroupId(u128::MAX);
 
 /// A directory of its own for one test, removed at its end.
-struct TestDir(PathBuf);
+pub(crate) struct TestDir(PathBuf);
 
 impl TestDir {
-    fn new() -> Self {
+    pub(crate) fn new() -> Self {
         static NEXT: AtomicU64 = AtomicU64::new(0);
         let name = format!("cairn-storage-{}-{}", std::process::id(), NEXT.fetch_add(1, Ordering::Relaxed));
         let path = std::env::temp_dir().join(name);
@@ -33,16 +33,21 @@ impl TestDir {
         Self(path)
     }
 
-    fn data(&self) -> PathBuf {
+    pub(crate) fn data(&self) -> PathBuf {
         self.0.join("data")
     }
 
     fn open(&self) -> Opened {
-        open(&Options::new(self.data())).unwrap()
+        open(&self.options()).unwrap()
+    }
+
+    /// With a journal so small that it is copied quickly, and that its files take turns.
+    fn options(&self) -> Options {
+        Options { journal_bytes: 64 << 10, ..Options::new(self.data()) }
     }
 
     /// Copies the data directory as it is now: what a process that is killed now leaves behind.
-    fn copy(&self) -> Self {
+    pub(crate) fn copy(&self) -> Self {
         let copy = Self::new();
         copy_tree(&self.data(), &copy.data());
         copy

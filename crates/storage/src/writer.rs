@@ -1,8 +1,8 @@
-//! The log thread: takes what is queued, writes it as one batch, syncs once, answers.
+//! The log thread: takes what is queued, writes it as one record of the journal, syncs once, answers.
 //!
-//! Order of one round: lower `marks` where a suffix goes away; apply the batch; sync; raise `marks` where there is a
-//! vote; answer. So a crash at any point leaves a tree that holds at least what `marks` says, and an answer is given
-//! only after what it answers is durable in both.
+//! Order of one round: lower `marks` where a suffix goes away; write the record; sync; raise `marks` where there is a
+//! vote; answer; bring sled nearer. So a crash at any point leaves a store that holds at least what `marks` says, and an
+//! answer is given only after what it answers is durable in both.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
@@ -115,7 +115,7 @@ impl Writer {
         if self.failed.is_some() {
             return;
         }
-        let closed = self.flush_lazy(true).and_then(|()| {
+        let closed = self.flush_lazy(true).and_then(|()| self.disk.close()).and_then(|()| {
             self.marks.stopped = true;
             self.write_marks()
         });
@@ -132,7 +132,8 @@ impl Writer {
         if self.has_leftovers() {
             return Some(Duration::ZERO);
         }
-        let due = [self.lazy_since.map(|since| since + LAZY), self.sync_due].into_iter().flatten().min();
+        let due = [self.lazy_since.map(|since| since + LAZY), self.sync_due, self.disk.tidy_due()];
+        let due = due.into_iter().flatten().min();
         // Never longer than LAZY: work that nobody waits for does not wake a thread that naps.
         due.map(|due| due.saturating_duration_since(now()).min(LAZY))
     }
@@ -259,11 +260,12 @@ impl Writer {
             self.write_marks()?;
         }
         self.write_plan()?;
-        if !round.barriers.is_empty() {
-            self.disk.settle()?;
-        }
         if std::mem::take(&mut round.needs_sync) {
             self.sync()?;
+        }
+        // What was answered is applied to the tree later, but a reader must find it there.
+        if !round.barriers.is_empty() {
+            self.disk.settle()?;
         }
         if std::mem::take(&mut round.has_vote) {
             self.write_marks()?;
@@ -273,7 +275,7 @@ impl Writer {
 
     /// Applies what is planned, and the commit marks that waited for it.
     fn write_plan(&mut self) -> io::Result<()> {
-        if self.plan.is_empty {
+        if self.plan.is_empty() {
             return Ok(());
         }
         self.plan_committed();
@@ -308,12 +310,12 @@ impl Writer {
         self.marks.write().map_err(io::Error::from)
     }
 
-    /// What nobody waits for: purged keys, lazy marks, the sync of every second.
+    /// What nobody waits for: purged keys, lazy marks, the sync of every second, the tree behind the journal.
     fn idle_work(&mut self) {
         if self.failed.is_some() {
             return;
         }
-        if let Err(error) = self.sweep().and_then(|()| self.flush_lazy(false)) {
+        if let Err(error) = self.sweep().and_then(|()| self.flush_lazy(false)).and_then(|()| self.disk.tidy(now())) {
             self.fail(&error);
         }
     }

@@ -12,8 +12,8 @@ struct Factory {
 
 impl Factory {
     fn open(&self) -> Store {
-        let dir = self.dirs.last().unwrap().data();
-        open(&Options { withhold: self.withhold, ..Options::new(dir) }).unwrap().store
+        let options = self.dirs.last().unwrap().options();
+        open(&Options { withhold: self.withhold, ..options }).unwrap().store
     }
 }
 

@@ -6,7 +6,7 @@ use super::*;
 use crate::Error;
 
 /// The entries of [`filled`].
-const LENGTH: usize = 3000;
+const LENGTH: usize = 10_000;
 
 /// A closed directory with a vote and the logs of two groups, in one segment of sled's.
 fn filled() -> TestDir {
@@ -15,18 +15,22 @@ fn filled() -> TestDir {
 
 fn filled_with(length: usize) -> TestDir {
     let dir = TestDir::new();
-    let store = dir.open().store;
+    // Each entry has a turn of the journal, so that sled's file has the tree in many states.
+    let store = open(&Options { journal_bytes: 2048, ..dir.options() }).unwrap().store;
     write(&store, GROUP, LogChange::Vote(bytes("vote")));
     for index in 0..40 {
         write(&store, GROUP, append(1, index..index + 1, length));
     }
     write(&store, OTHER, append(1, 0..3, 10));
     store.close();
+    drop(store);
+    // What sled loses now, the journal does not replace: its records are of the start before.
+    dir.open().store.close();
     dir
 }
 
 fn try_open(dir: &TestDir) -> Result<Store, Error> {
-    open(&Options::new(dir.data())).map(|opened| opened.store)
+    open(&dir.options()).map(|opened| opened.store)
 }
 
 /// Opens and reads everything; the text of the first error.
@@ -82,7 +86,7 @@ fn every_cut_and_flip_of_the_identity_is_noticed() {
 
 #[test]
 fn a_missing_part_is_not_taken_for_an_empty_one() {
-    for missing in ["raft", "marks", "raft/db"] {
+    for missing in ["raft", "marks", "raft/db", "journal", "journal/0", "journal/1"] {
         let dir = filled();
         let path = dir.data().join(missing);
         if path.is_dir() {
@@ -137,8 +141,10 @@ fn an_older_copy_of_the_log_is_noticed() {
     write(&store, GROUP, LogChange::Vote(bytes("vote")));
     store.close();
     drop(store);
-    fs::remove_dir_all(dir.data().join("raft")).unwrap();
-    copy_tree(&older.data().join("raft"), &dir.data().join("raft"));
+    for part in ["raft", "journal"] {
+        fs::remove_dir_all(dir.data().join(part)).unwrap();
+        copy_tree(&older.data().join(part), &dir.data().join(part));
+    }
     let store = try_open(&dir).unwrap();
     let error = store.load(GROUP).unwrap_err();
     assert_eq!(error.kind(), std::io::ErrorKind::InvalidData);
@@ -148,6 +154,29 @@ fn an_older_copy_of_the_log_is_noticed() {
     write(&store, GROUP, LogChange::Forget);
     write(&store, GROUP, append(3, 0..1, 10));
     assert_eq!(store.load(GROUP).unwrap().last, Some(id(3, 0)));
+}
+
+#[test]
+fn an_older_copy_of_sled_alone_is_brought_level_or_noticed() {
+    let dir = TestDir::new();
+    let store = dir.open().store;
+    write(&store, GROUP, append(1, 0..5, 10));
+    let older = dir.copy();
+    write(&store, GROUP, append(1, 5..9, 10));
+    store.close();
+    drop(store);
+    let replace = |dir: &TestDir| {
+        fs::remove_dir_all(dir.data().join("raft")).unwrap();
+        copy_tree(&older.data().join("raft"), &dir.data().join("raft"));
+    };
+    replace(&dir);
+    assert_eq!(dir.open().store.load(GROUP).unwrap().last, Some(id(1, 8)), "the journal has the rest");
+    let store = dir.open().store;
+    write(&store, GROUP, append(1, 9..10, 10));
+    drop(store);
+    replace(&dir);
+    let error = try_open(&dir).err().unwrap();
+    assert!(error.is_damage() && error.to_string().contains("raft"), "{error}");
 }
 
 /// Flips one byte at a time, evenly spread over sled's file; the number of times that it was noticed.
@@ -170,7 +199,7 @@ fn count_noticed_flips(dir: &TestDir, length: usize, flips: u64, prepare: impl F
 
 #[test]
 fn flipped_bytes_where_sled_cuts_its_log_are_noticed_or_were_not_needed() {
-    // All but the padding behind the last record.
+    // All but what is free behind the last record: a segment has its full length from the start.
     assert!(count_noticed_flips(&filled(), LENGTH, 40, remove_sled_snapshots) > 20);
 }
 

@@ -9,7 +9,7 @@ use crate::Durability;
 const HELD: Duration = Duration::from_millis(500);
 
 fn withholding(dir: &TestDir) -> Store {
-    open(&Options { withhold: Some(HELD), ..Options::new(dir.data()) }).unwrap().store
+    open(&Options { withhold: Some(HELD), ..dir.options() }).unwrap().store
 }
 
 #[test]
@@ -58,7 +58,7 @@ fn a_relaxed_group_answers_before_its_sync_and_loses_only_what_marks_does_not_na
 #[test]
 fn every_second_is_synced_without_being_asked() {
     let dir = TestDir::new();
-    let store = open(&Options { withhold: Some(Duration::ZERO), ..Options::new(dir.data()) }).unwrap().store;
+    let store = open(&Options { withhold: Some(Duration::ZERO), ..dir.options() }).unwrap().store;
     store.set_durability(GROUP, Durability::EverySecond);
     write(&store, GROUP, append(1, 0..3, 10));
     let deadline = Duration::from_secs(10);

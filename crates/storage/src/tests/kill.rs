@@ -11,11 +11,16 @@ use super::*;
 
 const DIR: &str = "CAIRN_STORAGE_KILL_DIR";
 
+/// Whether the child withholds what is not synced.
+const WITHHOLD: &str = "CAIRN_STORAGE_KILL_WITHHOLD";
+
 /// Appends and purges until it is killed, and prints the last index of the log after each answer.
 #[test]
 fn child_writes_until_it_is_killed() {
     let Some(dir) = std::env::var_os(DIR) else { return };
-    let options = Options { withhold: Some(Duration::from_millis(1)), ..Options::new(dir) };
+    let withhold = std::env::var_os(WITHHOLD).map(|_| Duration::from_millis(1));
+    // So small that the journal's files take turns all the time.
+    let options = Options { withhold, journal_bytes: 8 << 10, ..Options::new(dir) };
     let store = open(&options).unwrap().store;
     let mut next = store.load(GROUP).unwrap().last.map_or(0, |last| last.index + 1);
     loop {
@@ -32,8 +37,12 @@ fn child_writes_until_it_is_killed() {
 fn what_was_answered_survives_being_killed() {
     let dir = TestDir::new();
     let mut answered = None;
-    for kills in 0..5 {
-        let mut child = Command::new(std::env::current_exe().unwrap())
+    for kills in 0..10 {
+        let mut command = Command::new(std::env::current_exe().unwrap());
+        if kills % 2 == 0 {
+            command.env(WITHHOLD, "1");
+        }
+        let mut child = command
             .args(["--exact", "tests::kill::child_writes_until_it_is_killed", "--nocapture"])
             .env(DIR, dir.data())
             .stdout(Stdio::null())
@@ -45,7 +54,7 @@ fn what_was_answered_survives_being_killed() {
             lines.map_while(Result::ok).filter_map(|line| line.strip_prefix("answered ")?.parse::<u64>().ok());
         // The rest of what it says is read after its end: it goes on while it is being killed.
         let mut answers = answers.inspect(|index| answered = Some(*index));
-        assert!(answers.nth(10 + 7 * kills).is_some(), "the child ended by itself");
+        assert!(answers.nth(10 + 23 * kills).is_some(), "the child ended by itself");
         child.kill().unwrap();
         answers.for_each(drop);
         child.wait().unwrap();
