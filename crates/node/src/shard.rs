@@ -291,8 +291,9 @@ impl Shard {
             while open.held.front().is_some_and(|batch| too_old(batch.first_sealed_ns, HOLD_MAX_NS)) {
                 refused.extend(open.held.pop_front());
             }
-            // What waits in the open batch without a leader was never sealed; its age counts from now on.
-            if self.standing() != Standing::Leading && !open.batch.is_empty() {
+            // What waits in the open batch was never proposed: nobody leads, or this leader commits nothing any more
+            // because its majority is gone. Its age counts from now on.
+            if !open.batch.is_empty() {
                 if open.batch.first_sealed_ns == 0 {
                     open.batch.first_sealed_ns = now_ns;
                 } else if too_old(open.batch.first_sealed_ns, HOLD_MAX_NS) {
