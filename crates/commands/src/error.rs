@@ -67,6 +67,8 @@ pub enum CommandError {
     DecrementOverflow,
     /// LCS with both LEN and IDX.
     LcsLenAndIdx,
+    /// LCS of what are not strings.
+    LcsNotStrings,
     /// LCS of strings whose table would not fit into memory.
     LcsTooLong,
     /// EXPIRE with NX and one of the other conditions.
@@ -157,6 +159,7 @@ impl fmt::Display for CommandError {
             Self::LcsLenAndIdx => {
                 f.write_str("ERR If you want both the length and indexes, please just use IDX.")
             }
+            Self::LcsNotStrings => f.write_str("ERR The specified keys must contain string values"),
             Self::LcsTooLong => f.write_str("ERR Insufficient memory, transient memory for LCS exceeds proto-max-bulk-len"),
             Self::ExpireNxWithOthers => {
                 f.write_str("ERR NX and XX, GT or LT options at the same time are not compatible")

@@ -210,8 +210,9 @@ fn find_subcommand(container: &'static Spec, name: &[u8]) -> Result<&'static Spe
     row.map(|row| row.spec).ok_or_else(unknown)
 }
 
-/// Bytes as part of an error's line: line breaks would end it.
+/// Bytes as part of an error's line: line breaks would end it, and a zero byte does, as it ends the strings of Redis.
 fn shown(bytes: &[u8], bytes_max: usize) -> String {
+    let bytes = bytes.split(|&byte| byte == 0).next().unwrap_or_default();
     let shown = String::from_utf8_lossy(&bytes[..bytes.len().min(bytes_max)]);
     shown.replace(['\r', '\n'], " ")
 }

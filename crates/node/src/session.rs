@@ -256,6 +256,14 @@ impl<P: Platform> Session<P> {
             transaction.spoil();
         }
         exchange.commands += 1;
+        if arguments.name().eq_ignore_ascii_case(b"exec") {
+            // redis: server.c rejectCommand ends the transaction with an EXEC that is refused.
+            self.transaction = None;
+            self.forget_watches();
+            let why = refused.strip_prefix("ERR ").unwrap_or(&refused);
+            exchange.reply.error(format!("EXECABORT Transaction discarded because of: {why}"));
+            return Step::Done;
+        }
         exchange.reply.error(refused);
         Step::Done
     }

@@ -149,7 +149,7 @@ impl<'a> RangeQuery<'a> {
                 with_scores = true;
             } else if args.remaining() > 2 && args.keyword("LIMIT") {
                 limit = Some((args.integer()?, args.integer()?));
-            } else if is_reversed.is_none() && args.keyword("REV") {
+            } else if reversed.is_none() && args.keyword("REV") {
                 reversed = Some(true);
             } else if chosen.is_none() && args.keyword("BYLEX") {
                 chosen = Some(By::Name);

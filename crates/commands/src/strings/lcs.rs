@@ -105,10 +105,13 @@ impl<'a> Lengths<'a> {
 
 pub(super) fn lcs(keyspace: &Keyspace, args: &mut Args<'_>, context: &Context, reply: &mut Reply) -> CommandResult {
     let (left, right) = (args.bytes()?, args.bytes()?);
-    let options = LcsOptions::parse(args)?;
-    let string =
-        |key| Ok::<_, CommandError>(keyspace.string(context, key)?.map(StringRef::to_bytes).unwrap_or_default());
+    let string = |key| {
+        let found = keyspace.string(context, key).map_err(|_| CommandError::LcsNotStrings)?;
+        Ok::<_, CommandError>(found.map(StringRef::to_bytes).unwrap_or_default())
+    };
+    // redis: t_string.c lcsCommand looks at the keys before it looks at the options.
     let (left, right) = (string(left)?, string(right)?);
+    let options = LcsOptions::parse(args)?;
     let lengths = Lengths::new(&left, &right).ok_or(CommandError::LcsTooLong)?;
     if options.matches {
         write_matches(&lengths, &options, reply);

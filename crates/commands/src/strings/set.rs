@@ -38,25 +38,38 @@ struct SetOptions<'a> {
 impl<'a> SetOptions<'a> {
     fn parse(args: &mut Args<'a>, context: &Context) -> Result<Self, CommandError> {
         let mut options = Self { condition: Condition::None, deadline: DeadlineChange::Clear, reply_old: false };
+        // A time that cannot be is told only when all the words are in order, as Redis does.
+        let mut wrong_time = None;
         while !args.is_empty() {
             let free = options.condition == Condition::None;
-            if free && args.keyword("NX") {
+            // A word that is repeated is no error in Redis.
+            if (free || options.condition == Condition::Absent) && args.keyword("NX") {
                 options.condition = Condition::Absent;
-            } else if free && args.keyword("XX") {
+            } else if (free || options.condition == Condition::Present) && args.keyword("XX") {
                 options.condition = Condition::Present;
             } else if free && args.keyword("IFEQ") {
                 options.condition = Condition::Equal(args.bytes()?);
             } else if args.keyword("GET") {
                 options.reply_old = true;
+            } else if matches!(options.deadline, DeadlineChange::Clear | DeadlineChange::Keep)
+                && wrong_time.is_none()
+                && args.keyword("KEEPTTL")
+            {
+                options.deadline = DeadlineChange::Keep;
             } else if options.deadline != DeadlineChange::Clear {
                 return Err(CommandError::Syntax);
-            } else if args.keyword("KEEPTTL") {
-                options.deadline = DeadlineChange::Keep;
             } else {
-                options.deadline = expire_option(args, context, "set")?.ok_or(CommandError::Syntax)?;
+                match expire_option(args, context, "set") {
+                    Ok(deadline) => options.deadline = deadline.ok_or(CommandError::Syntax)?,
+                    Err(CommandError::Syntax) => return Err(CommandError::Syntax),
+                    Err(why) => {
+                        wrong_time = Some(why);
+                        options.deadline = DeadlineChange::Keep;
+                    }
+                }
             }
         }
-        Ok(options)
+        wrong_time.map_or(Ok(options), Err)
     }
 }
 
@@ -185,7 +198,10 @@ pub(super) fn getex(
     } else if args.is_empty() {
         None
     } else {
-        Some(expire_option(args, context, "getex")?.ok_or(CommandError::Syntax)?)
+        let change = expire_option(args, context, "getex");
+        // As for SET: the words first, then the time.
+        args.end()?;
+        Some(change?.ok_or(CommandError::Syntax)?)
     };
     args.end()?;
     let string = keyspace.string(context, key)?;
