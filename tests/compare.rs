@@ -1,0 +1,193 @@
+//! The same random commands to a real valkey-server and to Cairn, and the same bytes back.
+//!
+//! A seed decides everything. Commands go to both in small pipelines; replies are compared byte by byte, but where a
+//! server may choose (the order of a set, a random member, a walk's steps) by what must be equal nevertheless. What is
+//! left are the differences that [`allowed`] lists, each with its reason.
+//!
+//! `CAIRN_TEST_SEED=n` runs another seed, `CAIRN_TEST_COMMANDS=n` more commands than the suite's.
+
+mod allowed;
+mod generator;
+mod rows;
+mod rules;
+
+use std::collections::BTreeMap;
+
+use crate::harness::tools::Valkey;
+use crate::harness::{Client, Dice, Server, Value, wire};
+use generator::{Command, Generator};
+use rules::Rule;
+
+/// Commands of the suite, for each protocol.
+const COMMANDS: usize = 10_000;
+/// So many commands are sent before their replies are read.
+const PIPELINE: usize = 40;
+/// After so many differences a run is given up.
+const DIFFERENCES_MAX: usize = 30;
+
+#[test]
+fn random_commands_have_equal_replies_with_protocol_2() {
+    run(2);
+}
+
+#[test]
+fn random_commands_have_equal_replies_with_protocol_3() {
+    run(3);
+}
+
+fn run(protocol: u64) {
+    let number = |name: &str| std::env::var(name).ok().map(|text| text.parse::<u64>().expect("a number"));
+    let seed = number("CAIRN_TEST_SEED").unwrap_or(20_260_000 + protocol);
+    let commands = number("CAIRN_TEST_COMMANDS").map_or(COMMANDS, |count| count.try_into().expect("a usize"));
+    let (valkey, cairn) = (Valkey::start(&[]), Server::start(&[]));
+    let mut pair = Pair::connect(&valkey, &cairn, protocol);
+    let mut generator = Generator::new(Dice(seed));
+    let mut differences = Vec::new();
+    let mut seen = BTreeMap::<String, usize>::new();
+    let mut done = 0;
+    while done < commands && differences.len() < DIFFERENCES_MAX {
+        let pipeline: Vec<Command> = (0..PIPELINE).map(|_| generator.command()).collect();
+        for command in &pipeline {
+            *seen.entry(command.name().to_owned()).or_default() += 1;
+        }
+        done += pipeline.len();
+        if let Some(difference) = pair.compare(&pipeline).or_else(|| pair.compare(&generator.inspection())) {
+            differences.push(difference);
+            // What follows from a difference is no news.
+            pair = Pair::connect(&valkey, &cairn, protocol);
+        }
+    }
+    assert!(differences.is_empty(), "seed {seed}, RESP{protocol}, {done} commands:\n{}", differences.join("\n"));
+    eprintln!("seed {seed}: {done} commands of {} names", seen.len());
+}
+
+/// A reply and its bytes.
+type Reply = (Value, Vec<u8>);
+
+/// A connection to each server, in step.
+struct Pair {
+    valkey: Client,
+    cairn: Client,
+    /// The commands of the open transaction.
+    queued: Vec<Command>,
+    /// For reports: what was run since the last WATCH.
+    since_watch: Vec<Command>,
+}
+
+impl Pair {
+    fn connect(valkey: &Valkey, cairn: &Server, protocol: u64) -> Self {
+        let mut pair =
+            Self { valkey: valkey.client(), cairn: cairn.client(), queued: Vec::new(), since_watch: Vec::new() };
+        for client in [&mut pair.valkey, &mut pair.cairn] {
+            assert!(!client.run(&format!("HELLO {protocol}")).is_error(""));
+            assert_eq!(client.run("FLUSHALL"), Value::ok());
+        }
+        pair
+    }
+
+    /// Runs the commands on both; the first difference.
+    fn compare(&mut self, commands: &[Command]) -> Option<String> {
+        let bytes: Vec<u8> = commands.iter().flat_map(|command| wire::encode(&command.words())).collect();
+        self.valkey.send(&bytes).expect("valkey-server reads");
+        self.cairn.send(&bytes).expect("Cairn reads");
+        for command in commands {
+            let expected = self.valkey.raw_reply().expect("valkey-server answers");
+            let found = match self.cairn.raw_reply() {
+                Ok(found) => found,
+                Err(error) => return Some(format!("{command}: no reply: {error}")),
+            };
+            if command.name() == "WATCH" {
+                self.since_watch.clear();
+            }
+            if let Some((command, expected, found)) = self.difference(command, &expected, &found) {
+                let related = self.since_watch.iter().filter(|earlier| command.is_related(earlier)).rev().take(12);
+                let related: Vec<String> = related.map(|earlier| format!("\n      after {earlier}")).collect();
+                let related: String = related.into_iter().rev().collect();
+                return Some(format!("{command}{related}\n    valkey {expected}\n    cairn  {found}"));
+            }
+            self.since_watch.push(command.clone());
+        }
+        None
+    }
+
+    /// What differs: the command, or the one inside a transaction, and the two replies.
+    fn difference(&mut self, command: &Command, expected: &Reply, found: &Reply) -> Option<(Command, String, String)> {
+        let queued = Value::Simple("QUEUED".into());
+        if expected.0 == queued && found.0 == queued {
+            self.queued.push(command.clone());
+            return None;
+        }
+        let inside = match command.name() {
+            "EXEC" | "DISCARD" | "MULTI" => std::mem::take(&mut self.queued),
+            _ => Vec::new(),
+        };
+        if expected.1 == found.1 {
+            return None;
+        }
+        if let (Value::Array(expected), Value::Array(found)) = (&expected.0, &found.0)
+            && expected.len() == inside.len()
+            && found.len() == inside.len()
+        {
+            let mut elements = inside.into_iter().zip(expected.iter().zip(found));
+            let differing = elements.find(|(command, (expected, found))| !is_equal(command, expected, found));
+            return differing
+                .map(|(command, (expected, found))| (command, format!("{expected:?}"), format!("{found:?}")));
+        }
+        let shown = |reply: &Reply| String::from_utf8_lossy(&reply.1).trim_end().replace("\r\n", " ");
+        (!is_equal(command, &expected.0, &found.0)).then(|| (command.clone(), shown(expected), shown(found)))
+    }
+}
+
+fn is_equal(command: &Command, expected: &Value, found: &Value) -> bool {
+    Rule::of(&command.words()).is_equal(expected, found) || allowed::reason(command.name(), expected, found).is_some()
+}
+
+#[test]
+fn every_command_is_compared_or_excused() {
+    let cairn = Server::start(&[]);
+    let names: Vec<String> =
+        cairn.client().run("COMMAND LIST").elements().iter().map(|name| name.text().to_ascii_uppercase()).collect();
+    assert!(names.len() > 100, "{names:?}");
+    let is_covered = |name: &str| {
+        rows::TEMPLATES.iter().any(|template| template.split(' ').any(|word| word == name))
+            || rows::WITHOUT_TEMPLATE.iter().any(|(excused, _)| *excused == name)
+    };
+    let missing: Vec<&String> = names.iter().filter(|name| !name.contains('|') && !is_covered(name)).collect();
+    assert!(missing.is_empty(), "commands that nobody compares: {missing:?}");
+}
+
+#[test]
+fn command_info_agrees() {
+    let (valkey, cairn) = (Valkey::start(&[]), Server::start(&[]));
+    let (mut valkey, mut cairn) = (valkey.client(), cairn.client());
+    let mut differences = Vec::new();
+    for name in cairn.run("COMMAND LIST").elements() {
+        let Value::Bulk(name) = name else { panic!("{name:?}") };
+        let info =
+            |client: &mut Client| client.call(&[b"COMMAND", b"INFO", &name]).elements().first().map(Value::elements);
+        let (expected, found) = (info(&mut valkey).unwrap_or_default(), info(&mut cairn).unwrap_or_default());
+        if expected.is_empty() {
+            differences.push(format!("{}: valkey-server has no such command", String::from_utf8_lossy(&name)));
+            continue;
+        }
+        // Name, arity, flags, first key, last key, step, categories.
+        for (at, what) in
+            ["name", "arity", "flags", "first key", "last key", "step", "categories"].into_iter().enumerate()
+        {
+            let of = |info: &[Value]| match info.get(at) {
+                Some(value @ (Value::Array(_) | Value::Set(_))) => {
+                    let mut words: Vec<String> = value.elements().iter().map(Value::text).collect();
+                    words.sort();
+                    words.join(" ")
+                }
+                other => other.map(Value::text).unwrap_or_default(),
+            };
+            let (expected, found) = (of(&expected), of(&found));
+            if expected != found {
+                differences
+                    .push(format!("{}: {what}: valkey {expected}, cairn {found}", String::from_utf8_lossy(&name)));
+            }
+        }
+    }
+    assert!(differences.is_empty(), "{}", differences.join("\n"));
+}
