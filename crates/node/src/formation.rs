@@ -38,6 +38,8 @@ const ASK_EVERY: Duration = Duration::from_millis(200);
 const CATCH_UP_WITHIN: Duration = Duration::from_secs(60);
 /// How often a replica that does not vote yet asks for its vote.
 const ASK_FOR_VOTE_EVERY: Duration = Duration::from_secs(2);
+/// How often a leader looks for a change of voters that was left half done.
+const FINISH_EVERY: Duration = Duration::from_secs(1);
 
 /// Where the identity of the node's replica is kept, durably.
 pub trait Record: Send {
@@ -242,15 +244,37 @@ async fn ask_for_vote<T: Transport>(group: Group<EntryWaiter>, listed: Listed, t
     }
 }
 
-/// Takes listed nodes in that have a fresh replica, one after the other, for as long as the node lives.
+/// Takes listed nodes in that have a fresh replica, one after the other, for as long as the node lives. A change that an
+/// earlier leader left half done is finished, too: until then the group needs two majorities, and takes nobody in.
 pub(crate) async fn take_in(group: Group<EntryWaiter>, mut newcomers: mpsc::Receiver<Member>) {
-    while let Some(member) = newcomers.recv().await {
+    loop {
+        let member = tokio::select! {
+            biased;
+            member = newcomers.recv() => member,
+            () = tokio::time::sleep(FINISH_EVERY) => {
+                finish_change(&group).await;
+                continue;
+            }
+        };
+        let Some(member) = member else { return };
+        finish_change(&group).await;
         let address = member.client_address.clone();
         match make_voter(&group, member).await {
             Ok(()) => tracing::info!(member = address, "a fresh replica votes"),
             // It asks again.
             Err(why) => tracing::warn!(member = address, %why, "a fresh replica was not made a voter yet"),
         }
+    }
+}
+
+async fn finish_change(group: &Group<EntryWaiter>) {
+    let is_mine = {
+        let status = group.status();
+        let status = status.borrow();
+        status.joint && status.leads() && status.ready
+    };
+    if is_mine && let Err(why) = group.finish_change().await {
+        tracing::warn!(%why, "a change of voters was not finished yet");
     }
 }
 

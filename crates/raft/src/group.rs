@@ -314,6 +314,19 @@ impl<W: Waiter> Group<W> {
         changed.map(drop).map_err(|error| self.change_error(error))
     }
 
+    /// Finishes a change of voters that an earlier leader left half done ([`Status::joint`]): the newer voters stay, the
+    /// others leave. Does nothing when there is none.
+    ///
+    /// # Errors
+    /// See [`GroupError`].
+    pub async fn finish_change(&self) -> Result<(), GroupError> {
+        let membership = self.inner.raft.server_metrics().borrow_watched().membership_config.membership().clone();
+        match membership.get_joint_config().as_slice() {
+            [_, .., newer] => self.change_voters(newer.iter().map(|&voter| ReplicaId(voter)).collect(), false).await,
+            _ => Ok(()),
+        }
+    }
+
     /// Removes learners from the group.
     ///
     /// # Errors

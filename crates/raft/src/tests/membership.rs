@@ -3,9 +3,11 @@
 use std::collections::BTreeSet;
 use std::time::Duration;
 
+use openraft::AsyncRuntime;
 use tokio::time;
 
 use super::cluster::{Cluster, simulate};
+use crate::runtime::SeededRuntime;
 use crate::{Clock, GroupError, Role};
 
 #[test]
@@ -172,5 +174,40 @@ fn a_transfer_that_fails_halfway_ends_in_an_election() {
         cluster.heal();
         let id = cluster.write().await;
         cluster.level(id).await;
+    });
+}
+
+/// The leader loses power between the two steps of a change: the next one finds the group with two sets of voters.
+#[test]
+fn a_change_left_half_done_is_finished_by_the_next_leader() {
+    simulate(async {
+        let mut cluster = Cluster::formed(3, 38).await;
+        let added = cluster.add().await;
+        let leader = cluster.leader().await;
+        let (group, gone) = (cluster.group(leader), cluster.follower().await);
+        group.add_learner(cluster.replicas[added].member.clone()).await.unwrap();
+        let id = cluster.write().await;
+        cluster.level(id).await;
+        let voters: BTreeSet<_> =
+            (0..4).filter(|&number| number != gone).map(|number| cluster.replica_id(number)).collect();
+        // The others have the first step, but nobody hears that they do.
+        let others: Vec<_> = (0..4).filter(|&number| number != leader).collect();
+        others.iter().for_each(|&number| cluster.replicas[number].store.hold());
+        let wished = voters.clone();
+        drop(SeededRuntime::spawn(async move { group.change_voters(wished, false).await }));
+        cluster.wait_for("the first step", |cluster| cluster.status(leader).joint).await;
+        cluster.crash(leader).await;
+        others.iter().for_each(|&number| cluster.replicas[number].store.release());
+        cluster.start(leader).await;
+        let next = cluster.leader().await;
+        assert!(cluster.status(next).joint);
+        cluster.group(next).finish_change().await.unwrap();
+        cluster
+            .wait_for("one set of voters", |cluster| {
+                let status = cluster.status(next);
+                !status.joint && status.voters.keys().copied().collect::<BTreeSet<_>>() == voters
+            })
+            .await;
+        assert_eq!(cluster.group(next).finish_change().await, Ok(()));
     });
 }
