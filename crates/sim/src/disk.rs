@@ -111,10 +111,14 @@ impl LogStore for SimDisk {
     }
 
     async fn create_snapshot(&self, group: GroupId) -> io::Result<MemorySnapshotWriter> {
+        self.trace.note(Topic::Disk, self.host, "snapshot begun", &[]);
         self.store.create_snapshot(group).await
     }
 
     fn newest_snapshot(&self, group: GroupId) -> io::Result<Option<(SnapshotMeta, MemorySnapshotReader)>> {
-        self.store.newest_snapshot(group)
+        let newest = self.store.newest_snapshot(group)?;
+        let last = newest.as_ref().map(|(meta, _)| meta.last);
+        self.trace.note(Topic::Disk, self.host, "snapshot", format!("{last:?}").as_bytes());
+        Ok(newest)
     }
 }

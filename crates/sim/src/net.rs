@@ -128,6 +128,11 @@ impl Net {
         self.0.inner.lock().cut.insert((from, to));
     }
 
+    /// Mends the way from one host to another.
+    pub(crate) fn mend(&self, from: usize, to: usize) {
+        self.0.inner.lock().cut.remove(&(from, to));
+    }
+
     /// Mends everything.
     pub(crate) fn heal(&self) {
         self.0.inner.lock().cut.clear();

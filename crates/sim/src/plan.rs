@@ -9,7 +9,7 @@ use rand::{RngExt, SeedableRng};
 use crate::net::Links;
 use crate::seed::Seed;
 
-/// One thing that goes wrong, or right again.
+/// One thing that goes wrong. All times are in ms.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Fault {
     /// A host loses power, for so long.
@@ -18,27 +18,26 @@ pub(crate) enum Fault {
     Blackout(u64),
     /// A node stops in order, handing leadership over, and starts again after so long.
     Restart(Whom, u64),
-    /// A host loses power and its disk, and starts with an empty one after so long.
+    /// A host loses power and its disk, and starts with an empty one after so long. It happens at the first moment from
+    /// then on at which every node votes: a group survives the loss of one disk, not of two.
     Wipe(Whom, u64),
-    /// A host hears nobody and nobody hears it.
-    Isolate(Whom),
-    /// What this host sends arrives nowhere.
-    Mute(Whom),
-    /// What is sent to this host does not arrive.
-    Deafen(Whom),
-    /// Two hosts do not hear each other; a third hears both.
-    Separate(Whom),
-    /// All links are mended.
-    Heal,
-    /// Syncs of a host take up to so long from now on.
-    SlowDisk(Whom, u64),
+    /// A host hears nobody and nobody hears it, for so long.
+    Isolate(Whom, u64),
+    /// What this host sends arrives nowhere, for so long.
+    Mute(Whom, u64),
+    /// What is sent to this host does not arrive, for so long.
+    Deafen(Whom, u64),
+    /// This host and the next do not hear each other, for so long; a third hears both.
+    Separate(Whom, u64),
+    /// Syncs of a host take up to so long (the first number), for so long (the second).
+    SlowDisk(Whom, u64, u64),
     /// A host's wall clock jumps by so much.
     ClockJump(Whom, i64),
     /// A host's monotonic clock runs ahead of its timers by so much, as after a suspension.
     Suspend(Whom, u64),
 }
 
-/// Whom a fault hits. All times are in ms.
+/// Whom a fault hits.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Whom {
     /// Who leads at that moment; host 0 if nobody does.
@@ -86,45 +85,48 @@ impl Plan {
             faults: Vec::new(),
         };
         // Some runs are calm, in some there is always something.
-        let pause_ms = [200, 700, 1500, 3000][random.random_range(0..4)];
+        let pause_ms = [150, 400, 1000, 2500][random.random_range(0..4)];
         let mut at_ms: u64 = random.random_range(0..2 * pause_ms);
-        let mut wiped = false;
         while at_ms < length_ms {
-            let fault = plan.draw_fault(&mut random, &mut wiped);
+            let fault = plan.draw_fault(&mut random);
             plan.faults.push((Duration::from_millis(at_ms), fault));
+            // Misfortunes that meet are the ones that nobody has thought of.
+            let pause_ms = if random.random_range(0..3) == 0 { 30 } else { pause_ms };
             at_ms += random.random_range(1..2 * pause_ms);
+        }
+        if voters > 1 && random.random_range(0..3) == 0 {
+            let (at_ms, whom) = (random.random_range(0..length_ms), plan.draw_whom(&mut random));
+            let wipe = (Duration::from_millis(at_ms), Fault::Wipe(whom, random.random_range(1..1000)));
+            let place = plan.faults.partition_point(|(at, _)| *at <= wipe.0);
+            plan.faults.insert(place, wipe);
         }
         plan
     }
 
-    fn draw_fault(&self, random: &mut SmallRng, wiped: &mut bool) -> Fault {
-        let whom = match random.random_range(0..4) {
+    fn draw_whom(&self, random: &mut SmallRng) -> Whom {
+        match random.random_range(0..4) {
             0 | 1 => Whom::Leader,
             2 => Whom::Follower,
             _ => Whom::Host(random.random_range(0..self.voters)),
-        };
-        let down_ms = random.random_range(1..2500);
-        loop {
-            let fault = match random.random_range(0..16) {
-                0..3 => Fault::PowerCut(whom, down_ms),
-                3 => Fault::Blackout(down_ms),
-                4 | 5 => Fault::Restart(whom, random.random_range(1..500)),
-                6 => Fault::SlowDisk(whom, [40, 100, 300][random.random_range(0..3)]),
-                7 => Fault::SlowDisk(whom, self.sync_ms_max),
-                8 => Fault::ClockJump(whom, random.random_range(-3000..3000)),
-                9 => Fault::Suspend(whom, random.random_range(1..1500)),
-                _ if self.voters == 1 => continue,
-                10 => Fault::Isolate(whom),
-                11 => Fault::Mute(whom),
-                12 => Fault::Deafen(whom),
-                13 => Fault::Separate(whom),
-                14 => Fault::Heal,
-                // Once in a run: a second disk may only be lost when the first is replaced.
-                _ if *wiped => continue,
-                _ => Fault::Wipe(whom, down_ms),
-            };
-            *wiped |= matches!(fault, Fault::Wipe(..));
-            return fault;
+        }
+    }
+
+    fn draw_fault(&self, random: &mut SmallRng) -> Fault {
+        let whom = self.draw_whom(random);
+        let ms =
+            if random.random_range(0..4) == 0 { random.random_range(1..3000) } else { random.random_range(1..600) };
+        let kinds = if self.voters == 1 { 10 } else { 18 };
+        match random.random_range(0..kinds) {
+            0..3 => Fault::PowerCut(whom, ms),
+            3 => Fault::Blackout(ms),
+            4 | 5 => Fault::Restart(whom, random.random_range(1..500)),
+            6 | 7 => Fault::SlowDisk(whom, [40, 100, 300][random.random_range(0..3)], 2 * ms),
+            8 => Fault::ClockJump(whom, random.random_range(-3000..3000)),
+            9 => Fault::Suspend(whom, ms),
+            10 | 11 => Fault::Isolate(whom, ms),
+            12 | 13 => Fault::Mute(whom, ms),
+            14 | 15 => Fault::Deafen(whom, ms),
+            _ => Fault::Separate(whom, ms),
         }
     }
 }

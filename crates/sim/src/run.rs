@@ -87,6 +87,8 @@ struct Run {
     oracle: Rc<RefCell<Oracle>>,
     /// Hosts on their way down and up again.
     returning: Vec<JoinHandle<Result<(), String>>>,
+    /// A disk that is to be wiped as soon as that may be.
+    wipe: Option<Fault>,
 }
 
 impl Run {
@@ -100,7 +102,7 @@ impl Run {
             Host::new(number, plan.voters, part, net.clone(), clock, plan.sync_ms_max, trace.clone())
         });
         let cluster = Rc::new(RefCell::new(Cluster::new(hosts.collect(), net, trace)));
-        Self { plan, seed, cluster, oracle: Rc::default(), returning: Vec::new() }
+        Self { plan, seed, cluster, oracle: Rc::default(), returning: Vec::new(), wipe: None }
     }
 
     async fn all(&mut self) -> Result<(), String> {
@@ -136,6 +138,7 @@ impl Run {
         while start.elapsed() < self.plan.length {
             time::sleep(LOOK_EVERY).await;
             self.look()?;
+            self.wipe_if_allowed();
             while let Some((_, fault)) = faults.next_if(|(at, _)| *at <= start.elapsed()) {
                 self.happen(fault)?;
             }
@@ -169,17 +172,16 @@ impl Run {
             Fault::PowerCut(whom, down_ms) => self.power_cut(self.whom(whom), down_ms),
             Fault::Blackout(down_ms) => (0..size).for_each(|host| self.power_cut(host, down_ms)),
             Fault::Restart(whom, down_ms) => self.restart(self.whom(whom), down_ms),
-            Fault::Wipe(whom, down_ms) => self.wipe(self.whom(whom), down_ms),
-            Fault::Isolate(whom) => self.cut(self.whom(whom), true, true, size),
-            Fault::Mute(whom) => self.cut(self.whom(whom), true, false, size),
-            Fault::Deafen(whom) => self.cut(self.whom(whom), false, true, size),
-            Fault::Separate(whom) => {
-                let (one, net) = (self.whom(whom), cluster.borrow().net.clone());
-                net.cut(one, (one + 1) % size);
-                net.cut((one + 1) % size, one);
+            Fault::Wipe(..) => self.wipe = Some(fault),
+            Fault::Isolate(whom, ms) => self.cut(self.whom(whom), true, true, ms),
+            Fault::Mute(whom, ms) => self.cut(self.whom(whom), true, false, ms),
+            Fault::Deafen(whom, ms) => self.cut(self.whom(whom), false, true, ms),
+            Fault::Separate(whom, ms) => {
+                let one = self.whom(whom);
+                let other = (one + 1) % size;
+                self.cut_ways(vec![(one, other), (other, one)], ms);
             }
-            Fault::Heal => cluster.borrow().net.heal(),
-            Fault::SlowDisk(whom, ms) => cluster.borrow().hosts[self.whom(whom)].disk.set_sync_ms_max(ms),
+            Fault::SlowDisk(whom, sync_ms_max, ms) => self.slow_disk(self.whom(whom), sync_ms_max, ms),
             Fault::ClockJump(whom, ms) => cluster.borrow().hosts[self.whom(whom)].clock.jump(ms),
             Fault::Suspend(whom, ms) => {
                 cluster.borrow().hosts[self.whom(whom)].clock.suspend(Duration::from_millis(ms));
@@ -188,16 +190,29 @@ impl Run {
         Ok(())
     }
 
-    fn cut(&self, host: usize, out: bool, back: bool, size: usize) {
+    fn cut(&self, host: usize, out: bool, back: bool, ms: u64) {
+        let others = (0..self.plan.voters).filter(|&other| other != host);
+        let ways = others.flat_map(|other| [(out, (host, other)), (back, (other, host))]);
+        self.cut_ways(ways.filter(|(cut, _)| *cut).map(|(_, way)| way).collect(), ms);
+    }
+
+    /// Cuts ways between hosts, and mends them after a while.
+    fn cut_ways(&self, ways: Vec<(usize, usize)>, ms: u64) {
         let net = self.cluster.borrow().net.clone();
-        for other in (0..size).filter(|&other| other != host) {
-            if out {
-                net.cut(host, other);
-            }
-            if back {
-                net.cut(other, host);
-            }
-        }
+        ways.iter().for_each(|&(from, to)| net.cut(from, to));
+        drop(tasks::beside(async move {
+            time::sleep(Duration::from_millis(ms)).await;
+            ways.iter().for_each(|&(from, to)| net.mend(from, to));
+        }));
+    }
+
+    fn slow_disk(&self, host: usize, sync_ms_max: u64, ms: u64) {
+        let (cluster, well_ms) = (Rc::clone(&self.cluster), self.plan.sync_ms_max);
+        cluster.borrow().hosts[host].disk.set_sync_ms_max(sync_ms_max);
+        drop(tasks::beside(async move {
+            time::sleep(Duration::from_millis(ms)).await;
+            cluster.borrow().hosts[host].disk.set_sync_ms_max(well_ms);
+        }));
     }
 
     fn power_cut(&mut self, host: usize, down_ms: u64) {
@@ -208,8 +223,9 @@ impl Run {
         self.start_in(host, down_ms);
     }
 
-    /// Only a member of a formed group whose other members are there may lose its disk.
-    fn wipe(&mut self, host: usize, down_ms: u64) {
+    /// Wipes the disk that is to be wiped, once every node votes.
+    fn wipe_if_allowed(&mut self) {
+        let Some(Fault::Wipe(whom, down_ms)) = self.wipe else { return };
         let all_vote = {
             let cluster = self.cluster.borrow();
             let votes = |host: &Host| host.node().is_some_and(|node| node.status().voters.len() == cluster.size());
@@ -218,11 +234,10 @@ impl Run {
         if !all_vote {
             return;
         }
-        {
-            let mut cluster = self.cluster.borrow_mut();
-            cluster.hosts[host].cut_power();
-            cluster.hosts[host].wipe(self.plan.sync_ms_max);
-        }
+        self.wipe = None;
+        let host = self.whom(whom);
+        self.cluster.borrow_mut().hosts[host].cut_power();
+        self.cluster.borrow_mut().hosts[host].wipe(self.plan.sync_ms_max);
         self.start_in(host, down_ms);
     }
 

@@ -139,7 +139,9 @@ impl Client {
 
     /// Sends commands to whoever takes them.
     async fn call(&mut self, commands: &[Command]) -> Heard {
-        let patience = Duration::from_millis(self.random.random_range(300..8000));
+        // Most clients give up soon; some wait until the node has no more to say.
+        let patience_ms_max = if self.random.random_range(0..8) == 0 { 8000 } else { 700 };
+        let patience = Duration::from_millis(self.random.random_range(100..patience_ms_max));
         if self.connection.is_none() {
             self.connect().await;
         }
