@@ -13,6 +13,7 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::rc::Rc;
 use std::time::Duration;
 
+use parking_lot::Mutex;
 use tokio::runtime::{Builder, RngSeed, UnhandledPanic};
 use tokio::task::{JoinHandle, LocalSet};
 use tokio::time::{self, Instant};
@@ -32,6 +33,9 @@ use crate::workload::Client;
 const LOOK_EVERY: Duration = Duration::from_millis(20);
 /// How long a mended cluster may take until all is well, in virtual time.
 const LIVE_WITHIN: Duration = Duration::from_secs(60);
+
+/// No moment has as much to do as this many polls of tasks.
+const POLLS_PER_INSTANT_MAX: u64 = 300_000;
 
 /// What came of a run.
 #[derive(Clone, Debug)]
@@ -66,6 +70,9 @@ fn simulate(seed: Seed, plan: &Plan, show: Option<Show>, report: &mut Report) ->
     let mut builder = Builder::new_current_thread();
     builder.enable_time().start_paused(true).unhandled_panic(UnhandledPanic::ShutdownRuntime);
     builder.rng_seed(RngSeed::from_bytes(&seed.of("tokio", 0).to_le_bytes()));
+    let mut still = Standstill::default();
+    let still = Mutex::new(move || still.count());
+    builder.on_before_task_poll(move |_| still.lock()());
     let runtime = builder.build().map_err(|why| format!("no runtime: {why}"))?;
     let mut tasks = LocalSet::new();
     tasks.unhandled_panic(UnhandledPanic::ShutdownRuntime);
@@ -78,6 +85,24 @@ fn simulate(seed: Seed, plan: &Plan, show: Option<Show>, report: &mut Report) ->
         report.trace = trace.hash();
         result.map_err(|why| format!("{why}\n{described}"))
     })
+}
+
+/// Notices when virtual time stands still because tasks wake each other without end.
+#[derive(Default)]
+struct Standstill {
+    since: Option<Instant>,
+    polls: u64,
+}
+
+impl Standstill {
+    fn count(&mut self) {
+        let now = Instant::now();
+        if self.since != Some(now) {
+            *self = Self { since: Some(now), polls: 0 };
+        }
+        self.polls += 1;
+        assert!(self.polls < POLLS_PER_INSTANT_MAX, "time stands still: tasks wake each other without end");
+    }
 }
 
 struct Run {
