@@ -247,22 +247,47 @@ async fn ask_for_vote<T: Transport>(group: Group<EntryWaiter>, listed: Listed, t
 /// Takes listed nodes in that have a fresh replica, one after the other, for as long as the node lives. A change that an
 /// earlier leader left half done is finished, too: until then the group needs two majorities, and takes nobody in.
 pub(crate) async fn take_in(group: Group<EntryWaiter>, mut newcomers: mpsc::Receiver<Member>) {
+    let mut next = None;
     loop {
-        let member = tokio::select! {
-            biased;
-            member = newcomers.recv() => member,
-            () = tokio::time::sleep(FINISH_EVERY) => {
-                finish_change(&group).await;
-                continue;
-            }
+        let member = match next.take() {
+            Some(member) => member,
+            None => tokio::select! {
+                biased;
+                member = newcomers.recv() => match member {
+                    Some(member) => member,
+                    None => return,
+                },
+                () = tokio::time::sleep(FINISH_EVERY) => {
+                    finish_change(&group).await;
+                    continue;
+                }
+            },
         };
-        let Some(member) = member else { return };
         finish_change(&group).await;
         let address = member.client_address.clone();
-        match make_voter(&group, member).await {
-            Ok(()) => tracing::info!(member = address, "a fresh replica votes"),
-            // It asks again.
-            Err(why) => tracing::warn!(member = address, %why, "a fresh replica was not made a voter yet"),
+        tokio::select! {
+            biased;
+            done = make_voter(&group, member.clone()) => match done {
+                Ok(()) => tracing::info!(member = address, "a fresh replica votes"),
+                // It asks again.
+                Err(why) => tracing::warn!(member = address, %why, "a fresh replica was not made a voter yet"),
+            },
+            newer = another_of(&member, &mut newcomers) => next = newer,
+        }
+    }
+}
+
+/// Waits until the node asks for another replica: it has not heard the answer to what it asked before, so that replica
+/// will never be. A node that asks for the same again, or another one, comes again.
+async fn another_of(member: &Member, newcomers: &mut mpsc::Receiver<Member>) -> Option<Member> {
+    loop {
+        match newcomers.recv().await {
+            Some(newer) if newer.client_address == member.client_address && newer.replica != member.replica => {
+                return Some(newer);
+            }
+            Some(_) => (),
+            // The node stops; what is under way may end.
+            None => std::future::pending().await,
         }
     }
 }
