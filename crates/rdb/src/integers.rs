@@ -27,7 +27,7 @@ pub(crate) fn write(numbers: &[i64]) -> Vec<u8> {
     out
 }
 
-/// Reads what [`write`] wrote, in any sufficient width.
+/// Reads what [`write()`] wrote, in any sufficient width.
 pub(crate) fn read(bytes: &[u8], mut each: impl FnMut(i64)) -> Read<()> {
     Input::whole(bytes, |input| {
         let width = u32::from_le_bytes(input.array()?);

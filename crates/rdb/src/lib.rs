@@ -11,7 +11,7 @@
 //!
 //! What RDB says of a value is its contents in order. A snapshot must keep more, so that a replica that was restored goes on exactly as one
 //! that was not: which encoding a collection has although another would do, where a list is cut into pieces, whether a string
-//! counts as raw. The pieces are RDB's own nodes; the rest is a [`Shape`] beside the value.
+//! counts as raw. The pieces are RDB's own nodes; the rest is a shape beside the value.
 
 #![warn(clippy::cast_possible_truncation)]
 
