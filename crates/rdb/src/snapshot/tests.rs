@@ -244,7 +244,8 @@ fn forged_bytes_are_an_error_or_a_state() {
         let mut forged = bytes[..bytes.len() - size_of::<u64>()].to_vec();
         for _ in 0..=random.below(3) {
             let at = random.below(forged.len());
-            forged[at] = if random.below(2) == 0 { forged[at] ^ 1 << random.below(8) } else { random.bits().to_le_bytes()[0] };
+            forged[at] =
+                if random.below(2) == 0 { forged[at] ^ 1 << random.below(8) } else { random.bits().to_le_bytes()[0] };
         }
         let mut digest = keyspace::Digest::new();
         digest.stream(&forged);
