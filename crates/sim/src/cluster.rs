@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 
 use node::Probe;
 use tokio::io::DuplexStream;
+use tokio::time::Instant;
 
 use crate::host::Host;
 use crate::net::Net;
@@ -14,18 +15,24 @@ pub(crate) struct Cluster {
     pub(crate) hosts: Vec<Host>,
     pub(crate) net: Net,
     trace: Trace,
+    start: Instant,
     /// What replicas looked like after an entry: term and sequence, then the rest.
     seen: BTreeMap<(u64, Option<u64>), (usize, Probe)>,
 }
 
 impl Cluster {
     pub(crate) fn new(hosts: Vec<Host>, net: Net, trace: Trace) -> Self {
-        Self { hosts, net, trace, seen: BTreeMap::new() }
+        Self { hosts, net, trace, start: Instant::now(), seen: BTreeMap::new() }
     }
 
     /// How many hosts there are.
     pub(crate) fn size(&self) -> usize {
         self.hosts.len()
+    }
+
+    /// When the run began.
+    pub(crate) fn start(&self) -> Instant {
+        self.start
     }
 
     pub(crate) fn trace(&self) -> &Trace {

@@ -18,6 +18,9 @@ pub(crate) enum Fault {
     Blackout(u64),
     /// A node stops in order, handing leadership over, and starts again after so long.
     Restart(Whom, u64),
+    /// A node stops in order, and hears nobody from so long after (the first number), for so long (the second): it may not
+    /// hear that another leads.
+    DeafRestart(Whom, u64, u64),
     /// A host loses power and its disk, and starts with an empty one after so long. It happens at the first moment from
     /// then on at which every node votes: a group survives the loss of one disk, not of two.
     Wipe(Whom, u64),
@@ -115,7 +118,7 @@ impl Plan {
         let whom = self.draw_whom(random);
         let ms =
             if random.random_range(0..4) == 0 { random.random_range(1..3000) } else { random.random_range(1..600) };
-        let kinds = if self.voters == 1 { 10 } else { 18 };
+        let kinds = if self.voters == 1 { 10 } else { 20 };
         match random.random_range(0..kinds) {
             0..3 => Fault::PowerCut(whom, ms),
             3 => Fault::Blackout(ms),
@@ -126,7 +129,8 @@ impl Plan {
             10 | 11 => Fault::Isolate(whom, ms),
             12 | 13 => Fault::Mute(whom, ms),
             14 | 15 => Fault::Deafen(whom, ms),
-            _ => Fault::Separate(whom, ms),
+            16 | 17 => Fault::Separate(whom, ms),
+            _ => Fault::DeafRestart(Whom::Leader, random.random_range(1..40), ms),
         }
     }
 }

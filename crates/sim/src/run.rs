@@ -127,7 +127,11 @@ impl Run {
             Host::new(number, plan.voters, part, net.clone(), clock, plan.sync_ms_max, trace.clone())
         });
         let cluster = Rc::new(RefCell::new(Cluster::new(hosts.collect(), net, trace)));
-        Self { plan, seed, cluster, oracle: Rc::default(), returning: Vec::new(), wipe: None }
+        let mut oracle = Oracle::default();
+        if plan.faults.iter().any(|(_, fault)| matches!(fault, Fault::ClockJump(..))) {
+            oracle.sets.clocks_jump();
+        }
+        Self { plan, seed, cluster, oracle: Rc::new(RefCell::new(oracle)), returning: Vec::new(), wipe: None }
     }
 
     async fn all(&mut self) -> Result<(), String> {
@@ -197,6 +201,7 @@ impl Run {
             Fault::PowerCut(whom, down_ms) => self.power_cut(self.whom(whom), down_ms),
             Fault::Blackout(down_ms) => (0..size).for_each(|host| self.power_cut(host, down_ms)),
             Fault::Restart(whom, down_ms) => self.restart(self.whom(whom), down_ms),
+            Fault::DeafRestart(whom, after_ms, ms) => self.deaf_restart(self.whom(whom), after_ms, ms),
             Fault::Wipe(..) => self.wipe = Some(fault),
             Fault::Isolate(whom, ms) => self.cut(self.whom(whom), true, true, ms),
             Fault::Mute(whom, ms) => self.cut(self.whom(whom), true, false, ms),
@@ -219,6 +224,18 @@ impl Run {
         let others = (0..self.plan.voters).filter(|&other| other != host);
         let ways = others.flat_map(|other| [(out, (host, other)), (back, (other, host))]);
         self.cut_ways(ways.filter(|(cut, _)| *cut).map(|(_, way)| way).collect(), ms);
+    }
+
+    fn deaf_restart(&mut self, host: usize, after_ms: u64, ms: u64) {
+        self.restart(host, 100);
+        let (net, hosts) = (self.cluster.borrow().net.clone(), self.plan.voters);
+        let others = move || (0..hosts).filter(move |&other| other != host);
+        drop(tasks::beside(async move {
+            time::sleep(Duration::from_millis(after_ms)).await;
+            others().for_each(|other| net.cut(other, host));
+            time::sleep(Duration::from_millis(ms)).await;
+            others().for_each(|other| net.mend(other, host));
+        }));
     }
 
     /// Cuts ways between hosts, and mends them after a while.

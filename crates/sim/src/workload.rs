@@ -25,6 +25,7 @@ pub(crate) struct Client {
     number: usize,
     cluster: Rc<RefCell<Cluster>>,
     oracle: Rc<RefCell<Oracle>>,
+    start: time::Instant,
     random: SmallRng,
     /// Unique values come from here.
     values: u64,
@@ -94,8 +95,19 @@ impl Client {
     pub(crate) fn new(number: usize, cluster: Rc<RefCell<Cluster>>, oracle: Rc<RefCell<Oracle>>, seed: u64) -> Self {
         let mut random = SmallRng::seed_from_u64(seed);
         let think_ms_max = [2, 10, 40][random.random_range(0..3)];
-        let host = number;
-        Self { number, cluster, oracle, random, values: 0, connection: None, host, think_ms_max, last_mortal: None }
+        let (host, start) = (number, cluster.borrow().start());
+        Self {
+            number,
+            cluster,
+            oracle,
+            start,
+            random,
+            values: 0,
+            connection: None,
+            host,
+            think_ms_max,
+            last_mortal: None,
+        }
     }
 
     /// Works for this long, then ends what it is about.
@@ -121,6 +133,11 @@ impl Client {
             18 => self.read_mortal().await,
             _ => self.draw().await,
         }
+    }
+
+    /// Virtual time, in ms since the run began.
+    fn now_ms(&self) -> u64 {
+        u64::try_from(self.start.elapsed().as_millis()).expect("a run is short")
     }
 
     /// A value that nobody else writes.
@@ -273,17 +290,21 @@ impl Client {
     }
 
     async fn write_mortal(&mut self) {
-        let (value, ms) = (self.value(), self.random.random_range(1..3000_u32));
+        let (value, ms) = (self.value(), self.random.random_range(1..3000_u64));
+        let sent_ms = self.now_ms();
         let heard = self.call(&[command(["SET", &format!("m{value}"), "1", "PX", &ms.to_string()])]).await;
-        self.oracle.borrow_mut().sets.wrote_mortal(value, heard.write_span(0), heard.outcome(0));
+        let due_ms = (sent_ms + ms, self.now_ms() + ms);
+        self.oracle.borrow_mut().sets.wrote_mortal(value, heard.write_span(0), heard.outcome(0), due_ms);
         self.last_mortal = Some(value);
     }
 
     async fn read_mortal(&mut self) {
         let Some(value) = self.last_mortal else { return };
+        let sent_ms = self.now_ms();
         let heard = self.call(&[command(["EXISTS", &format!("m{value}")]), command(["INFO", "replication"])]).await;
         if let Some(found) = heard.integer(0).filter(|_| heard.was_leader(1)) {
-            self.oracle.borrow_mut().sets.read_mortal(value, found == 1, heard.span);
+            let moments = (sent_ms, self.now_ms());
+            self.oracle.borrow_mut().sets.read_mortal(value, found == 1, heard.span, moments);
         }
     }
 
@@ -297,6 +318,8 @@ impl Client {
             let heard = self.call(&[command(["SPOP", "pool"])]).await;
             if let Some(member) = heard.good(0).and_then(number) {
                 self.oracle.borrow_mut().sets.popped(member, heard.span);
+            } else if heard.outcome(0) == Outcome::Unknown {
+                self.oracle.borrow_mut().sets.popped_perhaps();
             }
         }
     }
@@ -339,5 +362,12 @@ impl Client {
             }
         }
         self.look_at_bank().await;
+        loop {
+            let heard = self.call(&[command(["SMEMBERS", "pool"]), command(["INFO", "replication"])]).await;
+            if let Some(members) = heard.good(0).and_then(Value::as_array).filter(|_| heard.was_leader(1)) {
+                self.oracle.borrow_mut().sets.left(members.iter().filter_map(number).collect());
+                return;
+            }
+        }
     }
 }

@@ -1,6 +1,6 @@
 //! Things that vanish: sets that members are drawn from by SPOP, and keys with deadlines.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use super::{Outcome, Span};
 
@@ -9,14 +9,25 @@ use super::{Outcome, Span};
 pub(crate) struct Sets {
     added: BTreeMap<u64, (Span, Outcome)>,
     popped: BTreeMap<u64, Span>,
+    /// So many answers to SPOP were lost, each perhaps with a member.
+    pops_unknown: usize,
+    /// What was left at the end.
+    left: Option<BTreeSet<u64>>,
+    /// Clocks jumped in this run: deadlines say nothing about virtual time.
+    clocks_jump: bool,
     /// Keys that are written once, with a deadline: when they were, and what was read of them.
     mortals: BTreeMap<u64, Mortal>,
     wrong: Option<String>,
 }
 
+/// How far the clocks of two leaders may be apart while none of them jumps, and what a tick and a round take, in ms.
+const CLOCKS_APART_MS: u64 = 700;
+
 struct Mortal {
     write: Span,
     outcome: Outcome,
+    /// When it is due, in ms of virtual time counted from the sending of its write to that of its answer.
+    due_ms: (u64, u64),
     /// When a read that must be linearizable saw it, or did not any more.
     there: Vec<Span>,
     gone: Vec<Span>,
@@ -35,17 +46,43 @@ impl Sets {
         }
     }
 
-    /// A key was written, with a deadline.
-    pub(crate) fn wrote_mortal(&mut self, key: u64, write: Span, outcome: Outcome) {
-        self.mortals.insert(key, Mortal { write, outcome, there: Vec::new(), gone: Vec::new() });
+    /// SPOP was sent, and no answer came.
+    pub(crate) fn popped_perhaps(&mut self) {
+        self.pops_unknown += 1;
     }
 
-    /// Such a key was looked for.
-    pub(crate) fn read_mortal(&mut self, key: u64, found: bool, span: Span) {
-        if let Some(mortal) = self.mortals.get_mut(&key) {
-            let reads = if found { &mut mortal.there } else { &mut mortal.gone };
-            reads.push(span);
+    /// All is over, and this is left.
+    pub(crate) fn left(&mut self, members: BTreeSet<u64>) {
+        self.left = Some(members);
+    }
+
+    /// Wall clocks jump in this run.
+    pub(crate) fn clocks_jump(&mut self) {
+        self.clocks_jump = true;
+    }
+
+    /// A key was written, with a deadline; `due_ms` counts from the sending and from the answer.
+    pub(crate) fn wrote_mortal(&mut self, key: u64, write: Span, outcome: Outcome, due_ms: (u64, u64)) {
+        self.mortals.insert(key, Mortal { write, outcome, due_ms, there: Vec::new(), gone: Vec::new() });
+    }
+
+    /// Such a key was looked for, between these two moments of virtual time.
+    pub(crate) fn read_mortal(&mut self, key: u64, found: bool, span: Span, (sent_ms, answered_ms): (u64, u64)) {
+        let Some(mortal) = self.mortals.get_mut(&key) else { return };
+        let (earliest_ms, latest_ms) = mortal.due_ms;
+        let is_wrong = match found {
+            true => mortal.outcome == Outcome::Done && sent_ms > latest_ms + CLOCKS_APART_MS,
+            false => {
+                let is_written = mortal.outcome == Outcome::Done && mortal.write.end < span.start;
+                is_written && answered_ms + CLOCKS_APART_MS < earliest_ms
+            }
+        };
+        if is_wrong && !self.clocks_jump {
+            let due = format!("the key {key}, due at {:?} ms, was found: {found}, at {sent_ms} ms", mortal.due_ms);
+            self.wrong.get_or_insert(due);
         }
+        let reads = if found { &mut mortal.there } else { &mut mortal.gone };
+        reads.push(span);
     }
 
     pub(crate) fn answered(&self) -> usize {
@@ -66,6 +103,18 @@ impl Sets {
                     return Err(format!("the member {member} was popped before it was added"));
                 }
                 Some(_) => (),
+            }
+        }
+        if let Some(left) = &self.left {
+            let stays = |(member, (_, outcome)): &(&u64, &(Span, Outcome))| {
+                *outcome == Outcome::Done && !self.popped.contains_key(member) && !left.contains(member)
+            };
+            let lost: Vec<_> = self.added.iter().filter(stays).map(|(member, _)| member).collect();
+            if lost.len() > self.pops_unknown {
+                return Err(format!("of the members {lost:?} only {} may have been popped unseen", self.pops_unknown));
+            }
+            if let Some(member) = left.iter().find(|member| self.popped.contains_key(member)) {
+                return Err(format!("the member {member} was popped and is still there"));
             }
         }
         self.mortals.iter().try_for_each(|(key, mortal)| mortal.judge().map_err(|why| format!("the key {key} {why}")))

@@ -1,0 +1,18 @@
+//! The seeded bugs of `mutants/`: that they still fit. `cargo xtask sim --mutants` builds and catches them.
+
+use std::path::Path;
+use std::process::Command;
+
+#[test]
+fn every_patch_still_applies() {
+    let crate_dir = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let root = crate_dir.join("../..");
+    let mut count = 0;
+    for entry in std::fs::read_dir(crate_dir.join("mutants")).unwrap() {
+        let patch = entry.unwrap().path();
+        let applied = Command::new("git").args(["apply", "--check"]).arg(&patch).current_dir(&root).status().unwrap();
+        assert!(applied.success(), "{} does not apply any more", patch.display());
+        count += 1;
+    }
+    assert!(count > 0, "no patches");
+}
