@@ -91,6 +91,20 @@ fn a_query_buffer_over_its_limit_closes_the_client_only() {
 }
 
 #[test]
+fn output_over_its_limit_closes_the_client_only() {
+    let server = Server::start(&["--client-output-buffer-limit", "normal", "100kb", "0", "0"]);
+    let mut other = server.client();
+    let value = vec![b'v'; 90_000];
+    assert_eq!(other.call(&[b"SET", b"k", &value]), Value::ok());
+    assert_eq!(other.call(&[b"GET", b"k"]), Value::Bulk(value));
+    // Two of them are more than is held for one client.
+    let mut client = server.client();
+    client.send(b"GET k\r\nGET k\r\n").expect("a send");
+    assert!(client.until_closed().expect("the server closes").is_empty());
+    assert_eq!(other.run("PING").text(), "PONG");
+}
+
+#[test]
 fn more_clients_than_allowed_are_refused_and_places_come_back() {
     let server = Server::start(&["--maxclients", "5"]);
     let mut clients = wait_for("five places", || {

@@ -16,6 +16,7 @@ use raft::Clock;
 use resp::{Decoded, Limits, RequestDecoder};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 
+use crate::config::OutputLimit;
 use crate::inbox::{Mailbox, Route};
 use crate::io_thread::Io;
 use crate::platform::{Platform, Socket};
@@ -57,6 +58,7 @@ pub(crate) struct Connection<P: Platform> {
     /// On its way out.
     output: Vec<u8>,
     limits: Limits,
+    output_limit: OutputLimit,
     limits_version: u64,
 }
 
@@ -93,6 +95,7 @@ impl<P: Platform> Connection<P> {
             exchange: Exchange::default(),
             output: Vec::new(),
             limits: Limits::default(),
+            output_limit: OutputLimit::default(),
             limits_version: u64::MAX,
         }
     }
@@ -265,11 +268,28 @@ impl<P: Platform> Connection<P> {
         }
         self.io.node.stats.bytes_out.fetch_add(self.exchange.reply.len() as u64, Ordering::Relaxed);
         self.exchange.reply.swap(&mut self.output);
-        stream.write_all(&self.output).await?;
+        let held = self.output.len() as u64;
+        let is_over = |limit: u64| limit > 0 && held > limit;
+        if is_over(self.output_limit.hard_bytes) {
+            return Err(self.over_output_limit());
+        }
+        if is_over(self.output_limit.soft_bytes) {
+            // As long as the client does not read, that much is held for it.
+            let patience = Duration::from_secs(self.output_limit.soft_seconds);
+            let writing = tokio::time::timeout(patience, stream.write_all(&self.output)).await;
+            writing.map_err(|_| self.over_output_limit())??;
+        } else {
+            stream.write_all(&self.output).await?;
+        }
         self.output.clear();
         self.output.shrink_to(OUTPUT_BYTES_IDLE);
         self.exchange.reply.swap(&mut self.output);
         Ok(())
+    }
+
+    fn over_output_limit(&self) -> std::io::Error {
+        tracing::warn!(client = self.session.id(), "closing a client over client-output-buffer-limit");
+        std::io::Error::other("over client-output-buffer-limit")
     }
 
     /// Reads more input; false when the client has closed, is idle for too long or holds too much.
@@ -326,6 +346,7 @@ impl<P: Platform> Connection<P> {
         if version != self.limits_version || self.limits.authenticated != self.session.is_authenticated() {
             let settings = self.io.node.config.current();
             self.limits.bulk_max_bytes = usize::try_from(settings.proto_max_bulk_len_bytes).unwrap_or(usize::MAX);
+            self.output_limit = settings.client_output_buffer_limit.normal;
             self.limits.authenticated = self.session.is_authenticated();
             let usual = Limits::default().inline_max_bytes;
             self.limits.inline_max_bytes = if self.limits.authenticated { usual } else { INPUT_BYTES_READ };

@@ -256,7 +256,8 @@ pub const PARAMS: &[Param] = &[
         "0",
         "Threads that run commands on the data, a shard always on the same one; 0 chooses.",
     )
-    .fixed(),
+    .fixed()
+    .inert("more than one has no effect: there is one shard, and one thread runs its commands"),
     // Raft.
     Param::new(
         "initial-members",
