@@ -14,7 +14,7 @@ use std::borrow::Cow;
 
 use keyspace::{INTEGER_BYTES_MAX, format_integer, parse_integer};
 
-use crate::input::{Input, Read, bad};
+use crate::input::{Input, Read, Stop, bad};
 
 const HEAD_BYTES: usize = 6;
 const END: u8 = 0xff;
@@ -43,12 +43,20 @@ impl Writer {
     }
 
     pub(crate) fn push(&mut self, element: &[u8]) {
-        let start = self.out.len();
         let number = if element.len() <= INTEGER_BYTES_MAX { parse_integer(element) } else { None };
         match number {
-            Some(number) => push_integer(&mut self.out, number),
-            None => push_bytes(&mut self.out, element),
+            Some(number) => self.push_integer(number),
+            None => self.push_with(|out| push_bytes(out, element)),
         }
+    }
+
+    pub(crate) fn push_integer(&mut self, number: i64) {
+        self.push_with(|out| push_integer(out, number));
+    }
+
+    fn push_with(&mut self, write: impl FnOnce(&mut Vec<u8>)) {
+        let start = self.out.len();
+        write(&mut self.out);
         let length = self.out.len() - start;
         push_length_backwards(&mut self.out, length);
         self.count = self.count.saturating_add(1);
@@ -104,30 +112,98 @@ fn backwards_bytes(length: usize) -> usize {
     ((usize::BITS - (length | 1).leading_zeros()) as usize).div_ceil(7)
 }
 
-/// Reads every element, in order.
-pub(crate) fn read<'a>(bytes: &'a [u8], mut each: impl FnMut(Cow<'a, [u8]>) -> Read<()>) -> Read<()> {
-    Input::whole(bytes, |input| {
-        let length = u32::from_le_bytes(input.array()?);
-        if usize::try_from(length) != Ok(bytes.len()) {
-            return bad("a listpack has not the length that it says");
+/// An element, as it was written: whoever put it in sees the digits of an integer.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Element<'a> {
+    Integer(i64),
+    Bytes(&'a [u8]),
+}
+
+impl<'a> Element<'a> {
+    /// The bytes that were put in.
+    pub(crate) fn into_bytes(self) -> Cow<'a, [u8]> {
+        match self {
+            Self::Integer(number) => Cow::Owned(format_integer(number).to_vec()),
+            Self::Bytes(bytes) => Cow::Borrowed(bytes),
         }
-        let expected = u16::from_le_bytes(input.array()?);
-        let mut count = 0usize;
-        while input.left() > 1 {
-            each(read_entry(input)?)?;
-            count += 1;
+    }
+}
+
+/// Reads a listpack element by element. What it allocates is nothing.
+pub(crate) struct Reader<'a> {
+    input: Input<'a>,
+    /// How many elements there are to be, if the listpack knows.
+    expected: Option<usize>,
+    count: usize,
+}
+
+impl<'a> Reader<'a> {
+    /// Begins: the length must be right, and the last byte.
+    pub(crate) fn new(bytes: &'a [u8]) -> Read<Self> {
+        let Some((&END, content)) = bytes.split_last() else { return bad("a listpack without its end") };
+        let mut input = Input::new(content);
+        whole(|| {
+            let length = u32::from_le_bytes(input.array()?);
+            if usize::try_from(length) != Ok(bytes.len()) {
+                return bad("a listpack has not the length that it says");
+            }
+            let expected = match u16::from_le_bytes(input.array()?) {
+                COUNT_UNKNOWN => None,
+                count => Some(usize::from(count)),
+            };
+            Ok(expected)
+        })
+        .map(|expected| Self { input, expected, count: 0 })
+    }
+
+    /// The next element; `None`: that was the last, and there were as many as there should be.
+    pub(crate) fn next(&mut self) -> Read<Option<Element<'a>>> {
+        if self.input.left() == 0 {
+            let is_right = self.expected.is_none_or(|expected| expected == self.count);
+            return if is_right { Ok(None) } else { bad("a listpack has not the elements that it says") };
         }
-        if input.byte()? != END {
-            return bad("a listpack without its end");
+        self.count += 1;
+        whole(|| read_entry(&mut self.input)).map(Some)
+    }
+
+    /// The next element, which is there.
+    pub(crate) fn element(&mut self) -> Read<Element<'a>> {
+        self.next()?.map_or_else(|| bad("a listpack ends too early"), Ok)
+    }
+
+    /// The next element, which is an integer.
+    #[allow(dead_code, reason = "for the listpacks of streams")]
+    pub(crate) fn integer(&mut self) -> Read<i64> {
+        match self.element()? {
+            Element::Integer(number) => Ok(number),
+            Element::Bytes(_) => bad("a text in a listpack where an integer belongs"),
         }
-        if expected != COUNT_UNKNOWN && usize::from(expected) != count {
-            return bad("a listpack has not the elements that it says");
-        }
-        Ok(())
+    }
+
+    /// The next element, as the bytes that were put in.
+    pub(crate) fn bytes(&mut self) -> Read<Cow<'a, [u8]>> {
+        self.element().map(Element::into_bytes)
+    }
+}
+
+/// The listpack is there as a whole: what is short is damaged.
+fn whole<T>(read: impl FnOnce() -> Read<T>) -> Read<T> {
+    read().or_else(|stop| match stop {
+        Stop::Short => bad("a listpack ends within an element"),
+        stop => Err(stop),
     })
 }
 
-fn read_entry<'a>(input: &mut Input<'a>) -> Read<Cow<'a, [u8]>> {
+/// Reads every element, in order.
+pub(crate) fn read<'a>(bytes: &'a [u8], mut each: impl FnMut(Cow<'a, [u8]>) -> Read<()>) -> Read<()> {
+    let mut reader = Reader::new(bytes)?;
+    while let Some(element) = reader.next()? {
+        each(element.into_bytes())?;
+    }
+    Ok(())
+}
+
+fn read_entry<'a>(input: &mut Input<'a>) -> Read<Element<'a>> {
     let before = input.taken();
     let head = input.byte()?;
     let low = |mask: u8| usize::from(head & mask);
@@ -157,20 +233,26 @@ fn read_entry<'a>(input: &mut Input<'a>) -> Read<Cow<'a, [u8]>> {
         _ => return bad("an element of a listpack of an unknown form"),
     };
     skip_length_backwards(input, before)?;
-    Ok(Cow::Owned(format_integer(number).to_vec()))
+    Ok(Element::Integer(number))
 }
 
-fn read_bytes<'a>(input: &mut Input<'a>, before: usize, length: usize) -> Read<Cow<'a, [u8]>> {
+fn read_bytes<'a>(input: &mut Input<'a>, before: usize, length: usize) -> Read<Element<'a>> {
     let bytes = input.bytes(length)?;
     skip_length_backwards(input, before)?;
-    Ok(Cow::Borrowed(bytes))
+    Ok(Element::Bytes(bytes))
 }
 
 fn skip_length_backwards(input: &mut Input<'_>, before: usize) -> Read<()> {
     let length = input.taken() - before;
-    let mut expected = Vec::with_capacity(5);
-    push_length_backwards(&mut expected, length);
-    if input.bytes(expected.len())? == expected { Ok(()) } else { bad("an element of a listpack has two lengths") }
+    let groups = backwards_bytes(length);
+    let mut found = 0;
+    for (at, &byte) in input.bytes(groups)?.iter().enumerate() {
+        if (byte & 0x80 == 0) != (at == 0) {
+            return bad("an element of a listpack has no second length");
+        }
+        found = found << 7 | usize::from(byte & 0x7f);
+    }
+    if found == length { Ok(()) } else { bad("an element of a listpack has two lengths") }
 }
 
 #[cfg(test)]
@@ -217,6 +299,20 @@ mod tests {
         let pairs: Vec<Vec<u8>> = ["a", "1", "b", "-300"].iter().map(|text| text.as_bytes().to_vec()).collect();
         assert_eq!(written(&pairs), bytes);
         assert_eq!(elements(&bytes), Ok(pairs));
+    }
+
+    #[test]
+    fn elements_are_read_one_by_one() {
+        let mut writer = Writer::new();
+        writer.push_integer(-70_000);
+        writer.push(b"12");
+        writer.push(b"x");
+        let bytes = writer.finish();
+        let mut reader = Reader::new(&bytes).expect("just written");
+        assert_eq!((reader.integer(), reader.integer()), (Ok(-70_000), Ok(12)));
+        assert!(reader.integer().is_err(), "no integer");
+        assert_eq!(reader.next(), Ok(None));
+        assert!(reader.element().is_err(), "nothing is left");
     }
 
     #[test]

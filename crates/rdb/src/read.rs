@@ -225,15 +225,12 @@ fn read_piece_of_list(input: &mut Input<'_>, list: &mut ListValue) -> Read<()> {
 }
 
 fn read_pairs(bytes: &[u8], mut each: impl FnMut(&[u8], &[u8]) -> Read<()>) -> Read<()> {
-    let mut first = None;
-    listpack::read(bytes, |element| match first.take() {
-        None => {
-            first = Some(element);
-            Ok(())
-        }
-        Some(first) => each(&first, &element),
-    })?;
-    if first.is_none() { Ok(()) } else { bad("a listpack of pairs with half a pair") }
+    let mut elements = listpack::Reader::new(bytes)?;
+    while let Some(first) = elements.next()? {
+        let second = elements.bytes()?;
+        each(&first.into_bytes(), &second)?;
+    }
+    Ok(())
 }
 
 fn checked_score(score: f64) -> Read<f64> {
