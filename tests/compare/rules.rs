@@ -1,5 +1,6 @@
 //! How two replies are compared when a server has a choice.
 
+use super::families::FAMILIES;
 use crate::harness::Value;
 
 /// How the replies of a command are compared.
@@ -25,22 +26,10 @@ pub(crate) enum Rule {
 }
 
 impl Rule {
-    /// The rule of a command.
+    /// The rule of a command: its family's.
     pub(crate) fn of(words: &[&[u8]]) -> Self {
         let name = String::from_utf8_lossy(words[0]).to_ascii_uppercase();
-        match name.as_str() {
-            "SMEMBERS" | "SINTER" | "SUNION" | "SDIFF" | "KEYS" | "HKEYS" | "HVALS" => Self::AnyOrder,
-            "HGETALL" => Self::AnyOrderOfPairs,
-            "TTL" | "EXPIRETIME" => Self::Close(2),
-            "PTTL" | "PEXPIRETIME" => Self::Close(3000),
-            "SPOP" | "SRANDMEMBER" | "HRANDFIELD" | "ZRANDMEMBER" | "RANDOMKEY" => Self::Shape,
-            "SCAN" | "HSCAN" | "SSCAN" | "ZSCAN" => Self::Anything,
-            "OBJECT" => Self::Encoding,
-            // Describes all commands, theirs and ours.
-            "COMMAND" if words.len() == 1 => Self::Anything,
-            _ if name.starts_with('Z') => Self::Scores,
-            _ => Self::Exact,
-        }
+        FAMILIES.iter().find_map(|family| (family.rule)(&name, words)).unwrap_or(Self::Exact)
     }
 
     /// Whether the replies are equal by this rule.

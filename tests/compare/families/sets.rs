@@ -1,0 +1,48 @@
+//! Sets.
+
+use super::*;
+
+pub(crate) const FAMILY: Family = Family {
+    name: "sets",
+    templates: &[
+        "SADD <t> { <m> }",
+        "SADD <t> { <i> }",
+        "SREM <t> { <m> }",
+        "SCARD <t>",
+        "SISMEMBER <t> <m>",
+        "SMISMEMBER <t> { <m> }",
+        "SMEMBERS <t>",
+        "SMOVE <t> <t> <m>",
+        "SPOP <t> [ <count> ]",
+        "SRANDMEMBER <t> [ <count> ]",
+        "SINTER { <t> }",
+        "SUNION { <t> }",
+        "SDIFF { <t> }",
+        "SINTERSTORE <t> { <t> }",
+        "SUNIONSTORE <t> { <t> }",
+        "SDIFFSTORE <t> { <t> }",
+        "SINTERCARD ( 1 <t> | 2 <t> <t> | <i> <t> ) [ LIMIT <count> ]",
+        "SSCAN <t> <count> [ MATCH <pattern> ] [ COUNT <i> ]",
+    ],
+    keys: &[KeySort::new("t", "SMEMBERS")],
+    rule,
+    follow,
+    ..Family::NONE
+};
+
+fn rule(name: &str, _: &[&[u8]]) -> Option<Rule> {
+    Some(match name {
+        "SMEMBERS" | "SINTER" | "SUNION" | "SDIFF" => Rule::AnyOrder,
+        "SPOP" | "SRANDMEMBER" => Rule::Shape,
+        "SSCAN" => Rule::Anything,
+        _ => return None,
+    })
+}
+
+/// What was popped is the server's choice: the rest is forgotten, in the same transaction.
+fn follow(command: &Command) -> Vec<Command> {
+    match (command.name(), command.words().get(1)) {
+        ("SPOP", Some(key)) => vec![Command::new(vec![b"DEL".to_vec(), key.to_vec()])],
+        _ => Vec::new(),
+    }
+}
