@@ -139,9 +139,8 @@ impl<P: Platform> Connection<P> {
     /// Runs every complete command of the input, as far as it goes without waiting.
     fn advance(&mut self) -> Next {
         self.refresh_limits();
-        let node = &self.io.node;
-        let mut reading =
-            Reading::new(&node.shard, node.clock.wall_ms(), self.session.next_seed(), self.exchange.confirmed);
+        let (replica, wall_ms) = (Arc::clone(self.session.replica()), self.io.node.clock.wall_ms());
+        let mut reading = Reading::new(&replica.shard, wall_ms, self.session.next_seed(), self.exchange.confirmed);
         let next = loop {
             if self.exchange.reply.len() >= OUTPUT_BYTES_FLUSH {
                 break Next::Flush;
@@ -227,7 +226,7 @@ impl<P: Platform> Connection<P> {
 
     /// Adds the staged run to the open batch; waits, within bounds, while that is full.
     async fn submit(&mut self) {
-        let shard = Arc::clone(&self.io.node.shard);
+        let shard = Arc::clone(&self.session.replica().shard);
         let adding = async {
             loop {
                 let room = shard.room.notified();
@@ -255,8 +254,8 @@ impl<P: Platform> Connection<P> {
 
     /// A leader without a lease asks its group before it answers reads; a follower that led until lately asks the leader.
     async fn confirm_reading(&mut self) {
-        let node = Arc::clone(&self.io.node);
-        match tokio::time::timeout(PATIENCE, node.confirm_reading()).await {
+        let replica = Arc::clone(self.session.replica());
+        match tokio::time::timeout(PATIENCE, replica.confirm_reading(self.io.node.transport())).await {
             Ok(true) => self.exchange.confirmed = true,
             _ => self.exchange.denied = Some(MASTERDOWN),
         }

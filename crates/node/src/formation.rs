@@ -28,6 +28,7 @@ pub(crate) use crate::messages::Identity;
 use crate::messages::{Answer, Request};
 use crate::node::Shared;
 use crate::platform::{Platform, Random};
+use crate::replica::Replica;
 use crate::shard::EntryWaiter;
 use crate::tasks;
 
@@ -58,6 +59,7 @@ struct Listed {
 /// Finds or forms the node's replica and opens its group.
 pub(crate) async fn open_group<P: Platform>(
     shared: &Arc<Shared<P>>,
+    replica: &Replica,
     log_store: P::LogStore,
     transport: P::Transport,
 ) -> io::Result<Group<EntryWaiter>> {
@@ -79,7 +81,7 @@ pub(crate) async fn open_group<P: Platform>(
         }
         (None, Some(listed)) => gather(shared, listed, &transport).await?,
     };
-    *shared.shard.keyspace.write() = Keyspace::new(KeyspaceSettings::new(identity.hash_key));
+    *replica.shard.keyspace.write() = Keyspace::new(KeyspaceSettings::new(identity.hash_key));
     let me = member_of(shared, &identity, listed.as_ref(), &settings);
     let mut config = GroupConfig::new(identity.group, me, shared.random.next_u64());
     config.election_timeout_ms = (settings.election_timeout_ms.min_ms, settings.election_timeout_ms.max_ms);
@@ -87,7 +89,8 @@ pub(crate) async fn open_group<P: Platform>(
     config.tail_bytes_max = P::LOG_BOUNDS.tail_bytes_max;
     config.snapshot_log_bytes = P::LOG_BOUNDS.snapshot_log_bytes;
     let is_started = log_store.load(identity.group)?.last.is_some();
-    let group = Group::open(config, log_store, transport.clone(), shared.clock.clone(), shared.machine.clone()).await?;
+    let group =
+        Group::open(config, log_store, transport.clone(), shared.clock.clone(), replica.machine.clone()).await?;
     if !is_started && !identity.founders.is_empty() {
         start_group(shared, &group, &identity, &transport).await?;
     }

@@ -13,7 +13,6 @@ use resp::{Arguments, Reply};
 use crate::node::{CAIRN_VERSION, REDIS_VERSION, Shared};
 use crate::platform::Platform;
 use crate::session::split_address;
-use crate::shard::Standing;
 
 type Section<P> = (&'static str, fn(&Shared<P>, &mut Lines));
 
@@ -92,7 +91,7 @@ fn clients<P: Platform>(node: &Shared<P>, lines: &mut Lines) {
 }
 
 fn memory<P: Platform>(node: &Shared<P>, lines: &mut Lines) {
-    let used = node.shard.keyspace.read().allocated_bytes();
+    let used = node.home().shard.keyspace.read().allocated_bytes();
     let settings = node.config.current();
     lines.add("used_memory", used);
     lines.add("used_memory_human", human(used as u64));
@@ -117,12 +116,17 @@ fn human(bytes: u64) -> String {
     }
 }
 
+/// When the newest snapshot was taken, or the node started, in seconds since 1970.
+pub(crate) fn last_save_seconds<P: Platform>(node: &Shared<P>) -> u64 {
+    node.home().snapshot_ms().max(node.started_ms) / 1000
+}
+
 fn persistence<P: Platform>(node: &Shared<P>, lines: &mut Lines) {
     lines.add("loading", u8::from(!node.is_loaded()));
     // Every write is in the log before it is answered: nothing is ever waiting to be saved.
     lines.add("rdb_changes_since_last_save", 0);
     lines.add("rdb_bgsave_in_progress", 0);
-    lines.add("rdb_last_save_time", node.last_save_seconds());
+    lines.add("rdb_last_save_time", last_save_seconds(node));
     lines.add("rdb_last_bgsave_status", "ok");
     lines.add("aof_enabled", 1);
     lines.add("aof_last_write_status", "ok");
@@ -135,12 +139,12 @@ fn stats<P: Platform>(node: &Shared<P>, lines: &mut Lines) {
     lines.add("total_net_input_bytes", count(&node.stats.bytes_in));
     lines.add("total_net_output_bytes", count(&node.stats.bytes_out));
     lines.add("rejected_connections", count(&node.clients.rejected));
-    lines.add("expired_keys", count(&node.shard.expired));
+    lines.add("expired_keys", count(&node.home().shard.expired));
 }
 
 fn replication<P: Platform>(node: &Shared<P>, lines: &mut Lines) {
-    let status = node.status();
-    let leads = node.shard.standing() == Standing::Leading;
+    let status = node.home().status();
+    let leads = node.home().leads();
     let offset = status.applied.map_or(0, |id| id.index);
     lines.add("role", if leads { "master" } else { "slave" });
     if !leads {
@@ -178,7 +182,8 @@ fn cluster<P: Platform>(_: &Shared<P>, lines: &mut Lines) {
 }
 
 fn keyspace<P: Platform>(node: &Shared<P>, lines: &mut Lines) {
-    let keyspace = node.shard.keyspace.read();
+    let home = node.home();
+    let keyspace = home.shard.keyspace.read();
     let now_ms = keyspace.clock_ms();
     for database in 0..DATABASE_COUNT {
         let keys = keyspace.key_count(database);
@@ -191,7 +196,7 @@ fn keyspace<P: Platform>(node: &Shared<P>, lines: &mut Lines) {
 }
 
 fn raft_section<P: Platform>(node: &Shared<P>, lines: &mut Lines) {
-    let status = node.status();
+    let status = node.home().status();
     let index = |id: Option<raft::LogId>| id.map_or(0, |id| id.index);
     lines.add("raft_role", format!("{:?}", status.role).to_lowercase());
     lines.add("raft_term", status.term);
@@ -200,8 +205,8 @@ fn raft_section<P: Platform>(node: &Shared<P>, lines: &mut Lines) {
     lines.add("raft_commit_index", index(status.committed));
     lines.add("raft_applied_index", index(status.applied));
     lines.add("raft_snapshot_index", index(status.snapshot));
-    lines.add("raft_entries", node.shard.entries.load(Ordering::Relaxed));
-    lines.add("raft_commands", node.shard.commands.load(Ordering::Relaxed));
+    lines.add("raft_entries", node.home().shard.entries.load(Ordering::Relaxed));
+    lines.add("raft_commands", node.home().shard.commands.load(Ordering::Relaxed));
     lines.add("raft_log_bytes", status.log_bytes);
-    lines.add("raft_lease_ms", node.lease_left_ms());
+    lines.add("raft_lease_ms", node.home().lease_left_ms(node.clock.monotonic_ns()));
 }

@@ -4,7 +4,8 @@
 //! connection  bytes in, commands, bytes out; reads run on its own task      session   who the client is, the gates
 //! shard       the open batch, the keyspace, the right to read               sealer    seals and proposes
 //! machine     apply: entries on the keyspace, on its own thread             entry     what the log holds
-//! node        what the threads share; start and stop                        formation how a node gets its replica
+//! replica     one shard's copy on this node: shard, machine, group           formation how a node gets its replica
+//! node        what the threads share; start and stop
 //! ```
 //!
 //! Not here: sockets, files, signals (`server`), Raft (`raft`), what commands do (`commands`, `keyspace`).
@@ -24,6 +25,7 @@ mod messages;
 mod node;
 mod peers;
 mod platform;
+mod replica;
 mod sealer;
 mod session;
 mod shard;

@@ -35,8 +35,8 @@ pub(crate) enum Request {
     Form(Identity),
     /// I am listed at this address and have no data: give me a fresh replica. With a replica: make that one a voter.
     Join { member: Member },
-    /// Up to where must I have applied the log to see everything that was acknowledged by now?
-    ReadIndex,
+    /// Up to where must I have applied the log of this group to see everything that was acknowledged by now?
+    ReadIndex(GroupId),
 }
 
 /// An answer.
@@ -67,7 +67,10 @@ impl Request {
                 out.u8(2);
                 out.member(member);
             }
-            Self::ReadIndex => out.u8(3),
+            Self::ReadIndex(group) => {
+                out.u8(3);
+                out.group(*group);
+            }
         }
         out.0.into()
     }
@@ -78,7 +81,7 @@ impl Request {
             0 => Self::Probe,
             1 => Self::Form(read.identity()?),
             2 => Self::Join { member: read.member()? },
-            3 => Self::ReadIndex,
+            3 => Self::ReadIndex(read.group()?),
             _ => return None,
         };
         read.is_at_end().then_some(request)
@@ -121,7 +124,7 @@ impl Answer {
         let answer = match read.u8()? {
             0 => {
                 let (node, has_group) = (NodeId(read.array()?), read.u8()? == 1);
-                let group = GroupId(u128::from_be_bytes(read.array()?));
+                let group = read.group()?;
                 Self::Node { node, group: has_group.then_some(group) }
             }
             1 if read.u8()? == 1 => Self::Accepted(Some(read.identity()?)),
@@ -170,6 +173,10 @@ impl Writer {
         self.0.extend_from_slice(&value.to_be_bytes());
     }
 
+    fn group(&mut self, group: GroupId) {
+        self.0.extend_from_slice(&group.0.to_be_bytes());
+    }
+
     fn text(&mut self, text: &str) {
         let kept = &text.as_bytes()[..text.len().min(usize::from(u16::MAX))];
         let length = u16::try_from(kept.len()).expect("it was cut");
@@ -185,7 +192,7 @@ impl Writer {
     }
 
     fn identity(&mut self, identity: &Identity) {
-        self.0.extend_from_slice(&identity.group.0.to_be_bytes());
+        self.group(identity.group);
         self.u64(identity.replica.0);
         identity.hash_key.iter().for_each(|&word| self.u64(word));
         self.u8(u8::try_from(identity.founders.len()).expect("a group has few founders"));
@@ -214,6 +221,10 @@ impl<'a> Reader<'a> {
         self.array().map(u64::from_be_bytes)
     }
 
+    fn group(&mut self) -> Option<GroupId> {
+        self.array().map(|bytes| GroupId(u128::from_be_bytes(bytes)))
+    }
+
     fn text(&mut self) -> Option<String> {
         let length = usize::from(u16::from_be_bytes(self.array()?));
         let (text, rest) = self.0.split_at_checked(length)?;
@@ -228,7 +239,7 @@ impl<'a> Reader<'a> {
     }
 
     fn identity(&mut self) -> Option<Identity> {
-        let group = GroupId(u128::from_be_bytes(self.array()?));
+        let group = self.group()?;
         let replica = ReplicaId(self.u64()?);
         let hash_key = [self.u64()?, self.u64()?];
         let count = usize::from(self.u8()?);
@@ -265,7 +276,7 @@ mod tests {
     #[test]
     fn requests_come_back_as_they_were_and_cuts_are_noticed() {
         let join = Request::Join { member: member(5) };
-        for request in [Request::Probe, Request::Form(identity()), join, Request::ReadIndex] {
+        for request in [Request::Probe, Request::Form(identity()), join, Request::ReadIndex(GroupId(9))] {
             let bytes = request.encode();
             assert_eq!(Request::decode(&bytes), Some(request));
             assert!((0..bytes.len()).all(|cut| Request::decode(&bytes[..cut]).is_none()));

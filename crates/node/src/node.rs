@@ -11,12 +11,11 @@
 use std::future::Future;
 use std::io;
 use std::pin::Pin;
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
-use parking_lot::Mutex;
-use raft::{Clock, Member, NodeId, Role, Status, Transport};
+use parking_lot::{Mutex, RwLock};
+use raft::{Clock, Member, NodeId, Status, Transport};
 use tokio::sync::{mpsc, watch};
 
 use crate::clients::Clients;
@@ -24,12 +23,12 @@ use crate::config::{Config, Settings, ShardSettings};
 use crate::formation::{self, Identity, Record};
 use crate::inbox::Inbox;
 use crate::io_thread::{self, Accepted};
-use crate::machine::Machine;
-use crate::messages::{Answer, Request};
 use crate::peers::Peers;
 use crate::platform::{Place, Platform, Random, Threads};
-use crate::shard::{EntryWaiter, Shard, Standing};
+use crate::replica::Replica;
+use crate::shard::Standing;
 use crate::stats::Stats;
+use crate::tasks::Crews;
 use crate::{sealer, tasks};
 
 /// What clients choose their ways of speaking by (CLIENTS: from 8.4 on tools expect slot migration of another kind).
@@ -112,8 +111,8 @@ pub(crate) struct Shared<P: Platform> {
     wished: ShardSettings,
     pub(crate) clock: P::Clock,
     pub(crate) random: P::Random,
-    pub(crate) shard: Arc<Shard>,
-    pub(crate) machine: Machine,
+    /// The replica whose data a client of this node sees where nothing else is said.
+    home: RwLock<Arc<Replica>>,
     pub(crate) inboxes: Arc<[Inbox]>,
     pub(crate) clients: Clients,
     pub(crate) stats: Stats,
@@ -127,16 +126,11 @@ pub(crate) struct Shared<P: Platform> {
     free_disk_bytes: Box<dyn Fn() -> Option<u64> + Send + Sync>,
     pub(crate) run_id: String,
     pub(crate) started_ms: u64,
-    /// When the newest snapshot was seen, by the wall clock; 0 for never.
-    snapshot_ms: AtomicU64,
-    /// The term in which this replica leads; what proposals are fenced with.
-    pub(crate) leading_term: AtomicU64,
     pub(crate) stopping: watch::Receiver<bool>,
     stop: watch::Sender<bool>,
-    group: OnceLock<raft::Group<EntryWaiter>>,
     transport: OnceLock<P::Transport>,
-    status: watch::Sender<Status>,
-    loaded: AtomicBool,
+    /// Set once clients can be served; watched by [`Node::ready`].
+    loaded: watch::Sender<bool>,
     /// Why the node cannot go on, once it cannot.
     failed: watch::Sender<Option<String>>,
     /// Set by SHUTDOWN.
@@ -161,12 +155,11 @@ impl<P: Platform> Node<P> {
         } = start;
         let io_threads = threads.io_threads();
         let inboxes: Arc<[Inbox]> = (0..io_threads).map(|_| Inbox::default()).collect();
-        let keyspace = keyspace::Keyspace::new(keyspace::Settings::new([0; 2]));
-        let shard = Arc::new(Shard::new(keyspace, Arc::clone(&inboxes)));
+        let crews = Crews::start(&threads)?;
         let wished = config.current().shard.clone();
         let mirror = config.clone();
         let on_settings = Box::new(move |settings: &ShardSettings| mirror.adopt_shard(settings));
-        let (machine, apply, reclaim) = Machine::new(Arc::clone(&shard), clock.clone(), on_settings);
+        let home = Replica::new(Arc::clone(&inboxes), clock.clone(), on_settings, &crews)?;
         let (stop, stopping) = watch::channel(false);
         let (newcomers, arriving) = mpsc::channel(1);
         let shared = Arc::new(Shared {
@@ -178,8 +171,7 @@ impl<P: Platform> Node<P> {
             wished,
             clock,
             random,
-            shard,
-            machine,
+            home: RwLock::new(Arc::new(home)),
             inboxes,
             clients: Clients::default(),
             stats: Stats::default(),
@@ -189,19 +181,13 @@ impl<P: Platform> Node<P> {
             arriving: Mutex::new(Some(arriving)),
             resident_bytes,
             free_disk_bytes,
-            snapshot_ms: AtomicU64::new(0),
-            leading_term: AtomicU64::new(0),
             stopping,
             stop,
-            group: OnceLock::new(),
             transport: OnceLock::new(),
-            status: watch::Sender::new(Status::default()),
-            loaded: AtomicBool::new(false),
+            loaded: watch::Sender::new(false),
             failed: watch::Sender::new(None),
             asked_to_stop: watch::Sender::new(false),
         });
-        threads.start(Place::Apply(0), Box::new(move || Box::pin(apply)))?;
-        threads.start(Place::Reclaim, Box::new(move || Box::pin(reclaim)))?;
         let io = start_io(&threads, &shared)?;
         let node = Self { shared: Arc::clone(&shared), io: io.into() };
         let work = move || -> Serving {
@@ -220,15 +206,11 @@ impl<P: Platform> Node<P> {
     /// Waits until clients are served: `Ok`, or why the node cannot go on.
     pub async fn ready(&self) -> Result<(), String> {
         let mut failed = self.shared.failed.subscribe();
-        let mut status = self.shared.status.subscribe();
-        loop {
-            if self.shared.is_loaded() {
-                return Ok(());
-            }
-            tokio::select! {
-                _ = failed.wait_for(Option::is_some) => return Err(self.shared.failure()),
-                _ = status.changed() => (),
-            }
+        let mut loaded = self.shared.loaded.subscribe();
+        tokio::select! {
+            biased;
+            _ = failed.wait_for(Option::is_some) => Err(self.shared.failure()),
+            _ = loaded.wait_for(|loaded| *loaded) => Ok(()),
         }
     }
 
@@ -274,13 +256,14 @@ impl<P: Platform> Node<P> {
 
     /// How the shard's group stands, for whoever watches the node from outside (the simulator, tests).
     pub fn status(&self) -> Status {
-        self.shared.status()
+        self.shared.home().status()
     }
 
     /// What the data looks like from here; replicas are compared by it.
     pub fn probe(&self) -> Probe {
-        let (term, sequence) = self.shared.shard.last_applied();
-        let keyspace = self.shared.shard.keyspace.read();
+        let home = self.shared.home();
+        let (term, sequence) = home.shard.last_applied();
+        let keyspace = home.shard.keyspace.read();
         Probe {
             term,
             sequence,
@@ -293,20 +276,19 @@ impl<P: Platform> Node<P> {
     /// Ends what `raft` still runs for this node, without a word to anybody. For a node whose power was cut: its places
     /// are gone, and neither its disk nor its links hear it any more.
     pub async fn bury(&self) {
-        if let Some(group) = self.shared.group.get() {
-            group.stop().await;
-        }
+        self.shared.home().stop().await;
     }
 
     /// Stops: refuses new commands, answers what is in flight, hands leadership over, closes connections.
     pub async fn stop(&self) {
         let shared = &self.shared;
+        let home = shared.home();
         let orderly = async {
-            shared.shard.close();
-            while !shared.shard.is_idle() {
+            home.shard.close();
+            while !home.shard.is_idle() {
                 tokio::time::sleep(Duration::from_millis(2)).await;
             }
-            shared.hand_over().await;
+            home.hand_over().await;
             let _ = shared.stop.send(true);
             while shared.clients.len() > 0 {
                 tokio::time::sleep(Duration::from_millis(2)).await;
@@ -316,50 +298,29 @@ impl<P: Platform> Node<P> {
             tracing::warn!("stopping before everything was answered");
         }
         let _ = shared.stop.send(true);
-        if let Some(group) = shared.group.get() {
-            group.stop().await;
-        }
+        home.stop().await;
     }
 }
 
 impl<P: Platform> Shared<P> {
+    /// The replica whose data a client of this node sees where nothing else is said.
+    pub(crate) fn home(&self) -> Arc<Replica> {
+        Arc::clone(&self.home.read())
+    }
+
+    /// The links to other nodes, once there are any.
+    pub(crate) fn transport(&self) -> Option<&P::Transport> {
+        self.transport.get()
+    }
+
     /// Whether the data is there: commands are answered -LOADING before.
     pub(crate) fn is_loaded(&self) -> bool {
-        self.loaded.load(Ordering::Acquire)
+        *self.loaded.borrow()
     }
 
-    /// The shard's group, once it is open.
-    pub(crate) fn group(&self) -> Option<&raft::Group<EntryWaiter>> {
-        self.group.get()
-    }
-
-    pub(crate) fn status(&self) -> Status {
-        self.status.borrow().clone()
-    }
-
-    /// Whether the group's lease allows reads now.
-    pub(crate) fn holds_lease(&self) -> bool {
-        self.group.get().is_some_and(|group| group.lease().holds(self.clock.monotonic_ns()))
-    }
-
-    /// How many other replicas are known to hold the log up to this index (`None`: up to the last applied entry).
-    pub(crate) fn replicas_at(&self, index: Option<u64>) -> usize {
-        let status = self.status.borrow();
-        let index = index.unwrap_or_else(|| self.shard.applied_index());
-        status.matched.values().filter(|matched| matched.is_some_and(|id| id.index >= index)).count()
-    }
-
-    /// WAIT: how many other replicas hold everything applied by now, once they are enough or time is up.
-    pub(crate) async fn wait_for_replicas(&self, replicas: usize, timeout: Option<Duration>) -> usize {
-        let index = self.shard.applied_index();
-        let mut status = self.status.subscribe();
-        let enough = async { while self.replicas_at(Some(index)) < replicas && status.changed().await.is_ok() {} };
-        match timeout {
-            // An answer that is late is still an answer.
-            Some(timeout) => drop(tokio::time::timeout(timeout, enough).await),
-            None => enough.await,
-        }
-        self.replicas_at(Some(index))
+    /// Whether a replica's lease allows reads now.
+    pub(crate) fn holds_lease(&self, replica: &Replica) -> bool {
+        replica.holds_lease(self.clock.monotonic_ns())
     }
 
     /// Reads the node's record of its replica.
@@ -393,17 +354,6 @@ impl<P: Platform> Shared<P> {
         (self.free_disk_bytes)().is_some_and(|free| free < DISK_RESERVE_BYTES)
     }
 
-    /// When the newest snapshot was taken, or the node started, in seconds since 1970.
-    pub(crate) fn last_save_seconds(&self) -> u64 {
-        self.snapshot_ms.load(Ordering::Relaxed).max(self.started_ms) / 1000
-    }
-
-    /// For how long the lease still holds, in ms; 0 without one.
-    pub(crate) fn lease_left_ms(&self) -> u64 {
-        let until_ns = self.group.get().map_or(0, |group| group.lease().valid_until_ns());
-        until_ns.saturating_sub(self.clock.monotonic_ns()) / 1_000_000
-    }
-
     pub(crate) fn fail(&self, why: String) {
         self.failed.send_if_modified(|failed| {
             let first = failed.is_none();
@@ -416,41 +366,10 @@ impl<P: Platform> Shared<P> {
         self.failed.borrow().clone().unwrap_or_default()
     }
 
-    /// Makes sure that a read sees what was acknowledged before: by a round of the group where this replica leads; by the
-    /// leader's word, and catching up with it, where it follows.
-    pub(crate) async fn confirm_reading(&self) -> bool {
-        let Some(group) = self.group.get() else { return false };
-        if self.shard.standing() == Standing::Leading {
-            return group.read_barrier().await.is_ok();
-        }
-        let leader = self.status.borrow().leader.clone();
-        let (Some(leader), Some(transport)) = (leader, self.transport.get()) else { return false };
-        match formation::ask(transport, &leader.address(), &Request::ReadIndex).await {
-            Some(Answer::Index(index)) => {
-                self.shard.applied_up_to(index).await;
-                self.shard.dispel_doubt();
-                true
-            }
-            _ => false,
-        }
-    }
-
-    /// Gives leadership to the follower that is furthest, if there is one.
-    async fn hand_over(&self) {
-        let status = self.status();
-        let Some(group) = self.group.get().filter(|_| status.leads()) else { return };
-        let others = status.matched.iter().filter(|(replica, _)| status.voters.contains_key(replica));
-        let Some((&successor, _)) = others.max_by_key(|(_, matched)| **matched) else { return };
-        self.shard.pause(true);
-        if let Err(why) = group.transfer_leader(successor).await {
-            tracing::warn!(%why, "leadership was not handed over");
-        }
-    }
-
     /// Standalone, the file's settings of the shard count at each start; otherwise when the shard is formed.
-    fn propose_wished_settings(&self) {
+    fn propose_wished_settings(&self, replica: &Replica) {
         let is_standalone = self.own_member.is_none();
-        let is_new = self.shard.keyspace.read().revision() == 0;
+        let is_new = replica.shard.keyspace.read().revision() == 0;
         if !is_standalone && !is_new {
             return;
         }
@@ -459,14 +378,8 @@ impl<P: Platform> Shared<P> {
         let differs = |pair: &(&'static str, String)| !known.contains(pair);
         let pairs: Vec<_> = self.wished.to_pairs().into_iter().filter(differs).collect();
         if !pairs.is_empty() {
-            self.shard.propose_settings(&pairs, self.clock.monotonic_ns());
+            replica.shard.propose_settings(&pairs, self.clock.monotonic_ns());
         }
-    }
-
-    /// Gives leadership up while the node goes on; clients wait meanwhile. Where nobody takes it, this one leads on.
-    pub(crate) async fn abdicate(&self) {
-        self.hand_over().await;
-        self.shard.pause(false);
     }
 
     /// How far this node's clock is behind the median of its peers', in ms; `None` without peers.
@@ -478,38 +391,18 @@ impl<P: Platform> Shared<P> {
         Some(if low.unsigned_abs() < high.unsigned_abs() { *low } else { *high })
     }
 
-    /// Renews what connections see of the group.
-    fn observe(&self, status: &Status) {
-        let leads = status.leads() && status.ready;
-        let standing = if leads {
-            self.leading_term.store(status.term, Ordering::Release);
-            Standing::Leading
-        } else if status.leader.is_some() && status.role != Role::Leader {
-            Standing::Following
-        } else {
-            Standing::Leaderless
-        };
-        if standing != self.shard.standing() {
-            tracing::info!(?standing, term = status.term, "standing in the shard's group");
-            if leads {
-                self.shard.raise_clock(self.shard.keyspace.read().clock_ms());
-            }
-        }
-        let begins = leads && self.shard.standing() != Standing::Leading;
-        self.shard.stand(standing);
+    /// Renews what connections see of a replica's group.
+    fn observe(&self, replica: &Replica, status: &Status) {
+        let begins = replica.observe(status, self.clock.wall_ms());
         if begins {
-            self.propose_wished_settings();
+            self.propose_wished_settings(replica);
         }
-        if standing != Standing::Leaderless {
-            self.loaded.store(true, Ordering::Release);
-        }
-        if status.snapshot != self.status.borrow().snapshot {
-            self.snapshot_ms.store(self.clock.wall_ms(), Ordering::Relaxed);
+        if replica.shard.standing() != Standing::Leaderless {
+            self.loaded.send_if_modified(|loaded| !std::mem::replace(loaded, true));
         }
         if let Some(why) = &status.stopped {
             self.fail(why.clone());
         }
-        self.status.send_replace(status.clone());
     }
 }
 
@@ -532,15 +425,16 @@ async fn run_replica<P: Platform>(
     transport: P::Transport,
 ) -> io::Result<()> {
     assert!(shared.transport.set(transport.clone()).is_ok(), "a node has one transport");
-    let group = formation::open_group(shared, log_store, transport).await?;
-    let mut status = group.status();
-    assert!(shared.group.set(group.clone()).is_ok(), "a node opens its group once");
-    tasks::beside(sealer::run(Arc::clone(shared), group.clone()));
+    let home = shared.home();
+    let group = formation::open_group(shared, &home, log_store, transport).await?;
+    home.opened(group.clone());
+    tasks::beside(sealer::run(Arc::clone(shared), Arc::clone(&home), group.clone()));
     let arriving = shared.arriving.lock().take().expect("a node runs one replica");
-    tasks::beside(formation::take_in(group, arriving));
+    tasks::beside(formation::take_in(group.clone(), arriving));
+    let mut status = group.status();
     loop {
         let now = status.borrow_and_update().clone();
-        shared.observe(&now);
+        shared.observe(&home, &now);
         if status.changed().await.is_err() {
             return Ok(());
         }

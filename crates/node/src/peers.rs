@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use bytes::Bytes;
-use raft::{Class, Member, NodeId, PeerService};
+use raft::{Class, GroupId, Member, NodeId, PeerService};
 
 use crate::formation;
 use crate::messages::{Answer, MARK, Request};
@@ -26,14 +26,17 @@ impl<P: Platform> Clone for Peers<P> {
 enum Work<P: Platform, F> {
     Answered(Bytes),
     Raft(F),
-    ReadIndex(Arc<Shared<P>>),
+    ReadIndex(Arc<Shared<P>>, GroupId),
 }
 
 /// Everything acknowledged by now is applied on the leader by now: its applied index is enough, once it is sure to lead.
-async fn read_index<P: Platform>(node: &Shared<P>) -> Answer {
-    let Some(group) = node.group() else { return Answer::Refused("the group is not open yet".to_owned()) };
+async fn read_index<P: Platform>(node: &Shared<P>, wanted: GroupId) -> Answer {
+    let home = node.home();
+    let Some(group) = home.group().filter(|group| group.id() == wanted) else {
+        return Answer::Refused("the group is not open here".to_owned());
+    };
     match group.read_barrier().await {
-        Ok(()) => Answer::Index(node.shard.applied_index()),
+        Ok(()) => Answer::Index(home.shard.applied_index()),
         Err(why) => Answer::Refused(why.to_string()),
     }
 }
@@ -43,9 +46,12 @@ impl<P: Platform> PeerService for Peers<P> {
         // What must keep order takes its place here, before the first await.
         let work = if message.first() != Some(&MARK) {
             // Before the group is open its messages find nobody: the peer tries again.
-            self.node.group().map_or(Work::Answered(Bytes::new()), |group| Work::Raft(group.serve(class, message)))
-        } else if Request::decode(&message) == Some(Request::ReadIndex) {
-            Work::ReadIndex(Arc::clone(&self.node))
+            self.node
+                .home()
+                .group()
+                .map_or(Work::Answered(Bytes::new()), |group| Work::Raft(group.serve(class, message)))
+        } else if let Some(Request::ReadIndex(group)) = Request::decode(&message) {
+            Work::ReadIndex(Arc::clone(&self.node), group)
         } else {
             Work::Answered(self.answer(&message).encode())
         };
@@ -53,7 +59,7 @@ impl<P: Platform> PeerService for Peers<P> {
             match work {
                 Work::Answered(answer) => answer,
                 Work::Raft(serving) => serving.await,
-                Work::ReadIndex(node) => read_index(&node).await.encode(),
+                Work::ReadIndex(node, group) => read_index(&node, group).await.encode(),
             }
         }
     }
@@ -81,16 +87,17 @@ impl<P: Platform> Peers<P> {
                 },
             },
             Some(Request::Join { member }) => self.join(member),
-            Some(Request::ReadIndex) => unreachable!("answered where it can wait"),
+            Some(Request::ReadIndex(_)) => unreachable!("answered where it can wait"),
         }
     }
 
     /// A listed node without data, or with a fresh replica that does not vote yet.
     fn join(&self, member: Member) -> Answer {
-        let (Some(_), Some(identity)) = (self.node.group(), self.node.identity()) else {
+        let home = self.node.home();
+        let (Some(_), Some(identity)) = (home.group(), self.node.identity()) else {
             return Answer::Refused("the group is not open yet".to_owned());
         };
-        let status = self.node.status();
+        let status = home.status();
         if !status.leads() {
             return match status.leader {
                 Some(leader) => Answer::Ask(leader.peer_address),

@@ -11,7 +11,8 @@ use raft::Clock;
 
 use crate::node::Shared;
 use crate::platform::{Platform, Random};
-use crate::shard::{EntryWaiter, SealContext, Standing};
+use crate::replica::Replica;
+use crate::shard::{EntryWaiter, SealContext};
 use crate::tasks;
 
 /// How often it looks for keys that are due and for answers that are overdue.
@@ -26,38 +27,43 @@ const CLOCK_OFF_MS: u64 = 500;
 const CLOCK_WRONG_MS: u64 = 5000;
 
 /// Runs until the node stops.
-pub(crate) async fn run<P: Platform>(node: Arc<Shared<P>>, group: raft::Group<EntryWaiter>) {
+pub(crate) async fn run<P: Platform>(node: Arc<Shared<P>>, replica: Arc<Replica>, group: raft::Group<EntryWaiter>) {
     let mut ticks = tokio::time::interval(TICK);
     ticks.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
     let (mut proposed_at_ns, mut ticks_seen, mut warned) = (0, 0_u64, false);
     loop {
         let tick = tokio::select! {
             biased;
-            () = node.shard.due.notified() => false,
+            () = replica.shard.due.notified() => false,
             _ = ticks.tick() => true,
         };
         let now_ns = node.clock.monotonic_ns();
         if tick {
-            node.shard.give_up_overdue(now_ns);
-            node.shard.retry();
+            replica.shard.give_up_overdue(now_ns);
+            replica.shard.retry();
             ticks_seen += 1;
             if ticks_seen.is_multiple_of(TICKS_PER_LOOK_AROUND) {
-                look_at_disk(&node);
-                warned = look_at_clock(&node, warned);
+                look_at_disk(&node, &replica);
+                warned = look_at_clock(&node, &replica, warned);
             }
         }
         let quiet = now_ns.saturating_sub(proposed_at_ns) >= TICK.as_nanos() as u64;
-        if propose_due(&node, &group, tick && quiet && is_key_due(&node)) {
+        if propose_due(&node, &replica, &group, tick && quiet && is_key_due(&node, &replica)) {
             proposed_at_ns = now_ns;
         }
     }
 }
 
 /// Seals and proposes what is due; a tick too if `tick` says so. Returns whether anything was proposed.
-fn propose_due<P: Platform>(node: &Shared<P>, group: &raft::Group<EntryWaiter>, mut tick: bool) -> bool {
+fn propose_due<P: Platform>(
+    node: &Shared<P>,
+    replica: &Replica,
+    group: &raft::Group<EntryWaiter>,
+    mut tick: bool,
+) -> bool {
     let mut proposed = false;
     loop {
-        let term = node.leading_term.load(Ordering::Acquire);
+        let term = replica.leading_term.load(Ordering::Acquire);
         let context = SealContext {
             term,
             now_ns: node.clock.monotonic_ns(),
@@ -65,15 +71,15 @@ fn propose_due<P: Platform>(node: &Shared<P>, group: &raft::Group<EntryWaiter>, 
             seed: node.random.next_u64(),
             tick: std::mem::take(&mut tick),
         };
-        let Some(sealed) = node.shard.seal(context) else { return proposed };
+        let Some(sealed) = replica.shard.seal(context) else { return proposed };
         group.propose(sealed.payload, sealed.waiter, sealed.term);
         proposed = true;
     }
 }
 
-fn look_at_disk<P: Platform>(node: &Shared<P>) {
+fn look_at_disk<P: Platform>(node: &Shared<P>, replica: &Replica) {
     let is_low = node.is_disk_low();
-    if node.shard.disk_low.swap(is_low, Ordering::Relaxed) != is_low {
+    if replica.shard.disk_low.swap(is_low, Ordering::Relaxed) != is_low {
         if is_low {
             tracing::warn!("the disk of the data directory is nearly full: commands that add data are refused");
         } else {
@@ -84,21 +90,20 @@ fn look_at_disk<P: Platform>(node: &Shared<P>) {
 
 /// Warns of a clock that is far from those of the peers; a leader whose clock is very far gives leadership up, because keys
 /// would expire by it. Returns whether it has warned.
-fn look_at_clock<P: Platform>(node: &Arc<Shared<P>>, warned: bool) -> bool {
+fn look_at_clock<P: Platform>(node: &Shared<P>, replica: &Arc<Replica>, warned: bool) -> bool {
     let Some(offset_ms) = node.clock_offset_ms() else { return false };
     let is_off = offset_ms.unsigned_abs() >= CLOCK_OFF_MS;
     if is_off && !warned {
         tracing::warn!(offset_ms, "the clock is far from those of the other nodes: keys expire by the leader's clock");
     }
-    if offset_ms.unsigned_abs() >= CLOCK_WRONG_MS && node.shard.standing() == Standing::Leading {
+    if offset_ms.unsigned_abs() >= CLOCK_WRONG_MS && replica.leads() {
         tracing::warn!(offset_ms, "giving leadership up: the clock is too far from those of the other nodes");
-        let node = Arc::clone(node);
-        drop(tasks::beside(async move { node.abdicate().await }));
+        let replica = Arc::clone(replica);
+        drop(tasks::beside(async move { replica.abdicate().await }));
     }
     is_off
 }
 
-fn is_key_due<P: Platform>(node: &Shared<P>) -> bool {
-    node.shard.standing() == Standing::Leading
-        && node.shard.next_deadline_ms.load(Ordering::Relaxed) <= node.clock.wall_ms()
+fn is_key_due<P: Platform>(node: &Shared<P>, replica: &Replica) -> bool {
+    replica.leads() && replica.shard.next_deadline_ms.load(Ordering::Relaxed) <= node.clock.wall_ms()
 }

@@ -23,6 +23,7 @@ use crate::clients::Client;
 use crate::inbox::Mailbox;
 use crate::node::Shared;
 use crate::platform::{Platform, Random};
+use crate::replica::Replica;
 use crate::shard::{COMMAND_BYTES_MAX, MISCONF, Shard, Standing, TOO_LARGE};
 pub(crate) use node_commands::split_address;
 use transaction::Transaction;
@@ -170,6 +171,8 @@ impl Exchange {
 /// See the module.
 pub(crate) struct Session<P: Platform> {
     node: Arc<Shared<P>>,
+    /// The replica that its commands are about.
+    replica: Arc<Replica>,
     client: Arc<Client>,
     database: usize,
     authenticated: bool,
@@ -189,6 +192,7 @@ impl<P: Platform> Session<P> {
         let authenticated = node.config.current().requirepass.is_empty();
         let seed = node.random.next_u64();
         Self {
+            replica: node.home(),
             node,
             client,
             database: 0,
@@ -213,6 +217,11 @@ impl<P: Platform> Session<P> {
         // Weyl's sequence through SplitMix64's finish: choices of neighbouring bursts have nothing to do with each other.
         self.seed = self.seed.wrapping_add(0x9e37_79b9_7f4a_7c15);
         keyspace::Random::new(self.seed).bits()
+    }
+
+    /// The replica that its commands are about.
+    pub(crate) fn replica(&self) -> &Arc<Replica> {
+        &self.replica
     }
 
     pub(crate) fn is_authenticated(&self) -> bool {
@@ -330,8 +339,7 @@ impl<P: Platform> Session<P> {
             exchange.reply.error(why);
             return Step::Done;
         }
-        let node = &self.node;
-        let right = reading.right(|| node.holds_lease());
+        let right = reading.right(|| self.node.holds_lease(&self.replica));
         if right == Right::Unconfirmed {
             return Step::Confirm;
         }
@@ -377,7 +385,7 @@ impl<P: Platform> Session<P> {
 
     /// Why this node does not take the write now, if it does not.
     fn refusal(&self, spec: &Spec) -> Option<&'static str> {
-        let shard = &self.node.shard;
+        let shard = &self.replica.shard;
         let is_full = || shard.disk_low.load(Ordering::Relaxed) && spec.flags.contains(Flags::DENYOOM);
         shard.refusal().or_else(|| is_full().then_some(MISCONF))
     }

@@ -3,6 +3,7 @@
 use std::future::Future;
 use std::io;
 
+use tokio::sync::mpsc;
 use tokio::task::{JoinHandle, LocalSet};
 
 use crate::platform::{Main, Place, Threads};
@@ -11,6 +12,48 @@ use crate::platform::{Main, Place, Threads};
 #[expect(clippy::disallowed_methods, reason = "the spawn site")]
 pub(crate) fn beside(task: impl Future<Output = ()> + 'static) -> JoinHandle<()> {
     tokio::task::spawn_local(task)
+}
+
+/// Work that may wait for its thread to take it up; a node has few replicas, and each gives one piece.
+const WORK_MAX: usize = 256;
+
+/// A thread that runs what it is given, side by side, for as long as the node lives.
+#[derive(Clone)]
+pub(crate) struct Crew(mpsc::Sender<Main>);
+
+/// The threads that all replicas of a node share.
+#[derive(Clone)]
+pub(crate) struct Crews {
+    /// Applies entries: a shard always on the same thread.
+    pub(crate) apply: Crew,
+    /// Encodes snapshots and frees what is big.
+    pub(crate) reclaim: Crew,
+}
+
+impl Crew {
+    fn start<T: Threads>(threads: &T, place: Place) -> io::Result<Self> {
+        let (sender, mut given) = mpsc::channel::<Main>(WORK_MAX);
+        let work = async move {
+            while let Some(work) = given.recv().await {
+                drop(beside(work()));
+            }
+            // The pieces that run end with the thread: the node's handles to them are gone as well.
+            std::future::pending::<()>().await;
+        };
+        threads.start(place, Box::new(move || Box::pin(work)))?;
+        Ok(Self(sender))
+    }
+
+    /// Has the thread run this. An error when it has too much to take up.
+    pub(crate) fn give(&self, work: Main) -> io::Result<()> {
+        self.0.try_send(work).map_err(|_| io::Error::other("a thread of the node takes up no more work"))
+    }
+}
+
+impl Crews {
+    pub(crate) fn start<T: Threads>(threads: &T) -> io::Result<Self> {
+        Ok(Self { apply: Crew::start(threads, Place::Apply(0))?, reclaim: Crew::start(threads, Place::Reclaim)? })
+    }
 }
 
 /// A machine's threads: one operating-system thread, with a runtime of its own, for each place.

@@ -7,7 +7,6 @@ use resp::{Arguments, Protocol, Reply};
 use super::{Exchange, Reading, Session, Step};
 use crate::node::REDIS_VERSION;
 use crate::platform::Platform;
-use crate::shard::Standing;
 
 const NOAUTH_HELLO: &str = "NOAUTH HELLO must be called with the client already authenticated, otherwise the HELLO <proto> AUTH \
     <user> <pass> option can be used to authenticate the client and select the RESP protocol version at the same time";
@@ -203,7 +202,7 @@ impl<P: Platform> Session<P> {
         reply.bulk("mode");
         reply.bulk("standalone");
         reply.bulk("role");
-        reply.bulk(if self.node.shard.standing() == Standing::Leading { "master" } else { "replica" });
+        reply.bulk(if self.replica.leads() { "master" } else { "replica" });
         reply.bulk("modules");
         reply.array(0);
     }

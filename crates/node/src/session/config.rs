@@ -30,7 +30,7 @@ impl<P: Platform> Session<P> {
                 self.node.config.commit(&plan);
                 reply.ok();
             }
-            Ok(plan) => match self.node.shard.refusal() {
+            Ok(plan) => match self.replica.shard.refusal() {
                 Some(why) => reply.error(why),
                 None => return Step::Later(Later::Config(plan)),
             },

@@ -10,9 +10,8 @@ use resp::{Arguments, Reply};
 
 use super::{Exchange, Later, Session, Step};
 use crate::config::DebugCommand;
-use crate::node::Shared;
 use crate::platform::Platform;
-use crate::shard::Standing;
+use crate::replica::Replica;
 use crate::tasks;
 
 const NOT_AN_INTEGER: &str = "ERR value is not an integer or out of range";
@@ -48,7 +47,9 @@ impl<P: Platform> Session<P> {
             NodeCommand::Time => self.time(reply),
             NodeCommand::Save => return Step::Later(Later::Save),
             NodeCommand::BackgroundSave => self.save_beside(arguments, reply),
-            NodeCommand::LastSave => reply.integer(i64::try_from(self.node.last_save_seconds()).unwrap_or(i64::MAX)),
+            NodeCommand::LastSave => {
+                reply.integer(i64::try_from(crate::info::last_save_seconds(&self.node)).unwrap_or(i64::MAX))
+            }
             NodeCommand::DebugSleep => return self.debug_sleep(arguments, reply),
             NodeCommand::Shutdown => return self.shutdown(arguments, reply),
         }
@@ -59,14 +60,14 @@ impl<P: Platform> Session<P> {
     pub(crate) async fn finish(&mut self, later: Later, exchange: &mut Exchange) {
         match later {
             Later::Hold(time) => {
-                self.node.machine.hold(time).await;
+                self.replica.machine.hold(time).await;
                 exchange.reply.ok();
             }
             Later::Wait { replicas, timeout } => {
-                let count = self.node.wait_for_replicas(replicas, timeout).await;
+                let count = self.replica.wait_for_replicas(replicas, timeout).await;
                 exchange.reply.count(count);
             }
-            Later::Save => match save(&self.node).await {
+            Later::Save => match save(&self.replica).await {
                 Ok(()) => exchange.reply.ok(),
                 Err(why) => exchange.reply.error(format!("ERR {why}")),
             },
@@ -79,9 +80,9 @@ impl<P: Platform> Session<P> {
         if arguments.len() > 2 || arguments.get(1).is_some_and(|option| !schedules(option)) {
             return reply.error("ERR syntax error");
         }
-        let node = Arc::clone(&self.node);
+        let replica = Arc::clone(&self.replica);
         drop(tasks::beside(async move {
-            if let Err(why) = save(&node).await {
+            if let Err(why) = save(&replica).await {
                 tracing::error!(%why, "no snapshot was taken");
             }
         }));
@@ -105,9 +106,9 @@ impl<P: Platform> Session<P> {
 
     /// ROLE: "master" only with a valid lease, so that a cut-off leader does not call itself one.
     fn role(&self, reply: &mut Reply) {
-        let status = self.node.status();
+        let status = self.replica.status();
         let offset = i64::try_from(status.applied.map_or(0, |id| id.index)).unwrap_or(i64::MAX);
-        if self.node.shard.standing() == Standing::Leading && self.node.holds_lease() {
+        if self.replica.leads() && self.node.holds_lease(&self.replica) {
             reply.array(3);
             reply.bulk("master");
             reply.integer(offset);
@@ -179,8 +180,8 @@ impl<P: Platform> Session<P> {
 }
 
 /// Takes a snapshot of what is applied now.
-async fn save<P: Platform>(node: &Shared<P>) -> Result<(), String> {
-    let group = node.group().ok_or("the data is not there yet")?;
+async fn save(replica: &Replica) -> Result<(), String> {
+    let group = replica.group().ok_or("the data is not there yet")?;
     group.take_snapshot().await.map(drop).map_err(|why| why.to_string())
 }
 

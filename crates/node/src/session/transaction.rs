@@ -11,7 +11,7 @@ use resp::{ArgumentRanges, Arguments, Reply};
 use super::{Exchange, Later, Reading, Right, Session, Step};
 use crate::entry::Precondition;
 use crate::platform::Platform;
-use crate::shard::{COMMAND_BYTES_MAX, Standing, TOO_LARGE};
+use crate::shard::{COMMAND_BYTES_MAX, TOO_LARGE};
 
 /// A session watches at most so many keys, and so many bytes of them.
 const WATCHED_MAX: usize = 65_535;
@@ -144,7 +144,7 @@ impl<P: Platform> Session<P> {
             return Step::Done;
         }
         let node = &self.node;
-        if reading.right(|| node.holds_lease()) == Right::Unconfirmed {
+        if reading.right(|| node.holds_lease(&self.replica)) == Right::Unconfirmed {
             return Step::Confirm;
         }
         let wall_ms = reading.wall_ms;
@@ -179,14 +179,14 @@ impl<P: Platform> Session<P> {
             return Step::Done;
         }
         let writes = transaction.any(|queued| matches!(queued.spec.handler, Handler::Write(_)));
-        if let Some(why) = self.node.shard.refusal().filter(|_| writes) {
+        if let Some(why) = self.replica.shard.refusal().filter(|_| writes) {
             self.end_transaction();
             exchange.reply.error(why);
             return Step::Done;
         }
         let mixed = transaction.any(|queued| !queued.is_about_data());
         let data = transaction.any(Queued::is_about_data);
-        let leads = self.node.shard.standing() == Standing::Leading;
+        let leads = self.replica.leads();
         if data && leads && (writes || mixed) {
             return self.propose_transaction(mixed, exchange);
         }
@@ -212,8 +212,8 @@ impl<P: Platform> Session<P> {
             exchange.reply.error(why);
             return Step::Done;
         }
-        let node = std::sync::Arc::clone(&self.node);
-        let right = reading.right(|| node.holds_lease());
+        let replica = std::sync::Arc::clone(&self.replica);
+        let right = reading.right(|| self.node.holds_lease(&replica));
         let data = self.transaction.as_ref().is_some_and(|transaction| transaction.any(Queued::is_about_data));
         if right == Right::Unconfirmed && (data || !self.watched.is_empty()) {
             return Step::Confirm;
@@ -222,7 +222,7 @@ impl<P: Platform> Session<P> {
         let (wall_ms, seed) = (reading.wall_ms, reading.seed());
         reading.release();
         // One taking of the lock from the watched keys to the last read.
-        let keyspace = node.shard.keyspace.read();
+        let keyspace = replica.shard.keyspace.read();
         let clock_ms = keyspace.clock_ms();
         let now_ms = if right == Right::Stale { clock_ms.max(wall_ms) } else { clock_ms };
         if !watched.iter().all(|condition| is_unchanged(&keyspace, condition, now_ms, wall_ms)) {
@@ -275,7 +275,7 @@ impl<P: Platform> Session<P> {
         match step {
             Step::Done => (),
             // Redis does not wait inside a transaction: it answers what is true now.
-            Step::Later(Later::Wait { .. }) => exchange.reply.count(self.node.replicas_at(None)),
+            Step::Later(Later::Wait { .. }) => exchange.reply.count(self.replica.replicas_at(None)),
             _ => {
                 let name = spec.name.to_ascii_lowercase();
                 exchange.reply.error(format!("ERR Command '{name}' not allowed inside a transaction"));

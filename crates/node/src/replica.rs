@@ -1,0 +1,182 @@
+//! One shard's replica on this node: its data and open batch ([`Shard`]), what applies to it ([`Machine`]), and its
+//! group, once that is open.
+//!
+//! What a replica needs of its node (time, links to others) is given with each call.
+
+use std::io;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, OnceLock};
+use std::time::Duration;
+
+use keyspace::{Keyspace, Settings as KeyspaceSettings};
+use raft::{Clock, Group, Role, Status, Transport};
+use tokio::sync::watch;
+
+use crate::formation;
+use crate::inbox::Inbox;
+use crate::machine::{Machine, OnSettings};
+use crate::messages::{Answer, Request};
+use crate::shard::{EntryWaiter, Shard, Standing};
+use crate::tasks::Crews;
+
+/// See the module.
+pub(crate) struct Replica {
+    pub(crate) shard: Arc<Shard>,
+    pub(crate) machine: Machine,
+    /// The term in which this replica leads; what proposals are fenced with.
+    pub(crate) leading_term: AtomicU64,
+    group: OnceLock<Group<EntryWaiter>>,
+    status: watch::Sender<Status>,
+    /// When the newest snapshot was seen, by the wall clock; 0 for never.
+    snapshot_ms: AtomicU64,
+}
+
+impl Replica {
+    /// A replica without data, whose group is not open yet. Its work is given to the crews.
+    pub(crate) fn new<C: Clock>(
+        inboxes: Arc<[Inbox]>,
+        clock: C,
+        on_settings: OnSettings,
+        crews: &Crews,
+    ) -> io::Result<Self> {
+        let keyspace = Keyspace::new(KeyspaceSettings::new([0; 2]));
+        let shard = Arc::new(Shard::new(keyspace, inboxes));
+        let (machine, apply, reclaim) = Machine::new(Arc::clone(&shard), clock, on_settings);
+        crews.apply.give(Box::new(move || Box::pin(apply)))?;
+        crews.reclaim.give(Box::new(move || Box::pin(reclaim)))?;
+        Ok(Self {
+            shard,
+            machine,
+            leading_term: AtomicU64::new(0),
+            group: OnceLock::new(),
+            status: watch::Sender::new(Status::default()),
+            snapshot_ms: AtomicU64::new(0),
+        })
+    }
+
+    /// The group is open now.
+    pub(crate) fn opened(&self, group: Group<EntryWaiter>) {
+        assert!(self.group.set(group).is_ok(), "a replica opens its group once");
+    }
+
+    /// The shard's group, once it is open.
+    pub(crate) fn group(&self) -> Option<&Group<EntryWaiter>> {
+        self.group.get()
+    }
+
+    /// How the group stands.
+    pub(crate) fn status(&self) -> Status {
+        self.status.borrow().clone()
+    }
+
+    /// Whether this replica leads, as far as connections care.
+    pub(crate) fn leads(&self) -> bool {
+        self.shard.standing() == Standing::Leading
+    }
+
+    /// Whether the group's lease allows reads at this moment of the monotonic clock.
+    pub(crate) fn holds_lease(&self, now_ns: u64) -> bool {
+        self.group.get().is_some_and(|group| group.lease().holds(now_ns))
+    }
+
+    /// For how long the lease still holds, in ms; 0 without one.
+    pub(crate) fn lease_left_ms(&self, now_ns: u64) -> u64 {
+        let until_ns = self.group.get().map_or(0, |group| group.lease().valid_until_ns());
+        until_ns.saturating_sub(now_ns) / 1_000_000
+    }
+
+    /// How many other replicas are known to hold the log up to this index (`None`: up to the last applied entry).
+    pub(crate) fn replicas_at(&self, index: Option<u64>) -> usize {
+        let status = self.status.borrow();
+        let index = index.unwrap_or_else(|| self.shard.applied_index());
+        status.matched.values().filter(|matched| matched.is_some_and(|id| id.index >= index)).count()
+    }
+
+    /// WAIT: how many other replicas hold everything applied by now, once they are enough or time is up.
+    pub(crate) async fn wait_for_replicas(&self, replicas: usize, timeout: Option<Duration>) -> usize {
+        let index = self.shard.applied_index();
+        let mut status = self.status.subscribe();
+        let enough = async { while self.replicas_at(Some(index)) < replicas && status.changed().await.is_ok() {} };
+        match timeout {
+            // An answer that is late is still an answer.
+            Some(timeout) => drop(tokio::time::timeout(timeout, enough).await),
+            None => enough.await,
+        }
+        self.replicas_at(Some(index))
+    }
+
+    /// When the newest snapshot was seen, in ms since 1970; 0 for never.
+    pub(crate) fn snapshot_ms(&self) -> u64 {
+        self.snapshot_ms.load(Ordering::Relaxed)
+    }
+
+    /// Makes sure that a read sees what was acknowledged before: by a round of the group where this replica leads; by the
+    /// leader's word, and catching up with it, where it follows.
+    pub(crate) async fn confirm_reading<T: Transport>(&self, transport: Option<&T>) -> bool {
+        let Some(group) = self.group.get() else { return false };
+        if self.leads() {
+            return group.read_barrier().await.is_ok();
+        }
+        let leader = self.status.borrow().leader.clone();
+        let (Some(leader), Some(transport)) = (leader, transport) else { return false };
+        match formation::ask(transport, &leader.address(), &Request::ReadIndex(group.id())).await {
+            Some(Answer::Index(index)) => {
+                self.shard.applied_up_to(index).await;
+                self.shard.dispel_doubt();
+                true
+            }
+            _ => false,
+        }
+    }
+
+    /// Gives leadership to the voter that is furthest, if there is another.
+    pub(crate) async fn hand_over(&self) {
+        let status = self.status();
+        let Some(group) = self.group.get().filter(|_| status.leads()) else { return };
+        let others = status.matched.iter().filter(|(replica, _)| status.voters.contains_key(replica));
+        let Some((&successor, _)) = others.max_by_key(|(_, matched)| **matched) else { return };
+        self.shard.pause(true);
+        if let Err(why) = group.transfer_leader(successor).await {
+            tracing::warn!(%why, "leadership was not handed over");
+        }
+    }
+
+    /// Gives leadership up while the node goes on; clients wait meanwhile. Where nobody takes it, this one leads on.
+    pub(crate) async fn abdicate(&self) {
+        self.hand_over().await;
+        self.shard.pause(false);
+    }
+
+    /// Ends what `raft` runs for this replica.
+    pub(crate) async fn stop(&self) {
+        if let Some(group) = self.group.get() {
+            group.stop().await;
+        }
+    }
+
+    /// Renews what connections see of the group. Returns whether this replica begins to lead.
+    pub(crate) fn observe(&self, status: &Status, wall_ms: u64) -> bool {
+        let leads = status.leads() && status.ready;
+        let standing = if leads {
+            self.leading_term.store(status.term, Ordering::Release);
+            Standing::Leading
+        } else if status.leader.is_some() && status.role != Role::Leader {
+            Standing::Following
+        } else {
+            Standing::Leaderless
+        };
+        if standing != self.shard.standing() {
+            tracing::info!(?standing, term = status.term, "standing in the shard's group");
+            if leads {
+                self.shard.raise_clock(self.shard.keyspace.read().clock_ms());
+            }
+        }
+        let begins = leads && !self.leads();
+        self.shard.stand(standing);
+        if status.snapshot != self.status.borrow().snapshot {
+            self.snapshot_ms.store(wall_ms, Ordering::Relaxed);
+        }
+        self.status.send_replace(status.clone());
+        begins
+    }
+}
