@@ -1,7 +1,7 @@
 //! What was acknowledged is there after the process was killed, stopped or started again.
 //!
 //! A killed process loses nothing that it has written, whether synced or not: that replies wait for the disk is shown
-//! by the module `strace`, and by the storage crate's own tests.
+//! by the modules `power_cut` and `strace`, and by the storage crate's own tests.
 
 use std::collections::BTreeSet;
 

@@ -5,7 +5,7 @@ use std::io::{Read, Write};
 use std::net::TcpStream;
 use std::time::{Duration, Instant};
 
-use crate::harness::server::{command, free_port};
+use crate::harness::server::{CAIRN, command, free_port};
 use crate::harness::{Client, Directory, PATIENCE, Server, Value, wait_for, wire};
 
 /// Sends bytes on a connection of their own; all that comes back until it is closed.
@@ -190,7 +190,7 @@ fn resident_kib(server: &Server) -> u64 {
 /// Runs a server that is expected not to start; what it says.
 fn refused(port: u16, directory: &Directory, arguments: &[&str]) -> String {
     let arguments: Vec<String> = arguments.iter().map(ToString::to_string).collect();
-    let output = command(port, directory, &arguments).output().expect("the server's binary");
+    let output = command(CAIRN, port, directory, &arguments).output().expect("the server's binary");
     assert!(!output.status.success(), "it should not start with {arguments:?}");
     String::from_utf8_lossy(&output.stderr).into_owned()
 }

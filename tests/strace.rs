@@ -8,7 +8,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::process::Command;
 
-use crate::harness::server::{Process, answers, command, free_port};
+use crate::harness::server::{CAIRN, Process, answers, command, free_port};
 use crate::harness::{Client, Directory, Value, wait_for};
 
 /// How many values are set, one after the other.
@@ -19,7 +19,7 @@ fn a_reply_follows_a_sync_of_the_log() {
     let directory = Directory::new();
     let port = free_port();
     let trace = directory.join("trace");
-    let server = command(port, &directory, &[]);
+    let server = command(CAIRN, port, &directory, &[]);
     let mut traced = Command::new("strace");
     // `-y` shows the path behind a file's number, `-s` enough of the bytes to know a reply and a value.
     traced.args(["-f", "-y", "-s", "1000000", "-e"]);

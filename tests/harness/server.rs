@@ -18,6 +18,12 @@ const PORTS_END: u16 = 22_000;
 /// How often a start is tried again because somebody else took the port in between.
 const STARTS_MAX: usize = 5;
 
+/// The server that is shipped.
+pub(crate) const CAIRN: &str = env!("CARGO_BIN_EXE_cairn-server");
+
+/// The same server over a log that loses in a kill what was not synced.
+pub(crate) const POWER_CUT: &str = env!("CARGO_BIN_EXE_cairn-power-cut");
+
 /// A process whose output goes to a file that is shown when the test fails.
 pub(crate) struct Process {
     child: Child,
@@ -83,34 +89,41 @@ pub(crate) struct Server {
     pub(crate) port: u16,
     process: Process,
     directory: Directory,
+    program: &'static str,
     arguments: Vec<String>,
 }
 
 impl Server {
     /// A Cairn on its own, with further arguments, that answers PING.
     pub(crate) fn start(arguments: &[&str]) -> Self {
-        Self::start_where(arguments, |port| Client::connect(port).run("PING") == wire::Value::Simple("PONG".into()))
+        Self::start_program(CAIRN, arguments)
+    }
+
+    /// As [`Self::start`], of another program.
+    pub(crate) fn start_program(program: &'static str, arguments: &[&str]) -> Self {
+        let is_ready = |port| Client::connect(port).run("PING") == wire::Value::Simple("PONG".into());
+        Self::start_where(program, arguments, is_ready)
     }
 
     /// A Cairn that asks for `password`.
     pub(crate) fn start_with_password(password: &str, arguments: &[&str]) -> Self {
         let arguments: Vec<&str> = arguments.iter().copied().chain(["--requirepass", password]).collect();
-        Self::start_where(&arguments, |port| {
+        Self::start_where(CAIRN, &arguments, |port| {
             let mut client = Client::connect(port);
             client.run(&format!("AUTH {password}")) == wire::Value::ok() && client.run("PING").text() == "PONG"
         })
     }
 
-    /// Starts a Cairn and does not wait until it serves.
-    pub(crate) fn launch(port: u16, directory: Directory, arguments: Vec<String>) -> Self {
-        let process = Process::start(command(port, &directory, &arguments), &directory.join("log"));
-        Self { port, process, directory, arguments }
+    /// Starts a Cairn, this program, and does not wait until it serves.
+    pub(crate) fn launch(program: &'static str, port: u16, directory: Directory, arguments: Vec<String>) -> Self {
+        let process = Process::start(command(program, port, &directory, &arguments), &directory.join("log"));
+        Self { port, process, directory, program, arguments }
     }
 
-    fn start_where(arguments: &[&str], is_ready: impl Fn(u16) -> bool) -> Self {
+    fn start_where(program: &'static str, arguments: &[&str], is_ready: impl Fn(u16) -> bool) -> Self {
         let arguments: Vec<String> = arguments.iter().map(ToString::to_string).collect();
         for _ in 0..STARTS_MAX {
-            let mut server = Self::launch(free_port(), Directory::new(), arguments.clone());
+            let mut server = Self::launch(program, free_port(), Directory::new(), arguments.clone());
             if server.serves(&is_ready) {
                 return server;
             }
@@ -155,7 +168,7 @@ impl Server {
     /// Starts it again, on the same port and directory, and does not wait until it serves.
     pub(crate) fn relaunch(&mut self) {
         assert!(self.process.ended().is_some(), "it still runs");
-        let command = command(self.port, &self.directory, &self.arguments);
+        let command = command(self.program, self.port, &self.directory, &self.arguments);
         self.process = Process::start(command, &self.directory.join("log"));
     }
 
@@ -185,9 +198,9 @@ pub(crate) fn info(client: &mut Client, field: &str) -> String {
     found.unwrap_or_else(|| panic!("INFO has no {field}:\n{text}"))
 }
 
-/// The call of our server.
-pub(crate) fn command(port: u16, directory: &Directory, arguments: &[String]) -> Command {
-    let mut command = Command::new(env!("CARGO_BIN_EXE_cairn-server"));
+/// The call of a Cairn, this program.
+pub(crate) fn command(program: &str, port: u16, directory: &Directory, arguments: &[String]) -> Command {
+    let mut command = Command::new(program);
     command.args(["--port", &port.to_string(), "--dir"]).arg(directory.join("data")).args(arguments);
     command.current_dir(directory.path());
     command

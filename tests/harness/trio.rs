@@ -2,7 +2,7 @@
 
 use std::time::{Duration, Instant};
 
-use super::server::{answers, free_port};
+use super::server::{CAIRN, answers, free_port};
 use super::{Client, Directory, Server, Value, wait_for, wire};
 
 /// Three servers.
@@ -14,12 +14,18 @@ pub(crate) struct Trio {
 impl Trio {
     /// Starts three and waits until they agree on a leader.
     pub(crate) fn start(arguments: &[&str]) -> Self {
+        Self::start_program(CAIRN, arguments)
+    }
+
+    /// As [`Self::start`], of another program.
+    pub(crate) fn start_program(program: &'static str, arguments: &[&str]) -> Self {
         for _ in 0..3 {
             let ports: Vec<u16> = (0..3).map(|_| free_port()).collect();
             let mut all: Vec<String> = arguments.iter().map(ToString::to_string).collect();
             all.push("--initial-members".into());
             all.extend(ports.iter().map(|port| format!("127.0.0.1:{port}")));
-            let nodes = ports.iter().map(|&port| Server::launch(port, Directory::new(), all.clone())).collect();
+            let nodes =
+                ports.iter().map(|&port| Server::launch(program, port, Directory::new(), all.clone())).collect();
             let mut trio = Self { nodes };
             if trio.forms() {
                 return trio;

@@ -58,11 +58,18 @@ impl Record for NodeRecord {
     }
 }
 
+/// The options of the store in a data directory.
+pub type StoreOptions = fn(String) -> storage::Options;
+
 /// Opens the data directory and starts the node. `own_member` is its place in `initial-members`.
-pub(crate) fn start(config: &Config, own_member: Option<usize>) -> anyhow::Result<(Node<Production>, Store)> {
+pub(crate) fn start(
+    config: &Config,
+    own_member: Option<usize>,
+    store_options: StoreOptions,
+) -> anyhow::Result<(Node<Production>, Store)> {
     let settings = config.current();
     let Opened { identity, store, .. } =
-        storage::open(&storage::Options::new(&settings.dir)).map_err(|error| anyhow!(error.to_string()))?;
+        storage::open(&store_options(settings.dir.clone())).map_err(|error| anyhow!(error.to_string()))?;
     let cores = thread::available_parallelism().map_or(2, usize::from);
     let start = Start {
         config: config.clone(),

@@ -8,19 +8,20 @@ use anyhow::{Context as _, bail};
 use node::config::{Config, Loaded, Settings};
 
 use crate::listen::{self, Acceptor};
+use crate::platform::StoreOptions;
 use crate::signals::Signals;
 use crate::telemetry::BANNER;
 use crate::{files, limits, members, platform, telemetry};
 
 /// Serves until a signal asks to stop. An error is one line for the operator.
-pub(crate) fn serve(loaded: Loaded) -> anyhow::Result<()> {
+pub(crate) fn serve(loaded: Loaded, store_options: StoreOptions) -> anyhow::Result<()> {
     let Loaded { mut settings, file, mut notes } = loaded;
     files::make_absolute(&mut settings)?;
     notes.extend(limits::fit_clients(&mut settings)?);
     let file = file.map(std::path::absolute).transpose().context("finding the place of the configuration file")?;
     let config = Config::new(settings, file);
     telemetry::start(&config)?;
-    let done = run(&config, &notes);
+    let done = run(&config, &notes, store_options);
     if let Err(error) = &done
         && !config.current().logfile.is_empty()
     {
@@ -30,7 +31,7 @@ pub(crate) fn serve(loaded: Loaded) -> anyhow::Result<()> {
     done
 }
 
-fn run(config: &Config, notes: &[String]) -> anyhow::Result<()> {
+fn run(config: &Config, notes: &[String], store_options: StoreOptions) -> anyhow::Result<()> {
     let settings = config.current();
     abort_on_panic();
     // BEFORE anything is opened: a node that cannot find itself among the members must not form a group.
@@ -41,7 +42,7 @@ fn run(config: &Config, notes: &[String]) -> anyhow::Result<()> {
         let clients = listen_to_clients(&settings)?;
         let _pid_file = files::PidFile::write(&settings.pidfile)?;
         say_hello(&settings, &clients, notes);
-        let (node, store) = platform::start(config, own_member)?;
+        let (node, store) = platform::start(config, own_member, store_options)?;
         let mut acceptor = Acceptor::new(clients)?;
         let admit = |socket: TcpStream, peer: SocketAddr| {
             let own = socket.local_addr().map_or_else(|_| String::new(), |own| own.to_string());
