@@ -126,6 +126,8 @@ pub(crate) struct Batch {
     pub(crate) reads: Vec<u8>,
     /// When it was first sealed, on the monotonic clock: what bounds how long it is held.
     pub(crate) first_sealed_ns: u64,
+    /// Its place in the order of first sealings, from then on: batches take effect in this order.
+    pub(crate) ordinal: Option<u64>,
 }
 
 impl Batch {

@@ -203,36 +203,34 @@ impl<C: Clock> Apply<C> {
     }
 
     fn apply(&mut self, entries: Vec<CommittedEntry<EntryWaiter>>) {
-        let mut answered = Vec::with_capacity(entries.len());
+        let mut waiters = Vec::with_capacity(entries.len());
         let shard = Arc::clone(&self.shard);
         let clock = self.clock.clone();
         let reclaim = self.reclaim.clone();
         let mut turn = Turn::new(shard.keyspace.write(), &clock, &reclaim);
         for entry in entries {
-            answered.extend(self.apply_entry(entry, &mut turn));
+            waiters.extend(self.apply_entry(entry, &mut turn));
         }
         shard.expired.fetch_add(turn.expired, Ordering::Relaxed);
         drop(turn);
         self.publish();
         let deliveries = self.deliveries.iter_mut().map(std::mem::take);
         shard.deliver(deliveries);
-        answered.into_iter().for_each(EntryWaiter::answered);
+        waiters.into_iter().for_each(EntryWaiter::finish);
     }
 
-    /// Applies one entry. Returns its waiter if its replies were written.
+    /// Applies one entry. Returns its waiter, to be finished once the effects are visible.
     fn apply_entry(&mut self, entry: CommittedEntry<EntryWaiter>, turn: &mut Turn<'_, C>) -> Option<EntryWaiter> {
         self.applied_index = entry.id.index;
         let payload = entry.payload?;
         let opened = Reader::open(&payload, &mut self.ranges);
         let (header, mut reader) = opened.unwrap_or_else(|why| panic!("entry {}: {why}", entry.id));
+        let mut waiter = entry.waiter;
         if !self.progress.accept(entry.id.term, header.sequence) {
-            if let Some(waiter) = entry.waiter {
-                waiter.out_of_sequence();
-            }
-            return None;
+            return waiter;
         }
         turn.expired += turn.keyspace.remove_due(header.now_ms, DUE_KEYS_PER_ENTRY) as u64;
-        let batch = entry.waiter.as_ref().and_then(EntryWaiter::take);
+        let batch = waiter.as_mut().and_then(EntryWaiter::take);
         let mut place = Place { header, number: 0 };
         let result = match (header.kind, &batch) {
             (Kind::Settings, _) => {
@@ -247,7 +245,7 @@ impl<C: Clock> Apply<C> {
             }
         };
         result.unwrap_or_else(|why| panic!("entry {}: {why}", entry.id));
-        entry.waiter.filter(|_| batch.is_some())
+        waiter
     }
 
     /// Shows the outside what changed: after the effects are visible, before anybody is answered.

@@ -9,7 +9,9 @@
 //!
 //! **Order.** Every entry carries a sequence number within its leadership; apply turns an entry that does not
 //! follow the last one into a no-op. So one refusal refuses all that follow: they come back here, are *held*, and
-//! once nothing is outstanding are sealed anew in their old order. Nothing that Raft accepted is proposed twice.
+//! once every entry's fate is known are sealed anew in their old order. Nothing that Raft accepted is proposed twice.
+//! So batches take effect in the order of their first sealing, whatever happens between; [`EntryWaiter::take`] stops
+//! the process if one ever does not.
 
 use std::collections::VecDeque;
 use std::sync::Arc;
@@ -80,6 +82,8 @@ pub(crate) struct Shard {
     /// Wakes connections that found the open batch full.
     pub(crate) room: Notify,
     inboxes: Arc<[Inbox]>,
+    /// The ordinal of the batch that took effect last.
+    took_effect: AtomicU64,
     /// The earliest deadline of a key, by the state (`u64::MAX` for none).
     pub(crate) next_deadline_ms: AtomicU64,
     /// Set once: from then on nothing new is accepted, what is in flight is answered.
@@ -99,8 +103,14 @@ struct Open {
     held: VecDeque<Batch>,
     tickets: VecDeque<Arc<Ticket>>,
     in_flight: u32,
+    /// Sealed batches that are neither answered nor back.
     unresolved: u32,
+    /// Entries of this leadership that were neither refused, applied nor lost, answered or not: while there are any, what
+    /// follows the last applied entry is not known.
+    undecided: u32,
     leadership: u64,
+    /// How many batches were sealed for the first time.
+    sealed: u64,
     next_sequence: u64,
     /// The last leadership and sequence that apply accepted.
     applied: (u64, Option<u64>),
@@ -157,6 +167,7 @@ impl Shard {
             due: Notify::new(),
             room: Notify::new(),
             inboxes,
+            took_effect: AtomicU64::new(0),
             next_deadline_ms: AtomicU64::new(u64::MAX),
             closing: AtomicBool::new(false),
             disk_low: AtomicBool::new(false),
@@ -219,9 +230,10 @@ impl Shard {
             }
             open.leadership = context.term;
             open.next_sequence = 0;
+            open.undecided = 0;
         }
         let mut batch = open.next_batch(context.tick)?;
-        if open.unresolved == 0 {
+        if open.undecided == 0 {
             // Everything proposed is decided, so what follows the last applied entry is known for sure.
             let (term, last) = open.applied;
             open.next_sequence = if term == context.term { last.map_or(0, |last| last + 1) } else { 0 };
@@ -231,9 +243,14 @@ impl Shard {
         if batch.first_sealed_ns == 0 {
             batch.first_sealed_ns = context.now_ns;
         }
+        if batch.ordinal.is_none() {
+            open.sealed += 1;
+            batch.ordinal = Some(open.sealed);
+        }
         open.next_sequence += 1;
         open.in_flight += 1;
         open.unresolved += 1;
+        open.undecided += 1;
         let commands = batch.commands() as u64;
         let ticket = Arc::new(Ticket { batch: Mutex::new(Some(batch)), sealed_ns: context.now_ns });
         open.tickets.push_back(Arc::clone(&ticket));
@@ -241,7 +258,8 @@ impl Shard {
         self.room.notify_waiters();
         self.entries.fetch_add(1, Ordering::Relaxed);
         self.commands.fetch_add(commands, Ordering::Relaxed);
-        let waiter = EntryWaiter { shard: Arc::clone(self), ticket, in_flight: true };
+        let waiter =
+            EntryWaiter { shard: Arc::clone(self), ticket, term: context.term, in_flight: true, is_taken: false };
         Some(Sealed { payload, waiter, term: context.term })
     }
 
@@ -433,10 +451,25 @@ impl Shard {
         }
     }
 
+    /// An entry was refused, applied or lost.
+    fn decided(&self, term: u64) {
+        let mut open = self.open.lock();
+        if open.leadership == term {
+            open.undecided -= 1;
+        }
+        let due = open.is_due();
+        drop(open);
+        if due {
+            self.due.notify_one();
+        }
+    }
+
     fn hold(&self, batch: Batch) {
         let mut open = self.open.lock();
-        // Refusals come in the order of proposals, but for those found at apply: keep the order of first sealing.
-        let at = open.held.partition_point(|held| held.first_sealed_ns <= batch.first_sealed_ns);
+        // Refusals come in the order of proposals, but for those found at apply: keep the order of first sealing. What was
+        // never sealed comes last.
+        let place = |batch: &Batch| batch.ordinal.unwrap_or(u64::MAX);
+        let at = open.held.partition_point(|held| place(held) <= place(&batch));
         open.held.insert(at, batch);
     }
 }
@@ -447,7 +480,7 @@ impl Open {
             return false;
         }
         if !self.held.is_empty() {
-            return self.unresolved == 0;
+            return self.unresolved == 0 && self.undecided == 0;
         }
         !self.batch.is_empty()
             && (self.in_flight == 0
@@ -467,23 +500,35 @@ impl Open {
 pub(crate) struct EntryWaiter {
     shard: Arc<Shard>,
     ticket: Arc<Ticket>,
+    term: u64,
     in_flight: bool,
+    /// Apply has the batch.
+    is_taken: bool,
 }
 
 impl EntryWaiter {
-    /// The batch, for apply to answer; `None` when it was answered already. Pair with [`Self::answered`].
-    pub(crate) fn take(&self) -> Option<Batch> {
-        self.ticket.batch.lock().take()
+    /// The batch, for apply to run and answer; `None` when it was answered already. Pair with [`Self::finish`].
+    ///
+    /// # Panics
+    /// If a batch that was first sealed later took effect before, or this one did: the order that connections were
+    /// promised is lost, or a command happens twice.
+    pub(crate) fn take(&mut self) -> Option<Batch> {
+        let batch = self.ticket.batch.lock().take()?;
+        self.is_taken = true;
+        let ordinal = batch.ordinal.expect("a batch in an entry was sealed");
+        let last = self.shard.took_effect.swap(ordinal, Ordering::Relaxed);
+        assert!(last < ordinal, "batch {ordinal} takes effect behind batch {last}");
+        Some(batch)
     }
 
-    /// Says that the batch from [`Self::take`] was answered.
-    pub(crate) fn answered(self) {
-        self.shard.resolve();
-    }
-
-    /// Says that apply found the entry out of sequence: it had no effect and is sealed anew.
-    pub(crate) fn out_of_sequence(self) {
-        self.come_back();
+    /// Says that apply is done with the entry, and its effects are visible. What was taken is answered; what was not was
+    /// out of sequence, had no effect and is sealed anew.
+    pub(crate) fn finish(self) {
+        if self.is_taken {
+            self.shard.resolve();
+        } else {
+            self.come_back();
+        }
     }
 
     fn come_back(&self) {
@@ -523,6 +568,7 @@ impl Drop for EntryWaiter {
     fn drop(&mut self) {
         self.land();
         self.shard.answer(&self.ticket, UNCERTAIN);
+        self.shard.decided(self.term);
     }
 }
 

@@ -39,3 +39,66 @@ fn a_refused_batch_is_sealed_anew_when_the_standing_changes() {
     shard.stand(Standing::Leading);
     assert!(shard.seal(SealContext { term: 2, ..context() }).is_some());
 }
+
+/// Like raft and apply: commits an entry, runs it if it follows `last`, and finishes its waiter.
+fn apply(shard: &Shard, sealed: Sealed, last: &mut u64) -> Option<u64> {
+    let Sealed { payload, mut waiter, term } = sealed;
+    waiter.committed(LogId { term, index: 1 });
+    let mut ranges = resp::ArgumentRanges::default();
+    let (header, _) = crate::entry::Reader::open(&payload, &mut ranges).unwrap();
+    let follows = header.sequence == *last + 1;
+    let taken = if follows { waiter.take().and_then(|batch| batch.ordinal) } else { None };
+    if follows {
+        *last = header.sequence;
+    }
+    shard.applied(1, term, Some(*last));
+    waiter.finish();
+    taken
+}
+
+/// A shard whose first entry was applied: the sequence is known.
+fn shard_with_history() -> (Arc<Shard>, u64) {
+    let shard = leading_shard();
+    shard.seal(SealContext { tick: true, ..context() }).unwrap();
+    shard.applied(1, 1, Some(0));
+    (shard, 0)
+}
+
+/// Seals a batch that is worth a round of its own.
+fn seal_worth(shard: &Arc<Shard>) -> Sealed {
+    (0..BATCH_COMMANDS_WORTH).for_each(|_| add_write(shard));
+    shard.seal(context()).unwrap()
+}
+
+#[test]
+fn refused_batches_keep_the_order_of_their_first_sealing() {
+    let (shard, mut last) = shard_with_history();
+    let [one, two, three] = std::array::from_fn(|_| seal_worth(&shard));
+    // The first is refused, the second accepted and found out of sequence, after the third was refused.
+    one.waiter.refused(Refusal::NoLease);
+    three.waiter.refused(Refusal::NoLease);
+    add_write(&shard);
+    shard.retry();
+    assert!(shard.seal(context()).is_none(), "while one is on its way nothing can be sealed behind it");
+    assert_eq!(apply(&shard, two, &mut last), None);
+    let again: Vec<_> = (0..4)
+        .map(|_| {
+            let sealed = shard.seal(context()).unwrap();
+            apply(&shard, sealed, &mut last)
+        })
+        .collect();
+    assert_eq!(again, [Some(2), Some(3), Some(4), Some(5)]);
+}
+
+#[test]
+fn what_was_answered_as_uncertain_still_counts_in_the_sequence() {
+    let (shard, mut last) = shard_with_history();
+    let late = seal_worth(&shard);
+    // Raft has it, and nothing is heard of it for so long that its clients are answered.
+    shard.give_up_overdue(UNCERTAIN_AFTER_NS + 2);
+    let [two, three] = std::array::from_fn(|_| seal_worth(&shard));
+    // Were its place in the sequence given away, the second would be refused and land behind the third.
+    assert_eq!(apply(&shard, late, &mut last), None, "it is applied, for nobody");
+    assert_eq!(apply(&shard, two, &mut last), Some(3));
+    assert_eq!(apply(&shard, three, &mut last), Some(4));
+}
