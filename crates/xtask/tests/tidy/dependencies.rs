@@ -39,6 +39,7 @@ const ROWS: &[Row] = &[
     },
     Row { name: "rdb", uses: &["keyspace"], tests_use: &[], libraries: &[], pure: true },
     Row { name: "commands", uses: &["keyspace", "resp", "slot"], tests_use: &[], libraries: &[], pure: true },
+    Row { name: "topology", uses: &["slot"], tests_use: &[], libraries: &[], pure: true },
     Row {
         name: "raft",
         uses: &[],
