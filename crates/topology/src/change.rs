@@ -3,7 +3,7 @@
 mod codec;
 
 pub use codec::{DecodeError, decode_batch, encode_batch};
-pub(crate) use codec::{get_endpoint, get_replica, put_endpoint, put_replica};
+pub(crate) use codec::{put_endpoint, put_replica, read_endpoint, read_replica};
 
 use slot::SlotSet;
 

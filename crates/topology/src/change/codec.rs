@@ -60,7 +60,7 @@ pub fn decode_batch(bytes: &[u8]) -> Result<Vec<Vec<Change>>, DecodeError> {
         return Err(if format > FORMAT { DecodeError::Newer(format) } else { DecodeError::Damaged });
     }
     let mut reader = Reader(rest);
-    let commands = reader.list(4, |reader| reader.list(1, get));
+    let commands = reader.list(4, |reader| reader.list(1, read));
     commands.filter(|_| reader.end().is_some()).ok_or(DecodeError::Damaged)
 }
 
@@ -154,7 +154,7 @@ const fn kind(change: &Change) -> u8 {
     }
 }
 
-fn get(reader: &mut Reader<'_>) -> Option<Change> {
+fn read(reader: &mut Reader<'_>) -> Option<Change> {
     Some(match reader.u8()? {
         1 => Change::AddSlots { node: reader.node()?, slots: reader.slots()? },
         2 => Change::DelSlots { node: reader.node()?, slots: reader.slots()? },
@@ -163,7 +163,7 @@ fn get(reader: &mut Reader<'_>) -> Option<Change> {
         5 => Change::KeysGone { shard: reader.shard()?, slots: reader.slots()? },
         6 => Change::SetConfigEpoch { node: reader.node()?, epoch: reader.u64()? },
         7 => Change::BumpEpoch { node: reader.node()? },
-        8 => Change::NodeChanged { node: reader.node()?, endpoint: get_endpoint(reader)? },
+        8 => Change::NodeChanged { node: reader.node()?, endpoint: read_endpoint(reader)? },
         9 => Change::LeaderChanged { shard: reader.shard()?, term: reader.u64()?, node: reader.node()? },
         10 => Change::Replicate { node: reader.node()?, shard: reader.shard()?, replica: reader.replica()? },
         11 => Change::Place {
@@ -171,9 +171,9 @@ fn get(reader: &mut Reader<'_>) -> Option<Change> {
             node: reader.node()?,
             replica: reader.replica()?,
             hidden: reader.bool()?,
-            wanted: get_standing(reader)?,
+            wanted: read_standing(reader)?,
         },
-        12 => Change::Want { group: reader.group()?, replica: reader.replica()?, wanted: get_standing(reader)? },
+        12 => Change::Want { group: reader.group()?, replica: reader.replica()?, wanted: read_standing(reader)? },
         13 => Change::MembershipDone {
             group: reader.group()?,
             at: reader.u64()?,
@@ -183,7 +183,7 @@ fn get(reader: &mut Reader<'_>) -> Option<Change> {
         14 => Change::Joining { cluster: reader.cluster()? },
         15 => Change::UndoJoining { cluster: reader.cluster()? },
         16 => Change::Joined { cluster: reader.cluster()? },
-        17 => Change::Join(Box::new(get_joiner(reader)?)),
+        17 => Change::Join(Box::new(read_joiner(reader)?)),
         18 => Change::Forget { node: reader.node()? },
         19 => Change::Set(Setting::ReplicationFactor(reader.u8()?)),
         20 => Change::Set(Setting::VoterReplaceAfterMs(reader.u64()?)),
@@ -206,13 +206,13 @@ fn put_joiner(out: &mut Writer, joiner: &Joiner) {
     out.slots(&joiner.kept);
 }
 
-fn get_joiner(reader: &mut Reader<'_>) -> Option<Joiner> {
+fn read_joiner(reader: &mut Reader<'_>) -> Option<Joiner> {
     Some(Joiner {
         cluster: reader.cluster()?,
         version: reader.u64()?,
         current_epoch: reader.u64()?,
         node: reader.node()?,
-        endpoint: get_endpoint(reader)?,
+        endpoint: read_endpoint(reader)?,
         meta_replica: reader.replica()?,
         shard: reader.shard()?,
         replica: reader.replica()?,
@@ -233,7 +233,7 @@ pub(crate) fn put_endpoint(out: &mut Writer, endpoint: &Endpoint) {
     out.text(&endpoint.availability_zone);
 }
 
-pub(crate) fn get_endpoint(reader: &mut Reader<'_>) -> Option<Endpoint> {
+pub(crate) fn read_endpoint(reader: &mut Reader<'_>) -> Option<Endpoint> {
     let text = |reader: &mut Reader<'_>| reader.text(Endpoint::TEXT_BYTES_MAX);
     Some(Endpoint {
         ip: text(reader)?,
@@ -254,7 +254,7 @@ fn put_standing(out: &mut Writer, standing: Standing) {
     });
 }
 
-fn get_standing(reader: &mut Reader<'_>) -> Option<Standing> {
+fn read_standing(reader: &mut Reader<'_>) -> Option<Standing> {
     Some(match reader.u8()? {
         0 => Standing::Absent,
         1 => Standing::Learner,
@@ -272,12 +272,12 @@ pub(crate) fn put_replica(out: &mut Writer, replica: &Replica) {
     put_standing(out, replica.wanted);
 }
 
-pub(crate) fn get_replica(reader: &mut Reader<'_>) -> Option<Replica> {
+pub(crate) fn read_replica(reader: &mut Reader<'_>) -> Option<Replica> {
     Some(Replica {
         id: reader.replica()?,
         node: reader.node()?,
         hidden: reader.bool()?,
-        is: get_standing(reader)?,
-        wanted: get_standing(reader)?,
+        is: read_standing(reader)?,
+        wanted: read_standing(reader)?,
     })
 }

@@ -17,7 +17,7 @@
 use std::collections::VecDeque;
 
 use super::{Forgotten, Phase, Topology};
-use crate::change::{get_endpoint, get_replica, put_endpoint, put_replica};
+use crate::change::{put_endpoint, put_replica, read_endpoint, read_replica};
 use crate::codec::{Reader, Writer};
 use crate::{Closing, DecodeError, Leader, Node, NodeId, Shard, ShardId};
 
@@ -75,12 +75,12 @@ impl Topology {
             return Err(if format > FORMAT { DecodeError::Newer(format) } else { DecodeError::Damaged });
         }
         let mut reader = Reader(rest);
-        let topology = get(&mut reader).filter(|topology| reader.end().is_some() && topology.check().is_ok());
+        let topology = read(&mut reader).filter(|topology| reader.end().is_some() && topology.check().is_ok());
         topology.filter(|topology| topology.encode() == bytes).ok_or(DecodeError::Damaged)
     }
 }
 
-fn get(reader: &mut Reader<'_>) -> Option<Topology> {
+fn read(reader: &mut Reader<'_>) -> Option<Topology> {
     Some(Topology {
         cluster: reader.cluster()?,
         version: reader.u64()?,
@@ -94,9 +94,9 @@ fn get(reader: &mut Reader<'_>) -> Option<Topology> {
             2 => Phase::Retired(reader.cluster()?),
             _ => return None,
         },
-        nodes: reader.list(20, get_node)?.into_iter().collect(),
-        shards: reader.list(16, get_shard)?.into_iter().collect(),
-        meta: reader.list(1, get_replica)?,
+        nodes: reader.list(20, read_node)?.into_iter().collect(),
+        shards: reader.list(16, read_shard)?.into_iter().collect(),
+        meta: reader.list(1, read_replica)?,
         meta_confirmed_at: reader.u64()?,
         forgotten: VecDeque::from(
             reader.list(20, |reader| Some(Forgotten { node: reader.node()?, joined_from: reader.cluster()? }))?,
@@ -111,9 +111,9 @@ fn put_node(out: &mut Writer, id: NodeId, node: &Node) {
     out.cluster(node.joined_from);
 }
 
-fn get_node(reader: &mut Reader<'_>) -> Option<(NodeId, Node)> {
+fn read_node(reader: &mut Reader<'_>) -> Option<(NodeId, Node)> {
     let id = reader.node()?;
-    let endpoint = get_endpoint(reader)?;
+    let endpoint = read_endpoint(reader)?;
     Some((id, Node { endpoint, home: reader.shard()?, joined_from: reader.cluster()? }))
 }
 
@@ -138,7 +138,7 @@ fn put_shard(out: &mut Writer, id: ShardId, shard: &Shard) {
     out.u64(shard.confirmed_at);
 }
 
-fn get_shard(reader: &mut Reader<'_>) -> Option<(ShardId, Shard)> {
+fn read_shard(reader: &mut Reader<'_>) -> Option<(ShardId, Shard)> {
     let id = reader.shard()?;
     let shard = Shard {
         config_epoch: reader.u64()?,
@@ -147,7 +147,7 @@ fn get_shard(reader: &mut Reader<'_>) -> Option<(ShardId, Shard)> {
         closing: reader.list(8, |reader| Some(Closing { number: reader.u64()?, slots: reader.slots()? }))?,
         kept: reader.slots()?,
         leader: if reader.bool()? { Some(Leader { term: reader.u64()?, node: reader.node()? }) } else { None },
-        replicas: reader.list(1, get_replica)?,
+        replicas: reader.list(1, read_replica)?,
         confirmed_at: reader.u64()?,
     };
     Some((id, shard))
