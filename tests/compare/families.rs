@@ -2,6 +2,7 @@
 //!
 //! To add one: a file below `families/` with a `FAMILY`, and its line in [`FAMILIES`].
 
+mod bitmaps;
 mod connection;
 mod hashes;
 mod keys;
@@ -17,6 +18,7 @@ use crate::harness::{Dice, Value};
 /// Every family.
 pub(crate) const FAMILIES: &[Family] = &[
     strings::FAMILY,
+    bitmaps::FAMILY,
     keys::FAMILY,
     hashes::FAMILY,
     lists::FAMILY,

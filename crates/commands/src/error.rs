@@ -1,8 +1,12 @@
-//! Why a command failed, and the line that says so. The only file with these texts.
+//! Why a command failed, and the line that says so. The only place with these texts; families with many have a file below.
+
+mod bitmaps;
 
 use std::fmt;
 
 use keyspace::DataError;
+
+pub use bitmaps::BitmapError;
 
 /// What a handler returns: its reply is written, or nothing happened.
 pub type CommandResult = Result<(), CommandError>;
@@ -63,6 +67,8 @@ pub enum CommandError {
     InvalidExpireTime(&'static str),
     /// SETRANGE with a negative offset.
     OffsetOutOfRange,
+    /// A command on bits.
+    Bitmap(BitmapError),
     /// DECRBY by the one number that has no opposite.
     DecrementOverflow,
     /// LCS with both LEN and IDX.
@@ -119,6 +125,12 @@ pub enum CommandError {
     NoInputKey(&'static str),
 }
 
+impl From<BitmapError> for CommandError {
+    fn from(error: BitmapError) -> Self {
+        Self::Bitmap(error)
+    }
+}
+
 impl From<DataError> for CommandError {
     fn from(error: DataError) -> Self {
         Self::Data(error)
@@ -155,6 +167,7 @@ impl fmt::Display for CommandError {
             Self::NotFinite => f.write_str("ERR value is NaN or Infinity"),
             Self::InvalidExpireTime(name) => write!(f, "ERR invalid expire time in '{name}' command"),
             Self::OffsetOutOfRange => f.write_str("ERR offset is out of range"),
+            Self::Bitmap(error) => error.fmt(f),
             Self::DecrementOverflow => f.write_str("ERR decrement would overflow"),
             Self::LcsLenAndIdx => {
                 f.write_str("ERR If you want both the length and indexes, please just use IDX.")

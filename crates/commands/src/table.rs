@@ -9,13 +9,15 @@ use resp::Arguments;
 
 use crate::error::CommandError;
 use crate::spec::{Handler, Spec};
-use crate::{cluster, connection, hashes, keys, lists, server, sets, sorted_sets, strings, transactions};
+use crate::{bitmaps, cluster, connection, hashes, keys, lists, server, sets, sorted_sets, strings, transactions};
 
 /// The groups of COMMAND DOCS.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Group {
     /// `string`
     String,
+    /// `bitmap`
+    Bitmap,
     /// `hash`
     Hash,
     /// `list`
@@ -41,6 +43,7 @@ impl Group {
     pub fn name(self) -> &'static str {
         match self {
             Self::String => "string",
+            Self::Bitmap => "bitmap",
             Self::Hash => "hash",
             Self::List => "list",
             Self::Set => "set",
@@ -57,6 +60,7 @@ impl Group {
     pub fn category(self) -> Option<&'static str> {
         Some(match self.name() {
             "string" => "@string",
+            "bitmap" => "@bitmap",
             "hash" => "@hash",
             "list" => "@list",
             "set" => "@set",
@@ -88,6 +92,7 @@ pub fn families() -> &'static [Family] {
         Family { group: Group::Generic, rows: keys::COMMANDS },
         Family { group: Group::Generic, rows: server::WAITING },
         Family { group: Group::String, rows: strings::COMMANDS },
+        Family { group: Group::Bitmap, rows: bitmaps::COMMANDS },
         Family { group: Group::Hash, rows: hashes::COMMANDS },
         Family { group: Group::List, rows: lists::COMMANDS },
         Family { group: Group::Set, rows: sets::COMMANDS },

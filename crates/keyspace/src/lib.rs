@@ -46,6 +46,7 @@
 #![warn(clippy::cast_possible_truncation)]
 
 mod big_string;
+mod bits;
 mod block;
 mod collection;
 mod context;
@@ -75,6 +76,7 @@ mod sorted_set;
 mod strings;
 
 pub use big_string::BigString;
+pub use bits::{BitField, BitOperation, Overflow, combine_bits};
 pub use collection::{Collection, CollectionValue, Value, ValueType};
 pub use context::{Context, DATABASE_COUNT};
 pub use database::Database;

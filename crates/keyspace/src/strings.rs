@@ -183,7 +183,7 @@ impl Keyspace {
     }
 
     /// The string becomes raw.
-    fn write_at(
+    pub(crate) fn write_at(
         &mut self,
         context: &Context,
         place: Place,
