@@ -244,6 +244,29 @@ impl ListValue {
         }
     }
 
+    /// Adds elements at the end of a big list, as a piece that another server made of them: it stays one if the limits allow that.
+    pub fn load_chunk<T: AsRef<[u8]>>(&mut self, elements: &[T], settings: &Settings) {
+        let limits = Limits::of(settings);
+        let mut chunk = Chunk::new();
+        chunk.extend(elements);
+        match &mut self.body {
+            Body::Chunked(spine) if chunk.len() == 1 || !limits.are_exceeded_by(chunk.weight(), chunk.len()) => {
+                spine.push_chunk(chunk);
+            }
+            _ => elements.iter().for_each(|element| self.add(ListEnd::Back, element.as_ref(), settings)),
+        }
+    }
+
+    /// Ends what [`ListValue::load_chunk`] began: a list of one piece that a small list may hold becomes small.
+    pub fn loaded(&mut self, settings: &Settings) {
+        if let Body::Chunked(spine) = &self.body
+            && let Some(chunk) = spine.only_chunk()
+            && !Limits::of(settings).are_exceeded_by(chunk.weight(), chunk.len())
+        {
+            self.body = Body::Packed(chunk.clone());
+        }
+    }
+
     /// Makes the list big, whatever its size. It is packed again by the next removal that leaves it small.
     pub fn unpack(&mut self) {
         if let Body::Packed(chunk) = &mut self.body {

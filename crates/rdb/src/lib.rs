@@ -7,6 +7,8 @@
 //! number        lengths and doubles                  string      strings, as bytes, integers or compressed (`lzf`)
 //! listpack      small collections in one string      integers    sets of integers in one string
 //! write, read   a value, piece by piece              snapshot    a keyspace, in chunks
+//! save, load    a whole value, for other servers     payload     such a value with its footer: DUMP, RESTORE
+//! ziplist, zipmap   what small collections were before Redis 7
 //! ```
 //!
 //! What RDB says of a value is its contents in order. A snapshot must keep more, so that a replica that was restored goes on exactly as one
@@ -19,13 +21,19 @@ mod error;
 mod input;
 mod integers;
 mod listpack;
+mod load;
 mod lzf;
 mod number;
+mod payload;
 mod read;
+mod save;
 mod snapshot;
 mod string;
 mod value_type;
 mod write;
+mod ziplist;
+mod zipmap;
 
 pub use error::Error;
+pub use payload::{PayloadError, dump, restore};
 pub use snapshot::{FORMAT, Restored, SnapshotReader, SnapshotWriter};

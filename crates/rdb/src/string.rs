@@ -3,7 +3,7 @@
 //! ```text
 //! length | bytes
 //! 11000000 | i8    11000001 | i16    11000010 | i32        the digits of an integer, little-endian
-//! 11000011 | compressed length | length | compressed bytes   see `lzf`; never written
+//! 11000011 | compressed length | length | compressed bytes   see `lzf`
 //! ```
 
 use std::borrow::Cow;
@@ -19,9 +19,25 @@ const INTEGER_8: u8 = 0;
 const INTEGER_16: u8 = 1;
 const INTEGER_32: u8 = 2;
 const COMPRESSED: u8 = 3;
+/// A string that is shorter is not worth the trial.
+const COMPRESSED_BYTES_MIN: usize = 21;
 /// The longest digits of a 32-bit integer.
 const INTEGER_DIGITS_MAX: usize = 11;
 
+/// Writes a string, compressed if that makes it shorter.
+pub(crate) fn write_compressed(out: &mut Vec<u8>, bytes: &[u8]) {
+    let compressed = if bytes.len() >= COMPRESSED_BYTES_MIN { lzf::compress(bytes) } else { None };
+    // Four bytes say that it is compressed, and how.
+    let Some(compressed) = compressed.filter(|compressed| compressed.len() + 4 < bytes.len()) else {
+        return write_string(out, bytes);
+    };
+    out.push(SPECIAL | COMPRESSED);
+    write_length(out, compressed.len() as u64);
+    write_length(out, bytes.len() as u64);
+    out.extend_from_slice(&compressed);
+}
+
+/// Writes a string as it is, or as an integer: quicker than compressed.
 pub(crate) fn write_string(out: &mut Vec<u8>, bytes: &[u8]) {
     let number = if bytes.len() <= INTEGER_DIGITS_MAX { parse_integer(bytes) } else { None };
     if let Some(number) = number.and_then(|number| i32::try_from(number).ok()) {

@@ -2,14 +2,28 @@
 
 /// A string.
 pub(crate) const STRING: u8 = 0;
+/// Elements, each a string.
+pub(crate) const LIST: u8 = 1;
 /// Members, each a string.
 pub(crate) const SET: u8 = 2;
+/// Members, each a string, with scores in digits.
+pub(crate) const SORTED_SET_OLD: u8 = 3;
 /// Fields and values, each a string.
 pub(crate) const HASH: u8 = 4;
 /// Members, each a string, with scores in binary.
 pub(crate) const SORTED_SET: u8 = 5;
+/// Fields and values in one zipmap.
+pub(crate) const HASH_ZIPMAP: u8 = 9;
+/// Elements in one ziplist.
+pub(crate) const LIST_ZIPLIST: u8 = 10;
 /// A set of integers in one string.
 pub(crate) const SET_INTEGERS: u8 = 11;
+/// Members and scores in one ziplist.
+pub(crate) const SORTED_SET_ZIPLIST: u8 = 12;
+/// Fields and values in one ziplist.
+pub(crate) const HASH_ZIPLIST: u8 = 13;
+/// Pieces, each a ziplist of elements.
+pub(crate) const LIST_ZIPLISTS: u8 = 14;
 /// Fields and values in one listpack.
 pub(crate) const HASH_PACKED: u8 = 16;
 /// Members and scores in one listpack.

@@ -16,7 +16,7 @@ use crate::{integers, listpack};
 /// A small collection whose listpack or intset would be longer is written member by member; its [`Shape`] says that it is packed.
 const LISTPACK_BYTES_MAX: usize = 1 << 20;
 /// A piece of a list that is one longer element is written as it is.
-const PLAIN_ELEMENT_BYTES_MIN: usize = 8 << 10;
+pub(crate) const PLAIN_ELEMENT_BYTES_MIN: usize = 8 << 10;
 
 /// What a snapshot keeps of a value beside RDB's bytes.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -121,14 +121,19 @@ fn write_list(list: &ListValue, from: usize, room: &mut Room<'_>) -> Option<usiz
             write_length(out, PIECE_PLAIN);
             write_string(out, only);
         } else {
-            let mut packed = listpack::Writer::new();
-            elements.for_each(|element| packed.push(element));
-            let bytes = packed.finish();
+            let bytes = piece(elements);
             write_length(out, PIECE_PACKED);
             write_length(out, bytes.len() as u64);
             out.extend_from_slice(&bytes);
         }
     })
+}
+
+/// A piece of a list as a listpack.
+pub(crate) fn piece<'a>(elements: impl Iterator<Item = &'a [u8]>) -> Vec<u8> {
+    let mut packed = listpack::Writer::new();
+    elements.for_each(|element| packed.push(element));
+    packed.finish()
 }
 
 fn write_set(set: &SetValue, from: usize, room: &mut Room<'_>) -> Option<usize> {
@@ -151,7 +156,7 @@ fn write_set(set: &SetValue, from: usize, room: &mut Room<'_>) -> Option<usize> 
 }
 
 /// The intset of a set of integers, unless it were too long.
-fn integers(set: &SetValue) -> Option<Vec<u8>> {
+pub(crate) fn integers(set: &SetValue) -> Option<Vec<u8>> {
     if set.len() * size_of::<i64>() > LISTPACK_BYTES_MAX {
         return None;
     }
@@ -180,14 +185,11 @@ fn write_hash(hash: &HashValue, from: usize, room: &mut Room<'_>) -> Option<usiz
 }
 
 fn write_sorted_set(set: &SortedSetValue, from: usize, room: &mut Room<'_>) -> Option<usize> {
-    let all = 0..set.len();
-    if from == 0 && set.is_packed() {
-        let pairs = set.range(all.clone());
-        let texts = pairs.flat_map(|(member, score)| [member.to_vec(), format_double(score).into_bytes()]);
-        if let Some(bytes) = packed(texts) {
-            room.whole(SORTED_SET_PACKED, &bytes);
-            return None;
-        }
+    if from == 0
+        && let Some(bytes) = packed_scores(set)
+    {
+        room.whole(SORTED_SET_PACKED, &bytes);
+        return None;
     }
     room.head(from, SORTED_SET, set.len());
     let write = |out: &mut Vec<u8>, (member, score): (&[u8], f64)| {
@@ -195,14 +197,23 @@ fn write_sorted_set(set: &SortedSetValue, from: usize, room: &mut Room<'_>) -> O
         out.extend_from_slice(&score.to_le_bytes());
     };
     if set.is_packed() {
-        room.elements(from, set.range(from..all.end), write)
+        room.elements(from, set.range(from..set.len()), write)
     } else {
-        room.elements(from, (from..all.end).map(|place| set.at(place)), write)
+        room.elements(from, (from..set.len()).map(|place| set.at(place)), write)
     }
 }
 
+/// The listpack of a small sorted set, unless it were too long.
+pub(crate) fn packed_scores(set: &SortedSetValue) -> Option<Vec<u8>> {
+    if !set.is_packed() {
+        return None;
+    }
+    let pairs = set.range(0..set.len());
+    packed(pairs.flat_map(|(member, score)| [member.to_vec(), format_double(score).into_bytes()]))
+}
+
 /// The listpack of these elements, unless it were too long.
-fn packed<T: AsRef<[u8]>>(elements: impl Iterator<Item = T>) -> Option<Vec<u8>> {
+pub(crate) fn packed<T: AsRef<[u8]>>(elements: impl Iterator<Item = T>) -> Option<Vec<u8>> {
     let mut packed = listpack::Writer::new();
     for element in elements {
         if packed.len() + element.as_ref().len() > LISTPACK_BYTES_MAX {

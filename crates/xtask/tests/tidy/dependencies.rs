@@ -37,8 +37,8 @@ const ROWS: &[Row] = &[
         libraries: &["triomphe", "hashbrown", "siphasher", "libm"],
         pure: true,
     },
-    Row { name: "rdb", uses: &["keyspace"], tests_use: &[], libraries: &[], pure: true },
-    Row { name: "commands", uses: &["keyspace", "resp", "slot"], tests_use: &[], libraries: &[], pure: true },
+    Row { name: "rdb", uses: &["keyspace"], tests_use: &[], libraries: &["crc"], pure: true },
+    Row { name: "commands", uses: &["keyspace", "rdb", "resp", "slot"], tests_use: &[], libraries: &[], pure: true },
     Row { name: "topology", uses: &["slot"], tests_use: &[], libraries: &[], pure: true },
     Row {
         name: "raft",
