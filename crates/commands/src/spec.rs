@@ -240,7 +240,6 @@ impl Spec {
     }
 
     /// The row of a command about the topology.
-    #[expect(dead_code, reason = "the cluster face's rows come with its code")]
     pub(crate) const fn cluster(n: &'static str, arity: Arity, command: ClusterCommand, summary: &'static str) -> Self {
         Self::new(n, arity, Keys::None, Handler::Cluster(command), summary)
     }

@@ -307,7 +307,7 @@ impl<P: Platform> Session<P> {
             Handler::Read(_) => self.read(spec, arguments, reading, exchange),
             Handler::Write(_) => self.write(spec, arguments, exchange),
             _ if exchange.must_wait() => Step::AfterReplies,
-            Handler::Cluster(command) => match *command {},
+            Handler::Cluster(_) => self.cluster_command(&mut exchange.reply),
             Handler::Container => unreachable!("a container's name alone is a wrong arity"),
             Handler::Session(command) => {
                 reading.release();
@@ -323,6 +323,13 @@ impl<P: Platform> Session<P> {
             exchange.commands += 1;
         }
         step
+    }
+
+    /// What the commands about a cluster answer where there is none.
+    #[expect(clippy::unused_self, reason = "where there is one, the session asks the node's face")]
+    fn cluster_command(&self, reply: &mut Reply) -> Step {
+        reply.error("ERR This instance has cluster support disabled");
+        Step::Done
     }
 
     fn read(

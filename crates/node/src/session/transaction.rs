@@ -269,7 +269,7 @@ impl<P: Platform> Session<P> {
         let step = match &spec.handler {
             Handler::Session(command) => self.session_command_queued(*command, arguments, &mut exchange.reply),
             Handler::Node(command) => self.node_command(*command, arguments, &mut exchange.reply),
-            Handler::Cluster(command) => match *command {},
+            Handler::Cluster(_) => self.cluster_command(&mut exchange.reply),
             Handler::Read(_) | Handler::Write(_) | Handler::Container => unreachable!("not queued as such"),
         };
         match step {
