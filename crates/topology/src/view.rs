@@ -7,7 +7,7 @@ use std::collections::BTreeMap;
 
 use slot::{SLOT_COUNT, Slot, SlotSet};
 
-use crate::{ClusterId, Endpoint, Leader, NodeId, ShardId, Topology};
+use crate::{ClusterId, Endpoint, Leader, NodeId, ShardId, Standing, Topology};
 
 /// What is known beside the topology, or sooner: leaders that announced themselves, and nodes that are not heard of.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -52,6 +52,8 @@ pub struct ViewNode {
     pub config_epoch: u64,
     /// The slots of the shards it leads.
     pub slots: SlotSet,
+    /// Whether its replica of its home shard is a member of that group: before that it has nothing to show.
+    pub is_member: bool,
     /// How it seems to be.
     pub mark: Mark,
 }
@@ -129,7 +131,7 @@ impl Overlay {
 impl View {
     /// Projects a topology.
     pub fn new(topology: &Topology, overlay: &Overlay) -> Self {
-        let mut nodes: Vec<ViewNode> = topology.nodes().iter().map(|(&id, node)| plain(id, node, overlay)).collect();
+        let mut nodes: Vec<ViewNode> = topology.nodes().keys().map(|&id| plain(id, topology, overlay)).collect();
         let mut shards = Vec::new();
         let mut slots = vec![NOBODY; usize::from(SLOT_COUNT)].into_boxed_slice();
         for (&id, shard) in topology.shards() {
@@ -228,7 +230,9 @@ fn place_of(nodes: &[ViewNode], id: NodeId) -> Option<usize> {
 }
 
 /// A node before anybody is known to lead.
-fn plain(id: NodeId, node: &crate::Node, overlay: &Overlay) -> ViewNode {
+fn plain(id: NodeId, topology: &Topology, overlay: &Overlay) -> ViewNode {
+    let node = &topology.nodes()[&id];
+    let replica = topology.shard(node.home).and_then(|shard| shard.replica_on(id));
     ViewNode {
         id,
         endpoint: node.endpoint.clone(),
@@ -236,6 +240,7 @@ fn plain(id: NodeId, node: &crate::Node, overlay: &Overlay) -> ViewNode {
         shard: node.home,
         config_epoch: 0,
         slots: SlotSet::new(),
+        is_member: replica.is_some_and(|replica| replica.is != Standing::Absent),
         mark: overlay.marks.get(&id).copied().unwrap_or_default(),
     }
 }

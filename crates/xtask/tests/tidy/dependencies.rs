@@ -40,6 +40,7 @@ const ROWS: &[Row] = &[
     Row { name: "rdb", uses: &["keyspace"], tests_use: &[], libraries: &["crc"], pure: true },
     Row { name: "commands", uses: &["keyspace", "rdb", "resp", "slot"], tests_use: &[], libraries: &[], pure: true },
     Row { name: "topology", uses: &["slot"], tests_use: &[], libraries: &[], pure: true },
+    Row { name: "faces", uses: &["commands", "resp", "slot", "topology"], tests_use: &[], libraries: &[], pure: true },
     Row {
         name: "raft",
         uses: &[],
