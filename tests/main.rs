@@ -16,6 +16,7 @@ mod golden;
 mod limits;
 mod power_cut;
 mod python;
+mod redis_rs;
 mod shard;
 mod standalone;
 mod strace;

@@ -114,8 +114,13 @@ const SHARED: &[(&str, &str)] = &[
 const OBVIOUS: &[&str] = &["tokio", "bytes", "tracing", "parking_lot"];
 
 /// Libraries for tests only, and the crate that may use them there.
-const FOR_TESTS: &[(&str, &str)] =
-    &[("proptest", "any"), ("protox", "rpc"), ("tonic-prost-build", "rpc"), ("serde_json", "xtask")];
+const FOR_TESTS: &[(&str, &str)] = &[
+    ("proptest", "any"),
+    ("protox", "rpc"),
+    ("tonic-prost-build", "rpc"),
+    ("serde_json", "xtask"),
+    ("redis", "cairn"),
+];
 
 /// Libraries that are not to come in by any way, and why.
 const BANNED: &[(&str, &str)] = &[
