@@ -14,6 +14,7 @@ mod compare;
 mod durability;
 mod golden;
 mod limits;
+mod payloads;
 mod power_cut;
 mod python;
 mod redis_rs;

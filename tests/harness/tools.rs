@@ -36,7 +36,7 @@ fn valkey_binary() -> PathBuf {
     String::from_utf8_lossy(&found.stdout).trim().into()
 }
 
-/// A real valkey-server without persistence.
+/// A real valkey-server, or a redis-server, without persistence.
 pub(crate) struct Valkey {
     /// Where clients connect.
     pub(crate) port: u16,
@@ -47,13 +47,22 @@ pub(crate) struct Valkey {
 impl Valkey {
     /// Starts one that answers PING.
     pub(crate) fn start(arguments: &[&str]) -> Self {
+        Self::start_binary(&valkey_binary(), arguments)
+    }
+
+    /// Starts a real redis-server instead.
+    pub(crate) fn start_redis(arguments: &[&str]) -> Self {
+        Self::start_binary(Path::new("redis-server"), arguments)
+    }
+
+    fn start_binary(binary: &Path, arguments: &[&str]) -> Self {
         let (port, directory) = (free_port(), Directory::new());
-        let mut command = Command::new(valkey_binary());
+        let mut command = Command::new(binary);
         command.args(["--port", &port.to_string(), "--save", "", "--appendonly", "no"]).args(arguments);
         command.current_dir(directory.path());
         let mut process = Process::start(command, &directory.join("log"));
-        wait_for("valkey-server", || {
-            assert!(process.ended().is_none(), "valkey-server ended:\n{}", process.output());
+        wait_for(&binary.display().to_string(), || {
+            assert!(process.ended().is_none(), "{} ended:\n{}", binary.display(), process.output());
             answers(port).then_some(())
         });
         Self { port, _process: process, _directory: directory }

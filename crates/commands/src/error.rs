@@ -1,12 +1,14 @@
 //! Why a command failed, and the line that says so. The only place with these texts; families with many have a file below.
 
 mod bitmaps;
+mod keys;
 
 use std::fmt;
 
 use keyspace::DataError;
 
 pub use bitmaps::BitmapError;
+pub use keys::KeyError;
 
 /// What a handler returns: its reply is written, or nothing happened.
 pub type CommandResult = Result<(), CommandError>;
@@ -67,6 +69,8 @@ pub enum CommandError {
     InvalidExpireTime(&'static str),
     /// SETRANGE with a negative offset.
     OffsetOutOfRange,
+    /// A command on keys of any type.
+    Key(KeyError),
     /// A command on bits.
     Bitmap(BitmapError),
     /// DECRBY by the one number that has no opposite.
@@ -101,6 +105,8 @@ pub enum CommandError {
     NoLfuPolicy,
     /// More keys are announced than there are arguments.
     TooFewKeys,
+    /// A type of values that there is not.
+    UnknownType(String),
     /// NOVALUES of a walk that knows no values.
     NoValuesToLeaveOut,
     /// ZADD with both NX and XX.
@@ -128,6 +134,12 @@ pub enum CommandError {
 impl From<BitmapError> for CommandError {
     fn from(error: BitmapError) -> Self {
         Self::Bitmap(error)
+    }
+}
+
+impl From<KeyError> for CommandError {
+    fn from(error: KeyError) -> Self {
+        Self::Key(error)
     }
 }
 
@@ -167,6 +179,7 @@ impl fmt::Display for CommandError {
             Self::NotFinite => f.write_str("ERR value is NaN or Infinity"),
             Self::InvalidExpireTime(name) => write!(f, "ERR invalid expire time in '{name}' command"),
             Self::OffsetOutOfRange => f.write_str("ERR offset is out of range"),
+            Self::Key(error) => error.fmt(f),
             Self::Bitmap(error) => error.fmt(f),
             Self::DecrementOverflow => f.write_str("ERR decrement would overflow"),
             Self::LcsLenAndIdx => {
@@ -188,6 +201,7 @@ impl fmt::Display for CommandError {
             Self::GetKeysInvalid => f.write_str("ERR Invalid arguments specified for command"),
             Self::GetKeysNone => f.write_str("ERR The command has no key arguments"),
             Self::TooFewKeys => f.write_str("ERR Number of keys can't be greater than number of args"),
+            Self::UnknownType(name) => write!(f, "ERR unknown type name '{name}'"),
             Self::NoValuesToLeaveOut => f.write_str("ERR NOVALUES option can only be used in HSCAN"),
             Self::AddNewAndPresent => f.write_str("ERR XX and NX options at the same time are not compatible"),
             Self::AddConditions => f.write_str("ERR GT, LT, and/or NX options at the same time are not compatible"),

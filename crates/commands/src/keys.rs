@@ -1,11 +1,12 @@
 //! Keys of any type: removing, renaming, copying, asking about them. Deadlines are in `keys/expiry.rs`, walks over keys in `keys/scan.rs`,
-//! OBJECT in `keys/object.rs`, whole databases in `keys/databases.rs`.
+//! OBJECT in `keys/object.rs`, DUMP and RESTORE in `keys/transfer.rs`, whole databases in `keys/databases.rs`.
 
 pub(crate) mod databases;
 pub(crate) mod deadline;
 mod expiry;
 mod object;
 mod scan;
+mod transfer;
 
 use keyspace::{Context, DATABASE_COUNT, Keyspace, ValueType};
 use resp::Reply;
@@ -40,6 +41,8 @@ pub(crate) const COMMANDS: &[Spec] = &[
     Spec::read ("RANDOMKEY",       Exactly(1), Keys::None,   scan::randomkey,     "Returns some key.").tips(&["request_policy:all_shards", "response_policy:special", "nondeterministic_output"]),
     Spec::read ("KEYS",            Exactly(2), Keys::None,   scan::keys,          "Returns the keys that match a pattern.").flags(Flags::DANGEROUS).tips(&["request_policy:all_shards", "nondeterministic_output_order"]),
     Spec::read ("SCAN",            AtLeast(2), Keys::None,   scan::scan,          "Walks over the keys, step by step.").tips(&["nondeterministic_output", "request_policy:special", "response_policy:special"]),
+    Spec::read ("DUMP",            Exactly(2), Keys::One(1), transfer::dump,      "Returns a value as RESTORE takes it, here and in Redis.").tips(&["nondeterministic_output"]),
+    Spec::write("RESTORE",         AtLeast(4), Keys::One(1), transfer::restore,   "Creates a key from what DUMP has answered, here or in Redis.").denyoom().flags(Flags::DANGEROUS).uses(&[KeyUse::OVERWRITE]),
     Spec::container("OBJECT", "About how values are kept."),
     Spec::read ("OBJECT|ENCODING", Exactly(3), Keys::One(2), object::encoding,    "Returns how a value is kept.").uses(&[KeyUse::LOOK]).tips(&["nondeterministic_output"]),
     Spec::read ("OBJECT|FREQ",     Exactly(3), Keys::One(2), object::freq,        "Returns how often a key was accessed.").uses(&[KeyUse::LOOK]).tips(&["nondeterministic_output"]),
@@ -47,6 +50,20 @@ pub(crate) const COMMANDS: &[Spec] = &[
     Spec::read ("OBJECT|REFCOUNT", Exactly(3), Keys::One(2), object::refcount,    "Returns the number of references to a value: 1.").uses(&[KeyUse::LOOK]).tips(&["nondeterministic_output"]),
     Spec::read ("OBJECT|HELP",     Exactly(2), Keys::None,   object::help,        "Lists the subcommands.").flags(Flags::LOADING.with(Flags::STALE)),
 ];
+
+/// What MIGRATE sends: a command about keys in another group than those.
+pub(crate) const MIGRATING: &[Spec] = &[Spec::write(
+    "RESTORE-ASKING",
+    AtLeast(4),
+    Keys::One(1),
+    transfer::restore,
+    "Creates a key as RESTORE does, in a slot that is imported.",
+)
+.denyoom()
+.flags(Flags::DANGEROUS)
+.flags(Flags::KEYSPACE)
+.flags(Flags::ASKING)
+.uses(&[KeyUse::OVERWRITE])];
 
 fn del(keyspace: &mut Keyspace, args: &mut Args<'_>, context: &Context, reply: &mut Reply) -> CommandResult {
     reply.count(args.take_rest().filter(|key| keyspace.remove(context, key)).count());
@@ -108,6 +125,11 @@ fn move_value(keyspace: &mut Keyspace, from: (&Context, &[u8]), to: (&Context, &
 /// Takes the number of a database.
 fn database(args: &mut Args<'_>) -> Result<usize, CommandError> {
     let database = args.integer()?;
+    // redis: object.c getIntFromObjectOrReply
+    let (least, most) = (i64::from(i32::MIN), i64::from(i32::MAX));
+    if database < least || database > most {
+        return Err(CommandError::NotBetween { least, most });
+    }
     usize::try_from(database).ok().filter(|&database| database < DATABASE_COUNT).ok_or(CommandError::DatabaseOutOfRange)
 }
 

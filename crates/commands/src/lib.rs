@@ -70,7 +70,7 @@ mod transactions;
 pub use args::Args;
 pub use cluster::ClusterCommand;
 pub use describe::describe;
-pub use error::{BitmapError, CommandError, CommandResult};
+pub use error::{BitmapError, CommandError, CommandResult, KeyError};
 pub use keyspace::Context;
 pub use run::{run_read, run_write};
 pub use server::NodeCommand;

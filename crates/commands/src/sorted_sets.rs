@@ -124,7 +124,12 @@ fn zadd(keyspace: &mut Keyspace, args: &mut Args<'_>, context: &Context, reply: 
 }
 
 fn zincrby(keyspace: &mut Keyspace, args: &mut Args<'_>, context: &Context, reply: &mut Reply) -> CommandResult {
-    let (key, by, member) = (args.bytes()?, args.double()?, args.bytes()?);
+    let key = args.bytes()?;
+    // redis: t_zset.c zaddGenericCommand takes it for an option of ZADD, and then the rest is no pair.
+    if ["NX", "XX", "GT", "LT", "CH", "INCR"].iter().any(|option| args.keyword(option)) {
+        return Err(CommandError::Syntax);
+    }
+    let (by, member) = (args.double()?, args.bytes()?);
     args.end()?;
     let options = AddOptions { increments: true, ..AddOptions::default() };
     add(keyspace, context, key, &options, &[(by, member)], reply)

@@ -87,6 +87,7 @@ pub fn families() -> &'static [Family] {
         Family { group: Group::Transactions, rows: transactions::COMMANDS },
         Family { group: Group::Server, rows: server::COMMANDS },
         Family { group: Group::Server, rows: keys::databases::COMMANDS },
+        Family { group: Group::Server, rows: keys::MIGRATING },
         Family { group: Group::Cluster, rows: cluster::COMMANDS },
         Family { group: Group::Cluster, rows: connection::STALENESS },
         Family { group: Group::Generic, rows: keys::COMMANDS },

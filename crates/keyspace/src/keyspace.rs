@@ -237,6 +237,14 @@ impl Keyspace {
         Some(u64::from(seconds(context.wall_ms).saturating_sub(mark)))
     }
 
+    /// Makes a key look as if it was not accessed for so many seconds, on this replica.
+    pub fn set_idle_seconds(&self, context: &Context, key: &[u8], idle_seconds: u64) {
+        if let Some(found) = self.peek(context, key) {
+            let idle = u32::try_from(idle_seconds).unwrap_or(u32::MAX);
+            found.key_box.mark_access(seconds(context.now_ms).saturating_sub(idle));
+        }
+    }
+
     /// A copy of a key's value, with its deadline. Shares what is big.
     pub fn value(&self, context: &Context, key: &[u8]) -> Option<(Value, Option<u64>)> {
         let found = self.peek(context, key)?;

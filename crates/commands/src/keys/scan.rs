@@ -9,6 +9,9 @@ use crate::error::{CommandError, CommandResult};
 /// How many keys a step of SCAN visits unless it is told.
 const COUNT_DEFAULT: usize = 10;
 
+/// The types that TYPE takes, whether or not there can be such keys here.
+const TYPES: [&str; 6] = ["string", "list", "set", "zset", "hash", "stream"];
+
 /// The options of SCAN.
 struct ScanOptions<'a> {
     count: usize,
@@ -27,7 +30,11 @@ impl<'a> ScanOptions<'a> {
             } else if args.keyword("MATCH") {
                 options.pattern = Some(args.bytes()?);
             } else if args.keyword("TYPE") {
-                options.value_type = Some(args.bytes()?);
+                let name = args.bytes()?;
+                if !TYPES.iter().any(|known| name.eq_ignore_ascii_case(known.as_bytes())) {
+                    return Err(CommandError::UnknownType(String::from_utf8_lossy(name).into_owned()));
+                }
+                options.value_type = Some(name);
             } else {
                 return Err(CommandError::Syntax);
             }

@@ -194,6 +194,8 @@ pub(super) fn getex(
 ) -> CommandResult {
     let key = args.bytes()?;
     let change = if args.keyword("PERSIST") {
+        // Once more does no harm, as in Redis.
+        while args.keyword("PERSIST") {}
         Some(DeadlineChange::Clear)
     } else if args.is_empty() {
         None

@@ -112,10 +112,11 @@ impl<P: Platform> Session<P> {
                 self.database = database;
                 reply.ok();
             }
-            None if keyspace::parse_integer(index).is_none() => {
-                reply.error("ERR value is not an integer or out of range");
-            }
-            None => reply.error("ERR DB index is out of range"),
+            None => reply.error(match keyspace::parse_integer(index).map(i32::try_from) {
+                None => "ERR value is not an integer or out of range",
+                Some(Err(_)) => "ERR value is out of range, value must between -2147483648 and 2147483647",
+                Some(Ok(_)) => "ERR DB index is out of range",
+            }),
         }
     }
 

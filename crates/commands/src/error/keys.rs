@@ -1,0 +1,33 @@
+//! What commands on keys of any type refuse.
+
+use std::fmt;
+
+/// Why a command on keys of any type failed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum KeyError {
+    /// RESTORE to a key that is there, without REPLACE.
+    Busy,
+    /// A time of RESTORE that is negative.
+    NegativeTtl,
+    /// An IDLETIME that is negative.
+    NegativeIdleTime,
+    /// A FREQ that is none.
+    InvalidFrequency,
+    /// A payload whose version or checksum is wrong.
+    PayloadFooter,
+    /// A payload that is no value.
+    PayloadValue,
+}
+
+impl fmt::Display for KeyError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Busy => "BUSYKEY Target key name already exists.",
+            Self::NegativeTtl => "ERR Invalid TTL value, must be >= 0",
+            Self::NegativeIdleTime => "ERR Invalid IDLETIME value, must be >= 0",
+            Self::InvalidFrequency => "ERR Invalid FREQ value, must be >= 0 and <= 255",
+            Self::PayloadFooter => "ERR DUMP payload version or checksum are wrong",
+            Self::PayloadValue => "ERR Bad data format",
+        })
+    }
+}
