@@ -24,6 +24,8 @@ pub(crate) const FAMILY: Family = Family {
     ],
     rule,
     without_template: &[
+        ("ASKING", "refused by valkey-server without a cluster"),
+        ("CLUSTER", "refused by valkey-server without a cluster"),
         ("AUTH", "needs a password; in `limits` and `python`"),
         ("CLIENT", "its rows are templates, but for those about the process"),
         ("COMMAND", "describes another server; its rows are compared by `rows_agree`"),
