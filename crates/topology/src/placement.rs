@@ -14,6 +14,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use crate::shard::keeps_majority;
 use crate::{Change, Group, NodeId, Phase, Replica, ReplicaId, Shard, ShardId, Standing, Topology};
 
 /// How long the shape of the cluster must be unchanged before anything is placed: commands that form a cluster come in bursts.
@@ -62,6 +63,32 @@ pub fn plan(
     let mut commands = vec![planner.meta()];
     for (&id, shard) in topology.shards() {
         commands.push(planner.shard(id, shard, draw));
+    }
+    commands.retain(|changes| !changes.is_empty());
+    commands
+}
+
+/// The commands after which no group needs the voter of a node that is to leave, or to give its place to another: other members, on live
+/// nodes, vote in its stead. Empty if every group keeps its majority without it, or has nobody else. When the groups' leaders have confirmed it, the
+/// node can be forgotten.
+pub fn release(topology: &Topology, liveness: &Liveness, node: NodeId) -> Vec<Vec<Change>> {
+    let planner = Planner { topology, liveness, load: BTreeMap::new() };
+    let groups = topology.shards().keys().copied().map(Group::Shard);
+    let mut commands = Vec::new();
+    for group in std::iter::once(Group::Meta).chain(groups) {
+        let replicas = topology.replicas(group);
+        if keeps_majority(replicas, node) {
+            continue;
+        }
+        let is_fit = |replica: &Replica| replica.node != node && liveness.is_live(replica.node);
+        let others: Vec<ReplicaId> = planner
+            .ranked(replicas, None)
+            .into_iter()
+            .filter_map(|(_, replica)| is_fit(replica).then_some(replica.id))
+            .collect();
+        let voters_now = replicas.iter().filter(|replica| replica.wanted == Standing::Voter).count();
+        let voters = others.iter().take(odd(voters_now.min(others.len()))).copied().collect();
+        commands.push(wants(group, replicas, &voters));
     }
     commands.retain(|changes| !changes.is_empty());
     commands
@@ -129,38 +156,33 @@ impl Planner<'_> {
             _ => 5,
         };
         let ranked = self.ranked(self.topology.meta(), None);
-        let voters = odd(ranked.into_iter().map(|(_, replica)| replica.id).take(wanted).collect());
+        let total = odd(wanted.min(ranked.len()));
+        let voters = ranked.into_iter().map(|(_, replica)| replica.id).take(total).collect();
         wants(Group::Meta, self.topology.meta(), &voters)
     }
 
     fn shard(&mut self, id: ShardId, shard: &Shard, draw: &mut dyn FnMut() -> ReplicaId) -> Vec<Change> {
         let wanted = if shard.slots.is_empty() { 1 } else { usize::from(self.topology.replication_factor()) };
         let mut ranked = self.ranked(&shard.replicas, shard.leader.map(|leader| leader.node));
-        let lost = ranked.split_off(ranked.partition_point(|(rank, _)| *rank < Rank::LostVoter));
+        let mut lost = ranked.split_off(ranked.partition_point(|(rank, _)| *rank < Rank::LostVoter));
         ranked.truncate(wanted);
         let mut nodes: Vec<NodeId> = ranked.iter().map(|(_, replica)| replica.node).collect();
-        let mut placed = Vec::new();
         while nodes.len() < wanted
             && let Some(node) = self.best_for(shard, &nodes)
         {
             nodes.push(node);
-            placed.push(node);
         }
-        let mut voters: Vec<ReplicaId> = ranked.iter().map(|(_, replica)| replica.id).collect();
+        lost.truncate(wanted - nodes.len());
+        let total = odd(nodes.len() + lost.len());
+        let mut voters: BTreeSet<ReplicaId> = ranked.iter().take(total).map(|(_, replica)| replica.id).collect();
         let mut changes = Vec::new();
-        for node in placed {
-            let spare = wanted.min(voters.len() + lost.len());
-            // The last of an even number would only be placed to be left out.
-            if voters.len() % 2 == 1 && voters.len() + 1 == nodes.len() && spare < nodes.len() {
-                break;
-            }
+        for &node in nodes.iter().take(total).skip(ranked.len()) {
             let replica = draw();
             *self.load.entry(node).or_default() += 1;
             changes.push(Change::Place { shard: id, node, replica, hidden: true, wanted: Standing::Voter });
-            voters.push(replica);
+            voters.insert(replica);
         }
-        voters.extend(lost.iter().map(|(_, replica)| replica.id).take(wanted.saturating_sub(voters.len())));
-        let voters = odd(voters);
+        voters.extend(lost.iter().take(total.saturating_sub(nodes.len())).map(|(_, replica)| replica.id));
         changes.extend(wants(Group::Shard(id), &shard.replicas, &voters));
         changes
     }
@@ -171,16 +193,17 @@ impl Planner<'_> {
         let near: BTreeSet<_> = nodes.iter().map(address).collect();
         let is_free = |node: &NodeId| shard.replica_on(*node).is_none() && !nodes.contains(node);
         let candidates = self.topology.nodes().keys().filter(|node| self.liveness.is_live(**node) && is_free(node));
-        candidates.min_by_key(|node| (near.contains(&address(node)), self.load.get(node), **node)).copied()
+        // Of equals, the next behind the shard's first: so that shards in their order do not all choose the same.
+        let is_before = |node: &NodeId| nodes.first().is_some_and(|first| node < first);
+        candidates
+            .min_by_key(|node| (near.contains(&address(node)), self.load.get(node), is_before(node), **node))
+            .copied()
     }
 }
 
-/// The longest part, from the front, of odd length.
-fn odd(mut voters: Vec<ReplicaId>) -> BTreeSet<ReplicaId> {
-    if voters.len().is_multiple_of(2) {
-        voters.pop();
-    }
-    voters.into_iter().collect()
+/// The greatest odd number that is not above; 0 for 0.
+const fn odd(count: usize) -> usize {
+    if count.is_multiple_of(2) { count.saturating_sub(1) } else { count }
 }
 
 /// The changes after which those and no others of the group's replicas are wanted as voters.
@@ -202,3 +225,6 @@ fn wants(group: Group, replicas: &[Replica], voters: &BTreeSet<ReplicaId>) -> Ve
     }
     changes
 }
+
+#[cfg(test)]
+mod tests;

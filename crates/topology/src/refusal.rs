@@ -27,6 +27,8 @@ pub enum Refusal {
     OwnsSlots,
     /// The node's shard is home to other nodes, which must have another home first.
     HasReplicas,
+    /// The node serves slots.
+    LeadsSlots,
     /// The node is alone at home in a shard that has slots.
     LastHome,
     /// Without the node's voter the group would lose its majority.
@@ -78,6 +80,7 @@ impl fmt::Display for Refusal {
             Self::UnknownReplica => "no such replica",
             Self::OwnsSlots => "the node owns slots or keys",
             Self::HasReplicas => "the node's shard is home to other nodes",
+            Self::LeadsSlots => "the node serves slots",
             Self::LastHome => "the node is the only home of a shard with slots",
             Self::OnlyNode => "the node is the only one",
             Self::NotAlone => "the node is not alone",

@@ -203,6 +203,13 @@ impl Topology {
         of_meta.chain(of_shards).filter(move |(_, replica)| replica.node == node)
     }
 
+    /// How many shards with slots have fewer voters than they should.
+    pub fn underreplicated_shards(&self) -> usize {
+        let voters = |shard: &Shard| shard.replicas.iter().filter(|replica| replica.is == Standing::Voter).count();
+        let factor = usize::from(self.replication_factor);
+        self.shards.values().filter(|shard| !shard.slots.is_empty() && voters(shard) < factor).count()
+    }
+
     /// Makes a change.
     ///
     /// # Errors

@@ -39,6 +39,7 @@ fn line(refusal: Refusal) -> String {
         Refusal::EpochIsSet => "Node config epoch is already non-zero",
         Refusal::NotAlone => "The user can assign a config epoch only when the node does not know any other node.",
         Refusal::OutOfRange => "Invalid config epoch specified",
+        Refusal::LeadsSlots => "The node serves slots: move them, or let a replica of it take over first",
         Refusal::LastHome => "The node is the only one that shows its slots: move them, or give it a replica first",
         Refusal::Majority(Group::Meta) => "Without the node the cluster would lose its majority",
         Refusal::Majority(Group::Shard(_)) => "Without the node a shard would lose its majority",

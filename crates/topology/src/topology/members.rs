@@ -3,16 +3,13 @@
 use super::apply::Applied;
 use super::{FORGOTTEN_MAX, Forgotten, Topology};
 use crate::shard::{find, insert, keeps_majority};
-use crate::{Group, NodeId, Outcome, Refusal, Replica, ReplicaId, ShardId, Standing};
+use crate::{Group, NodeId, Outcome, Refusal, Replica, ReplicaId, Shard, ShardId, Standing};
 
 impl Topology {
-    /// Whether clients see the node as one that serves slots, or its shard has something to lose with it.
-    fn is_bound(&self, node: NodeId) -> bool {
-        let leads = |shard: &crate::Shard| shard.leader.is_some_and(|leader| leader.node == node);
-        let home = self.nodes[&node].home;
-        let is_only_home = self.homes(home).count() == 1;
+    /// Whether the node leads a shard that has slots.
+    fn leads_slots(&self, node: NodeId) -> bool {
+        let leads = |shard: &Shard| shard.leader.is_some_and(|leader| leader.node == node);
         self.shards.values().any(|shard| leads(shard) && !shard.slots.is_empty())
-            || is_only_home && !self.shards[&home].is_vacant()
     }
 
     pub(super) fn replicate(&mut self, node: NodeId, shard: ShardId, replica: ReplicaId) -> Applied {
@@ -21,11 +18,11 @@ impl Topology {
         if old == shard {
             return Ok(Outcome::Unchanged);
         }
-        if self.is_bound(node) {
+        let is_only_home = self.homes(old).count() == 1;
+        if self.leads_slots(node) || is_only_home && !self.shards[&old].is_vacant() {
             return Err(Refusal::OwnsSlots);
         }
         let leads_old = self.shards[&old].leader.is_some_and(|leader| leader.node == node);
-        let is_only_home = self.homes(old).count() == 1;
         if leads_old && !is_only_home {
             return Err(Refusal::HasReplicas);
         }
@@ -145,6 +142,9 @@ impl Topology {
         if self.nodes.len() == 1 {
             return Err(Refusal::OnlyNode);
         }
+        if self.leads_slots(node) {
+            return Err(Refusal::LeadsSlots);
+        }
         if is_only_home && !self.shards[&home].slots.is_empty() {
             return Err(Refusal::LastHome);
         }
@@ -175,7 +175,7 @@ impl Topology {
     }
 }
 
-impl crate::Shard {
+impl Shard {
     /// Wants the replica on a node gone, if there is one.
     fn dismiss(&mut self, node: NodeId) {
         dismiss(&mut self.replicas, node);
