@@ -139,7 +139,7 @@ impl<W: Waiter> Group<W> {
         let waiting = Arc::new(Waiting::new());
         let progress = Arc::new(Progress::new(config.snapshot_log_bytes));
         let state = State::new(machine, snapshots.clone(), waiting.clone(), progress.clone());
-        let network = Network { transport, group, me, patience: config.patience() };
+        let network = Network { transport, log: log.state().clone(), group, me, patience: config.patience() };
         let voted = log.has_voted();
         let raft_config = Arc::new(config.to_raft(!voted)?);
         let log_state = log.state().clone();

@@ -14,6 +14,7 @@
 //!
 //! What is promised to readers is in [`Lease`]; what a proposal's waiter hears is in [`Group::propose`].
 
+mod appends;
 mod clock;
 mod codec;
 mod config;

@@ -87,6 +87,12 @@ impl<W: Waiter> LogState<W> {
         self.inner.lock().last
     }
 
+    /// The log ends here, for tests of those who only ask for its end.
+    #[cfg(test)]
+    pub(crate) fn set_last(&self, last: LogId) {
+        self.inner.lock().last = Some(last);
+    }
+
     /// From the store's thread: everything up to append `number` is durable, or will never be.
     fn completed(&self, number: u64, result: io::Result<()>) {
         match result {

@@ -1,17 +1,16 @@
 //! The sending side: openraft's network over a [`Transport`].
 //!
-//! Appends are pipelined: up to [`APPENDS_IN_FLIGHT_MAX`] messages are under way to a follower, and their answers
-//! are handed on in order. Each has a deadline of its own, without which a lost answer would stop replication for
-//! good. Heartbeats travel as control messages, so that no backlog of entries delays them.
+//! Appends are pipelined (appends.rs): several messages are under way to a follower, and their answers are handed on in
+//! order. Each has a deadline of its own, without which a lost answer would stop replication for good. Heartbeats travel as control messages, so that no backlog of entries delays them.
 
 use std::future::Future;
-use std::marker::PhantomData;
 use std::pin::pin;
+use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
 use futures_util::future::{Either, select};
-use futures_util::stream::{self, BoxStream, Stream, StreamExt};
+use futures_util::stream::{BoxStream, Stream, StreamExt};
 use openraft::RaftNetworkFactory;
 use openraft::errors::{NetworkError, RPCError, ReplicationClosed, StreamingError, Unreachable};
 use openraft::network::{Backoff, NetBackoff, NetSnapshot, NetStreamAppend, NetTransferLeader, NetVote, RPCOption};
@@ -19,8 +18,10 @@ use openraft::raft::{AppendEntriesRequest, AppendEntriesResponse, SnapshotRespon
 use openraft::raft::{TransferLeaderRequest, TransferLeaderResponse, VoteRequest, VoteResponse};
 use openraft::storage::Snapshot;
 
+use crate::appends::Appends;
 use crate::codec::Reader;
 use crate::ids::{GroupId, ReplicaId};
+use crate::log::LogState;
 use crate::log_store::SnapshotReader;
 use crate::machine::Waiter;
 use crate::member::Member;
@@ -30,16 +31,15 @@ use crate::snapshot::{BoxFuture, SnapshotData};
 use crate::transport::{Class, PeerAddress, Transport, TransportError};
 use crate::types::{CommittedLeaderId, RaftVote, Types};
 
-/// Appends under way to one follower; each carries at most 1 MiB of entries, or one larger entry.
-const APPENDS_IN_FLIGHT_MAX: usize = 16;
 /// One message of a snapshot.
 const CHUNK_BYTES_MAX: usize = 256 << 10;
 /// How long a link may take for one MiB of entries or snapshot, beside the patience for the answer.
 const PATIENCE_PER_MIB: Duration = Duration::from_secs(1);
 
 /// Makes clients for openraft's replication tasks.
-pub(crate) struct Network<T> {
+pub(crate) struct Network<T, W: Waiter> {
     pub(crate) transport: T,
+    pub(crate) log: Arc<LogState<W>>,
     pub(crate) group: GroupId,
     pub(crate) me: ReplicaId,
     /// How long an answer to an append or a snapshot chunk may take: the peer syncs its disk before.
@@ -47,29 +47,29 @@ pub(crate) struct Network<T> {
 }
 
 /// Talks to one peer of one group.
-pub(crate) struct Client<T, W> {
+pub(crate) struct Client<T, W: Waiter> {
     transport: T,
+    log: Arc<LogState<W>>,
     to: PeerAddress,
     route: Route,
     append_class: Class,
     patience: Duration,
-    waiter: PhantomData<fn() -> W>,
 }
 
-impl<T: Transport> Network<T> {
-    fn client<W>(&self, target: u64, member: &Member, append_class: Class) -> Client<T, W> {
+impl<T: Transport, W: Waiter> Network<T, W> {
+    fn client(&self, target: u64, member: &Member, append_class: Class) -> Client<T, W> {
         Client {
             transport: self.transport.clone(),
+            log: self.log.clone(),
             to: member.address(),
             route: Route { group: self.group, to: ReplicaId(target), from: self.me },
             append_class,
             patience: self.patience,
-            waiter: PhantomData,
         }
     }
 }
 
-impl<T: Transport, W: Waiter> RaftNetworkFactory<Types<W>> for Network<T> {
+impl<T: Transport, W: Waiter> RaftNetworkFactory<Types<W>> for Network<T, W> {
     type Network = Client<T, W>;
 
     async fn new_client(&mut self, target: u64, member: &Member) -> Client<T, W> {
@@ -156,16 +156,8 @@ impl<T: Transport, W: Waiter> NetStreamAppend<Types<W>> for Client<T, W> {
         S: Stream<Item = AppendEntriesRequest<Types<W>>> + Send + Unpin + 'static,
     {
         let client = &*self;
-        let answers = input.map(move |request| client.append(&request)).buffered(APPENDS_IN_FLIGHT_MAX);
-        // The first answer that is no success ends the stream: openraft starts another from where it now knows
-        // the follower to be.
-        let until_trouble = stream::unfold(Some(Box::pin(answers)), |answers| async move {
-            let mut answers = answers?;
-            let answer = answers.next().await?;
-            let going_on = matches!(answer, Ok(Ok(_)));
-            Some((answer, going_on.then_some(answers)))
-        });
-        Box::pin(async move { Ok(until_trouble.fuse().boxed()) })
+        let appends = Appends::new(input, self.log.clone(), |request: &_| client.append(request));
+        Box::pin(async move { Ok(appends.boxed()) })
     }
 }
 
