@@ -1,7 +1,7 @@
 //! The journal and sled as one: what is written goes to the journal first and to sled later, in the same order.
 //!
-//! sled may lag behind the journal by the few records in `unapplied`; [`Disk::settle`] brings it level for readers. Each
-//! batch of sled's says which record was its last, so that sled knows at the next start where to go on in the journal.
+//! sled lags behind the journal by the records in `unapplied` and those that wait for its thread; [`Disk::settle`] brings
+//! it level for readers. Each batch of sled's says which record was its last, so that sled knows at the next start where to go on in the journal.
 
 use std::fs::{self, File};
 use std::io;
@@ -14,67 +14,25 @@ use parking_lot::{Condvar, Mutex};
 use rustix::fs::{FlockOperation, flock};
 
 use crate::journal::{self, Journal, Record};
-use crate::sled_sync::SledSync;
+use crate::sled_thread::{Batch, SledThread, Unapplied};
 use crate::{Error, Options, files, keys};
 
-/// How much may be in the journal that was not applied to sled: many records share a batch, which pays for sled's work
-/// on the marks that each of them replaces; but the log thread must not be held up for long by one batch.
-const UNAPPLIED_RECORDS_MAX: u32 = 16;
+/// How much may be in the journal that was not handed over to be applied to sled: many records share a batch, which pays
+/// for what sled does for each (it wakes all seven threads of its pool) and for the marks that each of them replaces.
+const UNAPPLIED_RECORDS_MAX: usize = 128;
 const UNAPPLIED_BYTES_MAX: usize = 256 << 10;
 
 /// The longest turn of a file of the journal: bounds what a start has to apply, and how long sled goes unsynced.
 const TURN_TIME: Duration = Duration::from_secs(2);
 
-/// What is in the journal and not yet in sled.
-#[derive(Default)]
-struct Unapplied {
-    batch: sled::Batch,
-    bytes: usize,
-    records: u32,
-    /// The number of the last record.
-    last: u64,
-}
-
-impl Unapplied {
-    /// Adds a record's changes; `None` if they cannot be read.
-    fn push(&mut self, number: u64, body: &[u8]) -> Option<()> {
-        for change in journal::changes(body) {
-            match change? {
-                (key, Some(value)) => self.batch.insert(key, value),
-                (key, None) => self.batch.remove(key),
-            }
-        }
-        self.bytes += body.len();
-        self.records += 1;
-        self.last = number;
-        Some(())
-    }
-
-    fn is_due(&self) -> bool {
-        self.records >= UNAPPLIED_RECORDS_MAX || self.bytes >= UNAPPLIED_BYTES_MAX
-    }
-
-    /// Applies it as one batch, atomically, with the number of the last record.
-    fn apply(&mut self, db: &sled::Db, start: u64) -> sled::Result<()> {
-        if self.records == 0 {
-            return Ok(());
-        }
-        let mut batch = std::mem::take(self);
-        batch.batch.insert(keys::HELD_KEY, keys::encode_held(batch.last, start));
-        db.apply_batch(batch.batch)
-    }
-}
-
 /// The open journal and the open tree.
 pub(crate) struct Disk {
     /// BEFORE `db`: its thread has a handle of it.
-    sled_sync: SledSync,
+    sled: SledThread,
     db: sled::Db,
     path: PathBuf,
     journal: Journal,
     unapplied: Unapplied,
-    /// Counts the times that the directory was opened.
-    start: u64,
     /// Since when the journal's turn has a record.
     turn_since: Option<Instant>,
     /// What waits for its sync, in a store that withholds; `None` in one that does not.
@@ -98,11 +56,11 @@ impl Disk {
             files::sync_dir(dir)?;
         }
         let journal = Journal::begin(&journal_dir, options.journal_bytes, held, start)?;
-        let sled_sync = SledSync::start(sled::Db::clone(&db), Arc::new(file));
-        let sled_sync = sled_sync.map_err(|source| Error::from_io(&path, source))?;
+        let sled = SledThread::start(sled::Db::clone(&db), Arc::new(file), start);
+        let sled = sled.map_err(|source| Error::from_io(&path, source))?;
         let unapplied = Unapplied::default();
         let withheld = options.withhold.map(|delay| (delay, Vec::new()));
-        Ok(Self { sled_sync, db, path, journal, unapplied, start, turn_since: None, withheld })
+        Ok(Self { sled, db, path, journal, unapplied, turn_since: None, withheld })
     }
 
     /// The directory, for messages.
@@ -117,22 +75,22 @@ impl Disk {
 
     /// Writes a record to the journal. Not durable before [`Disk::sync`], not there for readers before
     /// [`Disk::settle`].
-    pub(crate) fn write(&mut self, mut record: Record) -> io::Result<()> {
+    pub(crate) fn write(&mut self, record: Record) -> io::Result<()> {
         // Nothing may be answered once a sync failed, also one that nobody waits for.
-        self.sled_sync.check()?;
+        self.sled.check()?;
         if let Some((_, records)) = &mut self.withheld {
             records.push(record);
             return Ok(());
         }
-        self.append(&mut record)
+        self.append(record)
     }
 
-    fn append(&mut self, record: &mut Record) -> io::Result<()> {
-        if !self.journal.fits(record) {
+    fn append(&mut self, mut record: Record) -> io::Result<()> {
+        if !self.journal.fits(&record) {
             self.end_turn()?;
         }
-        let number = self.journal.append(record)?;
-        self.unapplied.push(number, record.body()).expect("this process wrote the record");
+        let number = self.journal.append(&mut record)?;
+        self.unapplied.push(number, record);
         Ok(())
     }
 
@@ -141,8 +99,8 @@ impl Disk {
         if let Some((delay, records)) = &mut self.withheld {
             // The moment in which a power cut would take what waits for its sync.
             pause(*delay);
-            for mut record in std::mem::take(records) {
-                self.append(&mut record)?;
+            for record in std::mem::take(records) {
+                self.append(record)?;
             }
         }
         self.journal.sync()
@@ -153,12 +111,13 @@ impl Disk {
         if self.withheld.as_ref().is_some_and(|(_, records)| !records.is_empty()) {
             self.sync()?;
         }
-        self.apply()
+        self.apply()?;
+        self.sled.settle()
     }
 
-    /// What nobody waits for: applies what has become much, ends a turn that has become long.
+    /// What nobody waits for: hands over what has become much, ends a turn that has become long.
     pub(crate) fn tidy(&mut self, now: Instant) -> io::Result<()> {
-        if self.unapplied.is_due() {
+        if self.unapplied.records() >= UNAPPLIED_RECORDS_MAX || self.unapplied.bytes() >= UNAPPLIED_BYTES_MAX {
             self.apply()?;
         }
         if self.journal.at() == 0 {
@@ -170,7 +129,7 @@ impl Disk {
         }
         // A disk that needs longer than a turn for one sync is given another.
         self.turn_since = Some(now);
-        if self.sled_sync.is_busy() { Ok(()) } else { self.end_turn() }
+        if self.sled.is_syncing() { Ok(()) } else { self.end_turn() }
     }
 
     /// When [`Disk::tidy`] has something to do, although nothing more is written.
@@ -181,26 +140,29 @@ impl Disk {
     /// Syncs sled too: the next start has nothing to apply.
     pub(crate) fn close(&mut self) -> io::Result<()> {
         self.sync()?;
-        self.sled_sync.wait()?;
+        self.sled.wait_for_sync()?;
         self.apply()?;
-        self.sled_sync.ask();
-        self.sled_sync.wait()
+        self.sled.sync();
+        self.sled.settle()
     }
 
     /// Goes on in the journal's other file, and has sled synced so that this one becomes free.
     fn end_turn(&mut self) -> io::Result<()> {
         // BEFORE the other file is written: what is in it must be in sled, synced.
-        self.sled_sync.wait()?;
+        self.sled.wait_for_sync()?;
         self.journal.turn()?;
         // BEFORE the sync: sled has to hold all of the turn that ended.
         self.apply()?;
-        self.sled_sync.ask();
+        self.sled.sync();
         self.turn_since = None;
         Ok(())
     }
 
     fn apply(&mut self) -> io::Result<()> {
-        self.unapplied.apply(&self.db, self.start).map_err(io::Error::from)
+        match self.unapplied.records() {
+            0 => Ok(()),
+            _ => self.sled.apply(std::mem::take(&mut self.unapplied)),
+        }
     }
 }
 
@@ -242,13 +204,14 @@ fn level(
 
 /// Applies the records behind number `held` to sled; the number of the last one.
 fn replay(dir: &Path, raft: &Path, held: u64, start: u64, db: &sled::Db) -> Result<u64, Error> {
-    let mut unapplied = Unapplied::default();
+    let mut batch = Batch::default();
     let last = journal::replay(dir, raft, held, start, |number, body, path| {
-        let pushed = unapplied.push(number, body);
+        let pushed = batch.push(number, body);
         pushed.ok_or_else(|| Error::damaged(path, format!("record {number} cannot be read")))?;
-        if unapplied.is_due() { unapplied.apply(db, start).map_err(|error| sort(raft, error)) } else { Ok(()) }
+        let is_due = batch.bytes() >= UNAPPLIED_BYTES_MAX;
+        if is_due { batch.apply(db, start).map_err(|error| sort(raft, error)) } else { Ok(()) }
     })?;
-    unapplied.apply(db, start).map_err(|error| sort(raft, error))?;
+    batch.apply(db, start).map_err(|error| sort(raft, error))?;
     Ok(last)
 }
 

@@ -1,7 +1,7 @@
 //! The journal: where a batch becomes durable, before sled has it.
 //!
-//! Two files of a fixed size take turns. A record is written with one write behind the last one, and one fdatasync
-//! makes it durable: the files are filled with zeros when they are made, so that no sync has metadata to write. A turn
+//! Two files of a fixed size take turns. A record is written with one write behind the last one (blocks.rs), and one
+//! fdatasync makes it durable: the files are filled with zeros when they are made, so that no sync has metadata to write. A turn
 //! ends when its file is full or old; its file is written again only after sled holds, synced, all that is in it.
 //!
 //! ```text
@@ -25,6 +25,8 @@ use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
 
 use crate::{Error, files};
+
+mod blocks;
 
 const HEAD_BYTES: usize = 4 + 8 + 8 + 8;
 
@@ -118,9 +120,9 @@ pub(crate) struct Journal {
     files: [File; 2],
     /// The size of a file; one record that is longer makes its file longer for one turn.
     file_bytes: u64,
-    /// The file whose turn it is, and where its next record goes.
+    /// The file whose turn it is, and what writes it.
     current: usize,
-    at: u64,
+    writer: blocks::Writer,
     generation: u64,
     /// The number of the next record.
     next: u64,
@@ -153,24 +155,25 @@ impl Journal {
                     fill(&file, length, file_bytes)?;
                     file.sync_all()?;
                 }
-                Ok(file)
+                blocks::open(&path)
             };
             open().map_err(|source| Error::from_io(&path, source))
         };
         let [first, second] = paths(dir);
         let files = [open(first)?, open(second)?];
         let generation = start << TURN_BITS;
-        Ok(Self { files, file_bytes, current: 0, at: 0, generation, next: last + 1, is_unsynced: false })
+        let writer = blocks::Writer::new();
+        Ok(Self { files, file_bytes, current: 0, writer, generation, next: last + 1, is_unsynced: false })
     }
 
     /// Where this turn's next record goes, in bytes: 0 for a turn without a record.
     pub(crate) fn at(&self) -> u64 {
-        self.at
+        self.writer.at()
     }
 
     /// Whether the record has room in this turn.
     pub(crate) fn fits(&self, record: &Record) -> bool {
-        self.at == 0 || self.at + record.bytes() <= self.file_bytes
+        self.at() == 0 || self.at() + record.bytes() <= self.file_bytes
     }
 
     /// Writes a record behind the last one, and returns its number. Not durable before [`Journal::sync`].
@@ -178,8 +181,7 @@ impl Journal {
         let number = self.next;
         record.seal(self.generation, number);
         self.is_unsynced = true;
-        self.files[self.current].write_all_at(&record.0, self.at)?;
-        self.at += record.bytes();
+        self.writer.append(&self.files[self.current], &record.0)?;
         self.next += 1;
         Ok(number)
     }
@@ -198,7 +200,7 @@ impl Journal {
         // BEFORE the other file has a record: at a start, only the newer file may end too early.
         self.sync()?;
         self.current = 1 - self.current;
-        self.at = 0;
+        self.writer.rewind();
         self.generation += 1;
         let file = &self.files[self.current];
         if file.metadata()?.len() > self.file_bytes {

@@ -66,19 +66,19 @@ fn a_crash_at_any_step_of_the_end_of_a_turn_loses_nothing() {
         match key % 8 {
             0 => crash("synced"),
             2 => {
-                disk.apply().unwrap();
+                disk.settle().unwrap();
                 crash("applied");
             }
             4 => {
                 // As in `end_turn`, step by step.
-                disk.sled_sync.wait().unwrap();
+                disk.sled.wait_for_sync().unwrap();
                 disk.journal.turn().unwrap();
                 crash("turned");
-                disk.apply().unwrap();
+                disk.settle().unwrap();
                 crash("turned, applied");
-                disk.sled_sync.ask();
+                disk.sled.sync();
                 crash("asked for the sync");
-                disk.sled_sync.wait().unwrap();
+                disk.sled.wait_for_sync().unwrap();
                 crash("sled is synced");
             }
             5 => crash("the other file has its first record"),
@@ -133,7 +133,7 @@ fn a_long_turn_ends_by_itself() {
     disk.tidy(now).unwrap();
     assert_eq!(disk.tidy_due(), Some(now + TURN_TIME));
     disk.tidy(now + TURN_TIME).unwrap();
-    disk.sled_sync.wait().unwrap();
+    disk.sled.wait_for_sync().unwrap();
     assert_eq!((count(&disk), disk.tidy_due()), (1, None));
 }
 

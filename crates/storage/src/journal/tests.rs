@@ -66,7 +66,7 @@ fn a_tail_that_was_cut_at_any_byte_ends_the_journal_there() {
     let (dir, journal) = filled(5, 30, 1);
     let path = dir.data().join("0");
     let whole = fs::read(&path).unwrap();
-    let (end, length) = (usize::try_from(journal.at).unwrap(), record(1, 30).0.len());
+    let (end, length) = (usize::try_from(journal.at()).unwrap(), record(1, 30).0.len());
     for cut in 0..=end {
         for rest in [0, 0xFF] {
             let mut torn = whole.clone();
@@ -83,7 +83,7 @@ fn a_flipped_byte_ends_the_journal_too() {
     let (dir, journal) = filled(3, 10, 1);
     let path = dir.data().join("0");
     let whole = fs::read(&path).unwrap();
-    let (end, length) = (usize::try_from(journal.at).unwrap(), record(1, 10).0.len());
+    let (end, length) = (usize::try_from(journal.at()).unwrap(), record(1, 10).0.len());
     for at in 0..end {
         let mut flipped = whole.clone();
         flipped[at] ^= 1;
@@ -101,7 +101,7 @@ fn what_an_earlier_turn_left_is_not_taken_for_a_record() {
     // Also with the new turn's records cut at any byte, back to the first one.
     let path = dir.data().join("0");
     let whole = fs::read(&path).unwrap();
-    let (earlier, end) = (filled(19, 164, 1), usize::try_from(journal.at).unwrap());
+    let (earlier, end) = (filled(19, 164, 1), usize::try_from(journal.at()).unwrap());
     let earlier = fs::read(earlier.0.data().join("0")).unwrap();
     for cut in 0..=end {
         let mut torn = whole.clone();
