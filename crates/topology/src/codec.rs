@@ -134,8 +134,9 @@ impl<'a> Reader<'a> {
         if self.bool()? { self.shard().map(Group::Shard) } else { Some(Group::Meta) }
     }
 
-    pub(crate) fn text(&mut self, bytes_max: usize) -> Option<String> {
-        let length = self.count(1).filter(|&length| length <= bytes_max)?;
+    /// A text of any length: what is too long is refused when it is applied, as what is in the log must be read.
+    pub(crate) fn text(&mut self) -> Option<String> {
+        let length = self.count(1)?;
         String::from_utf8(self.take(length)?.to_vec()).ok()
     }
 

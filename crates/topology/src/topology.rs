@@ -3,6 +3,8 @@
 mod apply;
 mod join;
 mod members;
+#[cfg(test)]
+mod properties;
 mod slots;
 mod snapshot;
 #[cfg(test)]
@@ -259,6 +261,7 @@ impl Topology {
         ensure(!self.nodes.is_empty() && self.nodes.len() <= NODES_MAX, "nodes are 1 to NODES_MAX")?;
         ensure(self.forgotten.len() <= FORGOTTEN_MAX, "forgotten nodes are few")?;
         ensure(self.nodes.values().all(|node| self.shards.contains_key(&node.home)), "every node has a home")?;
+        ensure(self.nodes.values().all(|node| node.endpoint.is_bounded()), "endpoints are bounded")?;
         let mut owned = SlotSet::new();
         for (&id, shard) in &self.shards {
             ensure(!owned.overlaps(&shard.slots), "a slot has at most one owner")?;

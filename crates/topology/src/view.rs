@@ -271,3 +271,6 @@ fn coverage(nodes: &[ViewNode], shards: &[Routed], slots: &[u16]) -> Coverage {
     }
     coverage
 }
+
+#[cfg(test)]
+mod tests;

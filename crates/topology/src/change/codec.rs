@@ -234,15 +234,14 @@ pub(crate) fn put_endpoint(out: &mut Writer, endpoint: &Endpoint) {
 }
 
 pub(crate) fn read_endpoint(reader: &mut Reader<'_>) -> Option<Endpoint> {
-    let text = |reader: &mut Reader<'_>| reader.text(Endpoint::TEXT_BYTES_MAX);
     Some(Endpoint {
-        ip: text(reader)?,
+        ip: reader.text()?,
         port: reader.u16()?,
         tls_port: reader.u16()?,
         peer_port: reader.u16()?,
-        hostname: text(reader)?,
-        nodename: text(reader)?,
-        availability_zone: text(reader)?,
+        hostname: reader.text()?,
+        nodename: reader.text()?,
+        availability_zone: reader.text()?,
     })
 }
 
