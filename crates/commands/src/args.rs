@@ -11,17 +11,19 @@ use crate::error::{CommandError, CommandResult};
 pub struct Args<'a> {
     arguments: Arguments<'a>,
     at: usize,
+    /// Where they end.
+    end: usize,
 }
 
 impl<'a> Args<'a> {
     /// A cursor at this place of the arguments: 1 behind a command's name, 2 behind a subcommand's.
     pub fn new(arguments: Arguments<'a>, at: usize) -> Self {
-        Self { arguments, at }
+        Self { arguments, at, end: arguments.len() }
     }
 
     /// How many arguments are left.
     pub fn remaining(&self) -> usize {
-        self.arguments.len() - self.at.min(self.arguments.len())
+        self.end - self.at.min(self.end)
     }
 
     /// Whether none is left.
@@ -31,7 +33,7 @@ impl<'a> Args<'a> {
 
     /// The next argument, left where it is.
     pub fn peek(&self) -> Option<&'a [u8]> {
-        self.arguments.get(self.at)
+        if self.at < self.end { self.arguments.get(self.at) } else { None }
     }
 
     /// Takes an argument as it is.
@@ -70,15 +72,23 @@ impl<'a> Args<'a> {
         is_next
     }
 
+    /// Takes what stands in front of a keyword (in upper case), and the keyword. `None`: it is not there, and nothing was taken.
+    pub fn until(&mut self, keyword: &str) -> Option<Self> {
+        let count = self.rest().position(|argument| argument.eq_ignore_ascii_case(keyword.as_bytes()))?;
+        let front = Self { end: self.at + count, ..self.clone() };
+        self.at += count + 1;
+        Some(front)
+    }
+
     /// Everything that is left, without taking it. With [`Args::clone`], the way to look at arguments before acting on them.
     pub fn rest(&self) -> impl Iterator<Item = &'a [u8]> + Clone + use<'a> {
-        self.arguments.iter().skip(self.at)
+        self.arguments.iter().take(self.end).skip(self.at)
     }
 
     /// Takes everything that is left.
     pub fn take_rest(&mut self) -> impl Iterator<Item = &'a [u8]> + Clone + use<'a> {
         let rest = self.rest();
-        self.at = self.arguments.len();
+        self.at = self.end;
         rest
     }
 

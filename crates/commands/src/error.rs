@@ -127,6 +127,8 @@ pub enum CommandError {
     ScoresOfNames,
     /// A weight is no number.
     WeightNotFloat,
+    /// FIELDS with a number that is not that of the fields behind it.
+    FieldCount,
     /// A count of keys that is not positive; the command's name in lower case.
     NoInputKey(&'static str),
 }
@@ -150,6 +152,7 @@ impl From<DataError> for CommandError {
 }
 
 impl fmt::Display for CommandError {
+    #[expect(clippy::too_many_lines, reason = "a table: a line for each error")]
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Data(error) => f.write_str(data_error(*error)),
@@ -216,6 +219,9 @@ impl fmt::Display for CommandError {
                 f.write_str("ERR syntax error, WITHSCORES not supported in combination with BYLEX")
             }
             Self::WeightNotFloat => f.write_str("ERR weight value is not a float"),
+            Self::FieldCount => {
+                f.write_str("ERR numfields should be greater than 0 and match the provided number of fields")
+            }
             Self::NoInputKey(name) => write!(f, "ERR at least 1 input key is needed for '{name}' command"),
             Self::NoLfuPolicy => f.write_str(
                 "ERR An LFU maxmemory policy is not selected, access frequency not tracked. Please note that when switching \

@@ -1,6 +1,9 @@
-//! Hashes.
+//! Hashes. What is about deadlines of fields is in `hashes/expiry.rs`, commands that do several things at once in `hashes/combined.rs`.
 
-use keyspace::{Context, DataError, Extended, HashValue, Keyspace, Pair, Random};
+mod combined;
+mod expiry;
+
+use keyspace::{Context, DataError, DeadlineChange, Extended, HashValue, Keyspace, LiveHash, Pair, Random};
 use resp::{Protocol, Reply};
 
 use crate::args::Args;
@@ -25,6 +28,18 @@ pub(crate) const COMMANDS: &[Spec] = &[
     Spec::write("HINCRBY",      Exactly(4), Keys::One(1), hincrby,      "Adds to the integer in a field of a hash.").fast().denyoom().uses(&[KeyUse::READ_AND_CHANGE]),
     Spec::write("HINCRBYFLOAT", Exactly(4), Keys::One(1), hincrbyfloat, "Adds to the number in a field of a hash.").fast().denyoom().uses(&[KeyUse::READ_AND_CHANGE]),
     Spec::read ("HRANDFIELD",   AtLeast(2), Keys::One(1), hrandfield,   "Returns random fields of a hash.").tips(&["nondeterministic_output"]),
+    Spec::write("HEXPIRE",      AtLeast(6), Keys::One(1), expiry::hexpire,      "Lets fields of a hash expire after seconds.").fast(),
+    Spec::write("HPEXPIRE",     AtLeast(6), Keys::One(1), expiry::hpexpire,     "Lets fields of a hash expire after milliseconds.").fast(),
+    Spec::write("HEXPIREAT",    AtLeast(6), Keys::One(1), expiry::hexpireat,    "Lets fields of a hash expire at a time in seconds since 1970.").fast(),
+    Spec::write("HPEXPIREAT",   AtLeast(6), Keys::One(1), expiry::hpexpireat,   "Lets fields of a hash expire at a time in milliseconds since 1970.").fast(),
+    Spec::write("HPERSIST",     AtLeast(5), Keys::One(1), expiry::hpersist,     "Keeps fields of a hash from expiring.").fast(),
+    Spec::read ("HTTL",         AtLeast(5), Keys::One(1), expiry::httl,         "Returns the seconds until fields of a hash expire.").fast(),
+    Spec::read ("HPTTL",        AtLeast(5), Keys::One(1), expiry::hpttl,        "Returns the milliseconds until fields of a hash expire.").fast(),
+    Spec::read ("HEXPIRETIME",  AtLeast(5), Keys::One(1), expiry::hexpiretime,  "Returns when fields of a hash expire, in seconds since 1970.").fast(),
+    Spec::read ("HPEXPIRETIME", AtLeast(5), Keys::One(1), expiry::hpexpiretime, "Returns when fields of a hash expire, in milliseconds since 1970.").fast(),
+    Spec::write("HGETEX",       AtLeast(5), Keys::One(1), combined::hgetex,     "Returns the values of fields and changes when they expire.").fast().uses(&[KeyUse::READ_AND_CHANGE]),
+    Spec::write("HSETEX",       AtLeast(6), Keys::One(1), combined::hsetex,     "Sets fields of a hash and when they expire, under conditions.").fast().denyoom().uses(&[KeyUse::ADD]),
+    Spec::write("HGETDEL",      AtLeast(5), Keys::One(1), combined::hgetdel,    "Returns the values of fields and removes them.").fast().uses(&[KeyUse::TAKE]),
     Spec::read ("HSCAN",        AtLeast(3), Keys::One(1), hscan,        "Returns the fields of a hash step by step.").tips(&["nondeterministic_output"]),
 ];
 
@@ -36,12 +51,12 @@ const DRAWN_BYTES_MAX: usize = 512 << 20;
 fn hget(keyspace: &Keyspace, args: &mut Args<'_>, context: &Context, reply: &mut Reply) -> CommandResult {
     let (key, field) = (args.bytes()?, args.bytes()?);
     args.end()?;
-    let hash = keyspace.read::<HashValue>(context, key)?;
+    let hash = keyspace.read_hash(context, key)?;
     value_or_null(hash, field, reply);
     Ok(())
 }
 
-fn value_or_null(hash: Option<&HashValue>, field: &[u8], reply: &mut Reply) {
+fn value_or_null<'a>(hash: Option<LiveHash<'a>>, field: &'a [u8], reply: &mut Reply) {
     match hash.and_then(|hash| hash.get(field)) {
         Some(value) => reply.bulk(value),
         None => reply.null(),
@@ -51,7 +66,7 @@ fn value_or_null(hash: Option<&HashValue>, field: &[u8], reply: &mut Reply) {
 fn hmget(keyspace: &Keyspace, args: &mut Args<'_>, context: &Context, reply: &mut Reply) -> CommandResult {
     let key = args.bytes()?;
     let (count, fields) = (args.remaining(), args.take_rest());
-    let hash = keyspace.read::<HashValue>(context, key)?;
+    let hash = keyspace.read_hash(context, key)?;
     reply.array(count);
     fields.for_each(|field| value_or_null(hash, field, reply));
     Ok(())
@@ -60,7 +75,7 @@ fn hmget(keyspace: &Keyspace, args: &mut Args<'_>, context: &Context, reply: &mu
 fn hexists(keyspace: &Keyspace, args: &mut Args<'_>, context: &Context, reply: &mut Reply) -> CommandResult {
     let (key, field) = (args.bytes()?, args.bytes()?);
     args.end()?;
-    let hash = keyspace.read::<HashValue>(context, key)?;
+    let hash = keyspace.read_hash(context, key)?;
     reply.integer(i64::from(hash.is_some_and(|hash| hash.contains(field))));
     Ok(())
 }
@@ -68,7 +83,7 @@ fn hexists(keyspace: &Keyspace, args: &mut Args<'_>, context: &Context, reply: &
 fn hstrlen(keyspace: &Keyspace, args: &mut Args<'_>, context: &Context, reply: &mut Reply) -> CommandResult {
     let (key, field) = (args.bytes()?, args.bytes()?);
     args.end()?;
-    let hash = keyspace.read::<HashValue>(context, key)?;
+    let hash = keyspace.read_hash(context, key)?;
     reply.count(hash.and_then(|hash| hash.get(field)).map_or(0, <[u8]>::len));
     Ok(())
 }
@@ -76,16 +91,16 @@ fn hstrlen(keyspace: &Keyspace, args: &mut Args<'_>, context: &Context, reply: &
 fn hlen(keyspace: &Keyspace, args: &mut Args<'_>, context: &Context, reply: &mut Reply) -> CommandResult {
     let key = args.bytes()?;
     args.end()?;
-    reply.count(keyspace.read::<HashValue>(context, key)?.map_or(0, HashValue::len));
+    reply.count(keyspace.read_hash(context, key)?.map_or(0, LiveHash::len));
     Ok(())
 }
 
 fn hgetall(keyspace: &Keyspace, args: &mut Args<'_>, context: &Context, reply: &mut Reply) -> CommandResult {
     let key = args.bytes()?;
     args.end()?;
-    let hash = keyspace.read::<HashValue>(context, key)?;
-    reply.map(hash.map_or(0, HashValue::len));
-    for (field, value) in hash.into_iter().flat_map(HashValue::pairs) {
+    let hash = keyspace.read_hash(context, key)?;
+    reply.map(hash.map_or(0, LiveHash::len));
+    for (field, value) in hash.into_iter().flat_map(LiveHash::pairs) {
         reply.bulk(field);
         reply.bulk(value);
     }
@@ -95,18 +110,18 @@ fn hgetall(keyspace: &Keyspace, args: &mut Args<'_>, context: &Context, reply: &
 fn hkeys(keyspace: &Keyspace, args: &mut Args<'_>, context: &Context, reply: &mut Reply) -> CommandResult {
     let key = args.bytes()?;
     args.end()?;
-    let hash = keyspace.read::<HashValue>(context, key)?;
-    reply.array(hash.map_or(0, HashValue::len));
-    hash.into_iter().flat_map(HashValue::pairs).for_each(|pair| reply.bulk(pair.0));
+    let hash = keyspace.read_hash(context, key)?;
+    reply.array(hash.map_or(0, LiveHash::len));
+    hash.into_iter().flat_map(LiveHash::pairs).for_each(|pair| reply.bulk(pair.0));
     Ok(())
 }
 
 fn hvals(keyspace: &Keyspace, args: &mut Args<'_>, context: &Context, reply: &mut Reply) -> CommandResult {
     let key = args.bytes()?;
     args.end()?;
-    let hash = keyspace.read::<HashValue>(context, key)?;
-    reply.array(hash.map_or(0, HashValue::len));
-    hash.into_iter().flat_map(HashValue::pairs).for_each(|pair| reply.bulk(pair.1));
+    let hash = keyspace.read_hash(context, key)?;
+    reply.array(hash.map_or(0, LiveHash::len));
+    hash.into_iter().flat_map(LiveHash::pairs).for_each(|pair| reply.bulk(pair.1));
     Ok(())
 }
 
@@ -138,7 +153,8 @@ fn set_fields(
     let mut new_count = 0;
     while !args.is_empty() {
         let (field, value) = (args.bytes()?, args.bytes()?);
-        new_count += usize::from(hash.insert(field, value, &settings));
+        hash.drop_due(context, field);
+        new_count += usize::from(hash.insert(field, value, DeadlineChange::Clear, &settings));
     }
     Ok(new_count)
 }
@@ -148,9 +164,10 @@ fn hsetnx(keyspace: &mut Keyspace, args: &mut Args<'_>, context: &Context, reply
     args.end()?;
     let settings = *keyspace.settings();
     let mut hash = keyspace.edit_or_new::<HashValue>(context, key)?;
-    let is_new = !hash.contains(field);
+    hash.drop_due(context, field);
+    let is_new = !hash.live(context).contains(field);
     if is_new {
-        hash.insert(field, value, &settings);
+        hash.insert(field, value, DeadlineChange::Clear, &settings);
     }
     reply.integer(i64::from(is_new));
     Ok(())
@@ -166,7 +183,8 @@ fn hdel(keyspace: &mut Keyspace, args: &mut Args<'_>, context: &Context, reply: 
     let mut count = 0;
     for field in fields {
         // Looks first: only a change may be seen as one.
-        if hash.contains(field) {
+        hash.drop_due(context, field);
+        if hash.live(context).contains(field) {
             hash.remove(field);
             count += 1;
         }
@@ -180,8 +198,9 @@ fn hincrby(keyspace: &mut Keyspace, args: &mut Args<'_>, context: &Context, repl
     args.end()?;
     let settings = *keyspace.settings();
     let mut hash = keyspace.edit_or_new::<HashValue>(context, key)?;
-    let sum = hash.incremented(field, by)?;
-    hash.insert(field, &keyspace::format_integer(sum), &settings);
+    hash.drop_due(context, field);
+    let sum = hash.live(context).incremented(field, by)?;
+    hash.insert(field, &keyspace::format_integer(sum), DeadlineChange::Keep, &settings);
     reply.integer(sum);
     Ok(())
 }
@@ -196,8 +215,9 @@ fn hincrbyfloat(keyspace: &mut Keyspace, args: &mut Args<'_>, context: &Context,
     })?;
     let settings = *keyspace.settings();
     let mut hash = keyspace.edit_or_new::<HashValue>(context, key)?;
-    let sum = hash.incremented_by_float(field, by)?;
-    hash.insert(field, sum.as_bytes(), &settings);
+    hash.drop_due(context, field);
+    let sum = hash.live(context).incremented_by_float(field, by)?;
+    hash.insert(field, sum.as_bytes(), DeadlineChange::Keep, &settings);
     reply.bulk(sum);
     Ok(())
 }
@@ -205,7 +225,7 @@ fn hincrbyfloat(keyspace: &mut Keyspace, args: &mut Args<'_>, context: &Context,
 fn hscan(keyspace: &Keyspace, args: &mut Args<'_>, context: &Context, reply: &mut Reply) -> CommandResult {
     let (key, cursor) = (args.bytes()?, args.cursor()?);
     let options = ScanOptions::parse(args, true);
-    let hash = keyspace.read::<HashValue>(context, key)?;
+    let hash = keyspace.read_hash(context, key)?;
     reply.array(2);
     let Some(hash) = hash else {
         // Redis looks at the options only when there is something to walk over.
@@ -269,7 +289,7 @@ impl Draw {
 fn hrandfield(keyspace: &Keyspace, args: &mut Args<'_>, context: &Context, reply: &mut Reply) -> CommandResult {
     let key = args.bytes()?;
     let draw = if args.is_empty() { None } else { Some(Draw::parse(args)?) };
-    let hash = keyspace.read::<HashValue>(context, key)?;
+    let hash = keyspace.read_hash(context, key)?;
     let mut random = Random::new(context.seed);
     let (draw, hash) = match (draw, hash) {
         (Some(draw), Some(hash)) => (draw, hash),
@@ -303,7 +323,7 @@ fn hrandfield(keyspace: &Keyspace, args: &mut Args<'_>, context: &Context, reply
 }
 
 /// Writes so many different fields, in the order of the hash.
-fn draw_distinct(draw: &Draw, count: usize, hash: &HashValue, random: &mut Random, reply: &mut Reply) {
+fn draw_distinct(draw: &Draw, count: usize, hash: LiveHash<'_>, random: &mut Random, reply: &mut Reply) {
     draw.begin(count, reply);
     if count == hash.len() {
         hash.pairs().for_each(|pair| draw.write(pair, reply));

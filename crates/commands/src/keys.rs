@@ -3,7 +3,7 @@
 
 pub(crate) mod databases;
 pub(crate) mod deadline;
-mod expiry;
+pub(crate) mod expiry;
 mod object;
 mod scan;
 mod transfer;

@@ -1,16 +1,22 @@
 //! Blocks: the bytes that packed collections are made of.
 //!
-//! A block is one vector of bytes with elements one behind the other, in the order of the collection. This module knows how lengths are
-//! written, how a piece of a block is replaced and how much room a block takes; what stands in it is its owner's business.
+//! A block is one vector of bytes with elements one behind the other, in the order of the collection. This module knows how an element is
+//! written, how a piece of a block is replaced and how much room a block takes; what its elements mean is its owner's business.
 //!
 //! ```text
-//! length: 7 bits a byte, the lowest first; the high bit says that more follow        0..127 take one byte
+//! block:   [ element ][ element ] ...
+//! element: [ length | bytes ]
+//! length:  7 bits a byte, the lowest first; the high bit says that more follow        0..127 take one byte
 //! ```
 
 use std::ops::Range;
 
 const LOW_BITS: usize = 0x7f;
 const MORE: u8 = 0x80;
+/// What the allocator rounds up to.
+const GRAIN_BYTES: usize = 16;
+/// Up to so many bytes a block grows to what it needs: there are many small ones, and most are never changed again.
+const EXACT_BYTES_MAX: usize = 1024;
 
 /// How many bytes a length takes.
 pub(crate) fn length_bytes(length: usize) -> usize {
@@ -48,6 +54,23 @@ pub(crate) fn read_length<'a>(bytes: impl Iterator<Item = &'a u8>) -> (usize, us
     (length, taken)
 }
 
+/// The bytes that an element takes.
+pub(crate) fn element_bytes(element: &[u8]) -> usize {
+    length_bytes(element.len()) + element.len()
+}
+
+/// Fills a room of [`element_bytes`] bytes.
+pub(crate) fn write_element(room: &mut [u8], element: &[u8]) {
+    let head = write_length(room, element.len());
+    room[head..].copy_from_slice(element);
+}
+
+/// The first element of a block that is not empty, and what is behind it.
+pub(crate) fn split_element(block: &[u8]) -> (&[u8], &[u8]) {
+    let (length, head) = read_length(block.iter());
+    block[head..].split_at(length)
+}
+
 /// Makes the range `length` bytes long, shifting what follows, and returns it to be written: its bytes are whatever was there.
 pub(crate) fn replace(block: &mut Vec<u8>, range: Range<usize>, length: usize) -> &mut [u8] {
     let (start, end, old_length) = (range.start, range.end, block.len());
@@ -64,13 +87,13 @@ pub(crate) fn replace(block: &mut Vec<u8>, range: Range<usize>, length: usize) -
     &mut block[start..new_end]
 }
 
-/// Makes room for more bytes: an eighth more than is needed, so that growing by one element at a time copies little and
+/// Makes room for more bytes: in a big block for an eighth more than is needed, so that growing by one element at a time copies little and
 /// wastes little.
 pub(crate) fn reserve(block: &mut Vec<u8>, extra: usize) {
     let needed = block.len() + extra;
     if needed > block.capacity() {
-        let wanted = (needed + needed / 8).next_multiple_of(16);
-        block.reserve_exact(wanted - block.len());
+        let spare = if needed <= EXACT_BYTES_MAX { 0 } else { needed / 8 };
+        block.reserve_exact((needed + spare).next_multiple_of(GRAIN_BYTES) - block.len());
     }
 }
 
@@ -95,6 +118,23 @@ mod tests {
             bytes[..taken].reverse();
             assert_eq!(read_length(bytes[..taken].iter().rev()), (length, taken));
         }
+    }
+
+    #[test]
+    fn elements_of_all_lengths_come_back() {
+        let lengths = [0, 1, 127, 128, 129, 16383, 16384, 100_000];
+        let mut block = Vec::new();
+        for length in lengths {
+            let (end, element) = (block.len(), vec![b'x'; length]);
+            write_element(replace(&mut block, end..end, element_bytes(&element)), &element);
+        }
+        let mut rest = block.as_slice();
+        for length in lengths {
+            let (element, behind) = split_element(rest);
+            assert_eq!(element.len(), length);
+            rest = behind;
+        }
+        assert!(rest.is_empty());
     }
 
     #[test]

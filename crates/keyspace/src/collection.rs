@@ -77,6 +77,10 @@ pub trait CollectionValue: Clone {
     fn allocated_bytes(&self) -> usize;
     /// What OBJECT ENCODING answers.
     fn encoding(&self) -> &'static str;
+    /// When the first of its elements expires, in ms since 1970, if any does.
+    fn next_deadline_ms(&self) -> Option<u64> {
+        None
+    }
     /// Feeds the contents, and whatever else a snapshot keeps (the order of a packed collection, the encoding).
     fn digest(&self, digest: &mut Digest);
     /// The value as one of all types.
@@ -137,6 +141,10 @@ impl Collection {
 
     pub(crate) fn is_empty(&self) -> bool {
         with_value!(self, value => value.is_empty())
+    }
+
+    pub(crate) fn next_deadline_ms(&self) -> Option<u64> {
+        with_value!(self, value => value.next_deadline_ms())
     }
 
     pub(crate) fn digest(&self, digest: &mut Digest) {

@@ -15,6 +15,8 @@ pub struct Database {
     occupied: Vec<u64>,
     pub(crate) counts: Counts,
     pub(crate) deadlines: Deadlines,
+    /// Of each hash with fields that expire, the first of their deadlines.
+    pub(crate) field_deadlines: Deadlines,
     /// The bytes of boxes, buckets and values beside keys.
     pub(crate) allocated_bytes: usize,
 }
@@ -25,8 +27,9 @@ impl Database {
         Self {
             slots: vec![const { None }; slot_count],
             occupied: vec![0; slot_count / WORD_BITS],
-            counts: Counts::new(),
+            counts: Counts::zeros(slot_count),
             deadlines: Deadlines::default(),
+            field_deadlines: Deadlines::default(),
             allocated_bytes: 0,
         }
     }
@@ -54,13 +57,13 @@ impl Database {
 
     /// A key was added.
     pub(crate) fn count_added(&mut self, slot: Slot) {
-        self.counts.increment(slot.index());
+        self.counts.add(slot.index(), 1);
         self.occupied[slot.index() / WORD_BITS] |= 1 << (slot.index() % WORD_BITS);
     }
 
     /// A key with this hash was removed.
     pub(crate) fn count_removed(&mut self, hash_key: [u64; 2], slot: Slot, hash: u64) {
-        self.counts.decrement(slot.index());
+        self.counts.subtract(slot.index(), 1);
         let Some(table) = self.slot_mut(slot) else { return };
         table.maybe_shrink(hash_key, hash);
         if table.len() == 0 {

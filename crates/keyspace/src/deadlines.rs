@@ -1,4 +1,4 @@
-//! Which key of a database expires next.
+//! Which key of a database, or which hash's field, expires next.
 
 use std::collections::BTreeMap;
 
@@ -13,13 +13,21 @@ pub(crate) struct Deadlines {
 }
 
 impl Deadlines {
-    pub(crate) fn insert(&mut self, deadline_ms: u64, slot: u16, hash: u64) {
+    /// Lists a key under another deadline, or no longer.
+    pub(crate) fn change(&mut self, before_ms: Option<u64>, after_ms: Option<u64>, slot: u16, hash: u64) {
+        if before_ms != after_ms {
+            before_ms.inspect(|&deadline_ms| self.remove(deadline_ms, slot, hash));
+            after_ms.inspect(|&deadline_ms| self.insert(deadline_ms, slot, hash));
+        }
+    }
+
+    fn insert(&mut self, deadline_ms: u64, slot: u16, hash: u64) {
         *self.places.entry((deadline_ms, slot, hash)).or_insert(0) += 1;
         self.count += 1;
         self.sum_ms += u128::from(deadline_ms);
     }
 
-    pub(crate) fn remove(&mut self, deadline_ms: u64, slot: u16, hash: u64) {
+    fn remove(&mut self, deadline_ms: u64, slot: u16, hash: u64) {
         let place = (deadline_ms, slot, hash);
         let keys = self.places.get_mut(&place).expect("every deadline of a key is listed");
         *keys -= 1;

@@ -24,9 +24,17 @@ pub struct Edit<'a, T: CollectionValue> {
     key: &'a [u8],
     /// Taken only by `drop`.
     value: Option<Arc<T>>,
-    /// Where the value lies in its part, and its bytes when it was lent; `None`, the key is not there yet.
-    home: Option<(u32, usize)>,
+    /// `None`: the key is not there yet.
+    home: Option<Home>,
     changed: bool,
+}
+
+/// Where a value came from, and what was booked for it when it was lent.
+struct Home {
+    /// Its place in its part.
+    place: u32,
+    bytes: usize,
+    deadline_ms: Option<u64>,
 }
 
 impl Keyspace {
@@ -47,6 +55,15 @@ impl Keyspace {
         key: &'a [u8],
     ) -> Result<Edit<'a, T>, DataError> {
         let place = self.place_to_write(context, key);
+        self.edit_at(place, key)
+    }
+
+    /// Lends the collection of type `T` at a place, or an empty one, due or not.
+    pub(crate) fn edit_at<'a, T: CollectionValue>(
+        &'a mut self,
+        place: Place,
+        key: &'a [u8],
+    ) -> Result<Edit<'a, T>, DataError> {
         let Some(found) = self.find(place, key) else {
             return Ok(Edit {
                 keyspace: self,
@@ -62,8 +79,20 @@ impl Keyspace {
             return Err(DataError::WrongType);
         }
         let value = T::from_collection(self.part_mut(place).lift(at)).expect("the key's tag names the type");
-        let home = Some((at, value.allocated_bytes()));
+        let home = Some(Home { place: at, bytes: value.allocated_bytes(), deadline_ms: value.next_deadline_ms() });
         Ok(Edit { keyspace: self, place, key, value: Some(value), home, changed: false })
+    }
+}
+
+impl<T: CollectionValue> Edit<'_, T> {
+    /// Whether the key was not there before.
+    pub fn is_new(&self) -> bool {
+        self.home.is_none()
+    }
+
+    /// Notes that fields were removed because they were due.
+    pub(crate) fn note_expired_fields(&mut self, count: usize) {
+        self.keyspace.effects.expired_fields_count += count;
     }
 }
 
@@ -84,17 +113,19 @@ impl<T: CollectionValue> DerefMut for Edit<'_, T> {
 impl<T: CollectionValue> Drop for Edit<'_, T> {
     fn drop(&mut self) {
         let value = self.value.take().expect("dropped once");
-        let (is_empty, after) = (value.is_empty(), value.allocated_bytes());
+        let (is_empty, after, deadline_ms) = (value.is_empty(), value.allocated_bytes(), value.next_deadline_ms());
         let (place, key) = (self.place, self.key);
         let collection = T::into_collection(value);
-        let Some((at, before)) = self.home else {
+        let Some(home) = self.home.take() else {
             if !is_empty {
                 self.keyspace.put_at(place, key, NewBody::Beside(collection), None);
             }
             return;
         };
-        self.keyspace.part_mut(place).put_back(at, collection);
-        self.keyspace.database_mut(place).account(before, after);
+        self.keyspace.part_mut(place).put_back(home.place, collection);
+        let database = self.keyspace.database_mut(place);
+        database.account(home.bytes, after);
+        database.field_deadlines.change(home.deadline_ms, deadline_ms, place.slot.number(), place.hash);
         if is_empty {
             self.keyspace.remove_at(place, key);
         } else if self.changed {

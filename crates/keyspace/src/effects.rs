@@ -14,6 +14,8 @@ pub struct Effects {
     pub changed: bool,
     /// How many keys were removed because they were due.
     pub expired_count: usize,
+    /// How many fields of hashes were removed because they were due.
+    pub expired_fields_count: usize,
     /// The keys that were changed, removed or created, in order, possibly more than once. Empty unless
     /// [`crate::Keyspace::listen`] asked for them.
     pub touched: Vec<TouchedKey>,

@@ -1,61 +1,90 @@
-//! Counts of keys by slot, with prefix sums in O(log n): DBSIZE, fair samples.
+//! Counts in a row, with prefix sums in O(log n): DBSIZE, fair samples, ranks.
 //!
-//! A Fenwick tree: `sums[i]` holds the counts of the `i & -i` slots that end with slot `i - 1`.
+//! A Fenwick tree: `sums[i]` holds the counts of the `i & -i` places that end with place `i - 1`.
 
-/// Counts of 16384 slots. A database has one from its first key on.
-#[derive(Clone)]
+/// Counts by place: of keys by slot, of elements by chunk.
+#[derive(Clone, Default)]
 pub(crate) struct Counts {
-    sums: Box<[u32]>,
+    sums: Vec<u32>,
     total: usize,
 }
 
-const SLOT_COUNT: usize = 16384;
+impl FromIterator<u32> for Counts {
+    /// The counts of the places, from the first on. Takes a step for each.
+    fn from_iter<I: IntoIterator<Item = u32>>(counts: I) -> Self {
+        let mut sums: Vec<u32> = std::iter::once(0).chain(counts).collect();
+        let total = sums.iter().map(|&count| count as usize).sum();
+        for at in 1..sums.len() {
+            let next = at + lowest_bit(at);
+            if next < sums.len() {
+                sums[next] += sums[at];
+            }
+        }
+        Self { sums, total }
+    }
+}
 
 impl Counts {
-    pub(crate) fn new() -> Self {
-        Self { sums: vec![0; SLOT_COUNT + 1].into_boxed_slice(), total: 0 }
+    /// So many places, with nothing in them.
+    pub(crate) fn zeros(length: usize) -> Self {
+        std::iter::repeat_n(0, length).collect()
     }
 
-    /// The sum over all slots.
+    /// The sum over all places.
     pub(crate) fn total(&self) -> usize {
         self.total
     }
 
-    /// One key more in `slot`.
-    pub(crate) fn increment(&mut self, slot: usize) {
-        self.total += 1;
-        let mut at = slot + 1;
-        while at <= SLOT_COUNT {
-            self.sums[at] += 1;
-            at += at & at.wrapping_neg();
+    /// So many more at a place.
+    pub(crate) fn add(&mut self, place: usize, count: u32) {
+        self.total += count as usize;
+        self.climb(place, |sum| *sum += count);
+    }
+
+    /// So many less at a place, which has as many.
+    pub(crate) fn subtract(&mut self, place: usize, count: u32) {
+        self.total -= count as usize;
+        self.climb(place, |sum| *sum -= count);
+    }
+
+    fn climb(&mut self, place: usize, change: impl Fn(&mut u32)) {
+        let mut at = place + 1;
+        while at < self.sums.len() {
+            change(&mut self.sums[at]);
+            at += lowest_bit(at);
         }
     }
 
-    /// One key less in `slot`, which has one.
-    pub(crate) fn decrement(&mut self, slot: usize) {
-        self.total -= 1;
-        let mut at = slot + 1;
-        while at <= SLOT_COUNT {
-            self.sums[at] -= 1;
-            at += at & at.wrapping_neg();
+    /// The sum over the places in front of this one.
+    pub(crate) fn before(&self, place: usize) -> usize {
+        let (mut at, mut sum) = (place, 0);
+        while at > 0 {
+            sum += self.sums[at] as usize;
+            at -= lowest_bit(at);
         }
+        sum
     }
 
-    /// The slot of the key with this rank (below the total), and the rank within the slot.
+    /// The place of what has this rank (below the total), and the rank within the place.
     pub(crate) fn locate(&self, rank: usize) -> (usize, usize) {
         debug_assert!(rank < self.total);
         let (mut at, mut left) = (0, rank);
-        let mut step = SLOT_COUNT;
+        let mut step = self.sums.len().next_power_of_two();
         while step > 0 {
-            let next = at + step;
-            if next <= SLOT_COUNT && self.sums[next] as usize <= left {
-                at = next;
-                left -= self.sums[next] as usize;
+            if let Some(&sum) = self.sums.get(at + step)
+                && sum as usize <= left
+            {
+                at += step;
+                left -= sum as usize;
             }
             step /= 2;
         }
         (at, left)
     }
+}
+
+fn lowest_bit(number: usize) -> usize {
+    number & number.wrapping_neg()
 }
 
 #[cfg(test)]
@@ -64,13 +93,28 @@ mod tests {
 
     #[test]
     fn locates_every_rank() {
-        let mut counts = Counts::new();
+        let mut counts = Counts::zeros(16384);
         for slot in [0, 0, 7, 16383, 16383, 16383] {
-            counts.increment(slot);
+            counts.add(slot, 1);
         }
         let places: Vec<_> = (0..counts.total()).map(|rank| counts.locate(rank)).collect();
         assert_eq!(places, [(0, 0), (0, 1), (7, 0), (16383, 0), (16383, 1), (16383, 2)]);
-        counts.decrement(0);
+        assert_eq!((counts.before(7), counts.before(8), counts.before(16384)), (2, 3, 6));
+        counts.subtract(0, 1);
         assert_eq!(counts.locate(1), (7, 0));
+    }
+
+    #[test]
+    fn counts_of_any_number_of_places_add_up() {
+        for length in 1..40 {
+            let all: Vec<u32> = (0..length).map(|place| (place * 7) % 5 + 1).collect();
+            let counts: Counts = all.iter().copied().collect();
+            for place in 0..all.len() {
+                let before = all[..place].iter().sum::<u32>() as usize;
+                assert_eq!(counts.before(place), before);
+                assert_eq!(counts.locate(before), (place, 0));
+                assert_eq!(counts.locate(before + all[place] as usize - 1), (place, all[place] as usize - 1));
+            }
+        }
     }
 }

@@ -1,30 +1,33 @@
 //! Hashes.
 //!
-//! A hash is small until a field or value is too long for the limits or there are too many fields; then it is big for as long as it
-//! lives, as in Redis. Both keep their fields in the order in which they came, but that a big one puts its last field
-//! into the place of a removed one.
+//! A hash is small until a field or value is too long for the limits, there are too many fields, or one of them shall expire; then it is
+//! big for as long as it lives, as in Valkey. Both keep their fields in the order in which they came, but that a big one puts its last
+//! field into the place of a removed one.
 //!
 //! ```text
 //! Packed  one block of bytes                                        `listpack`     see `packed`
-//! Dense   chunks of pairs, and an index from field to position      `hashtable`    see `dense`
+//! Dense   pairs by position and by field, and by deadline           `hashtable`    see `dense`
 //! ```
+//!
+//! A field that is due stays in the hash until an entry or a write removes it. Whatever reads goes through a [`LiveHash`], which hides it.
 
 mod dense;
-mod index;
+mod live;
 mod packed;
 #[cfg(test)]
 mod tests;
 
 use crate::collection::{CollectionValue, ValueType, collection_variant};
+use crate::context::Context;
 use crate::digest::Digest;
-use crate::error::DataError;
-use crate::float::Extended;
-use crate::integer::parse_integer;
+use crate::edit::Edit;
 use crate::settings::{PackedLimits, Settings};
+use crate::strings::DeadlineChange;
 use dense::DenseHash;
+pub use live::{LiveHash, PairPicker};
 use packed::PackedHash;
 
-/// Fields with values.
+/// Fields with values, some with deadlines.
 #[derive(Clone)]
 pub struct HashValue {
     body: Body,
@@ -39,26 +42,25 @@ enum Body {
 /// A field and its value.
 pub type Pair<'a> = (&'a [u8], &'a [u8]);
 
-/// Pairs by position: see [`HashValue::picker`].
-pub struct PairPicker<'a>(Source<'a>);
-
-enum Source<'a> {
-    Packed(Vec<Pair<'a>>),
-    Dense(&'a DenseHash),
+/// A field, its value and when it expires.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Timed<'a> {
+    /// The field.
+    pub field: &'a [u8],
+    /// Its value.
+    pub value: &'a [u8],
+    /// When the field expires, in ms since 1970; `None`: never.
+    pub deadline_ms: Option<u64>,
 }
 
-impl<'a> PairPicker<'a> {
-    /// The pair at a position below the length.
-    pub fn pair(&self, position: usize) -> Pair<'a> {
-        match &self.0 {
-            Source::Packed(pairs) => pairs[position],
-            Source::Dense(dense) => dense.pair(position),
-        }
+impl<'a> Timed<'a> {
+    fn lasting((field, value): Pair<'a>) -> Self {
+        Self { field, value, deadline_ms: None }
     }
 }
 
 impl HashValue {
-    /// How many fields there are.
+    /// How many fields there are, due ones included.
     pub fn len(&self) -> usize {
         match &self.body {
             Body::Packed(packed) => packed.len(),
@@ -76,59 +78,60 @@ impl HashValue {
         matches!(self.body, Body::Packed(_))
     }
 
-    /// The value of a field.
-    pub fn get(&self, field: &[u8]) -> Option<&[u8]> {
+    /// How many fields have a deadline.
+    pub fn expiring_count(&self) -> usize {
         match &self.body {
-            Body::Packed(packed) => packed.get(field),
-            Body::Dense(dense) => dense.get(field),
+            Body::Packed(_) => 0,
+            Body::Dense(dense) => dense.expiring_count(),
         }
     }
 
-    /// Whether the field is there.
-    pub fn contains(&self, field: &[u8]) -> bool {
-        self.get(field).is_some()
+    /// The hash as a command sees it: without the fields that are due.
+    pub fn live<'a>(&'a self, context: &'a Context) -> LiveHash<'a> {
+        LiveHash::new(self, context)
     }
 
-    /// Every field with its value, in order.
-    pub fn pairs(&self) -> impl Iterator<Item = Pair<'_>> + Clone {
+    /// A field that is there, due or not.
+    fn find<'a>(&'a self, field: &'a [u8]) -> Option<Timed<'a>> {
+        match &self.body {
+            Body::Packed(packed) => packed.get(field).map(|value| Timed::lasting((field, value))),
+            Body::Dense(dense) => dense.get(field).map(|(value, deadline_ms)| Timed { field, value, deadline_ms }),
+        }
+    }
+
+    /// Every field in order, due ones included: what a snapshot keeps.
+    pub fn fields(&self) -> impl Iterator<Item = Timed<'_>> + Clone {
         let (packed, dense) = match &self.body {
-            Body::Packed(packed) => (Some(packed.pairs()), None),
+            Body::Packed(packed) => (Some(packed.pairs().map(Timed::lasting)), None),
             Body::Dense(dense) => (None, Some(dense.pairs())),
         };
         packed.into_iter().flatten().chain(dense.into_iter().flatten())
     }
 
-    /// For drawing many pairs by position. Takes a walk over a packed hash, which then costs nothing for each.
-    pub fn picker(&self) -> PairPicker<'_> {
-        PairPicker(match &self.body {
-            Body::Packed(packed) => Source::Packed(packed.pairs().collect()),
-            Body::Dense(dense) => Source::Dense(dense),
-        })
-    }
-
-    /// The pair at a position below the length.
-    pub fn pair_at(&self, position: usize) -> Pair<'_> {
+    /// The field at a position below the length, due or not.
+    pub fn field_at(&self, position: usize) -> Timed<'_> {
         match &self.body {
-            Body::Packed(packed) => packed.pairs().nth(position).expect("the position is below the length"),
+            Body::Packed(packed) => {
+                Timed::lasting(packed.pairs().nth(position).expect("the position is below the length"))
+            }
             Body::Dense(dense) => dense.pair(position),
         }
     }
 
-    /// One step of HSCAN: about `count` pairs, and the cursor of the next step; 0 begins, and 0 is the end.
-    ///
-    /// A packed hash comes in one step. A dense one is walked from its end: `cursor` pairs are still to come. What a removal moves, it moves from
-    /// the end to an earlier position, so a field that is there during the whole walk is returned, possibly twice.
-    pub fn scan(&self, cursor: u64, count: usize) -> (u64, impl Iterator<Item = Pair<'_>> + Clone) {
-        let (packed, dense, end) = match &self.body {
-            Body::Packed(packed) => (Some(packed.pairs()), None, 0),
-            Body::Dense(dense) if cursor == 0 => (None, Some(dense), dense.len()),
-            Body::Dense(dense) => {
-                (None, Some(dense), usize::try_from(cursor).map_or(dense.len(), |end| end.min(dense.len())))
-            }
-        };
-        let start = end.saturating_sub(count.max(1));
-        let step = dense.into_iter().flat_map(move |dense| (start..end).rev().map(|position| dense.pair(position)));
-        (start as u64, packed.into_iter().flatten().chain(step))
+    /// The field that expires first, by (deadline, field).
+    pub(crate) fn next_due(&self) -> Option<Timed<'_>> {
+        match &self.body {
+            Body::Packed(_) => None,
+            Body::Dense(dense) => dense.next_due(),
+        }
+    }
+
+    /// How many fields have deadlines up to this one.
+    fn due_count(&self, until_ms: u64) -> usize {
+        match &self.body {
+            Body::Packed(_) => 0,
+            Body::Dense(dense) => dense.due_count(until_ms),
+        }
     }
 
     /// Makes the hash big at once if so many fields are about to be written that it would become so, whether they are new or not.
@@ -138,9 +141,9 @@ impl HashValue {
         }
     }
 
-    /// Gives a field a value; says whether the field is new.
-    pub fn insert(&mut self, field: &[u8], value: &[u8], settings: &Settings) -> bool {
-        if !fits(field, value, settings.hash) {
+    /// Gives a field a value; says whether the field is new. A deadline makes the hash big; one that has passed is the caller's business.
+    pub fn insert(&mut self, field: &[u8], value: &[u8], deadline: DeadlineChange, settings: &Settings) -> bool {
+        if !fits(field, value, settings.hash) || matches!(deadline, DeadlineChange::At(_)) {
             self.unpack(settings);
         }
         match &mut self.body {
@@ -151,8 +154,25 @@ impl HashValue {
                 }
                 is_new
             }
-            Body::Dense(dense) => dense.insert(field, value),
+            Body::Dense(dense) => {
+                let deadline_ms = match deadline {
+                    DeadlineChange::Clear => None,
+                    DeadlineChange::Keep => dense.get(field).and_then(|(_, deadline_ms)| deadline_ms),
+                    DeadlineChange::At(deadline_ms) => Some(deadline_ms),
+                };
+                dense.insert(field, value, deadline_ms)
+            }
         }
+    }
+
+    /// Changes when a field expires; `None`: never. Says whether the field is there.
+    pub fn set_deadline(&mut self, field: &[u8], deadline_ms: Option<u64>, settings: &Settings) -> bool {
+        let Some(found) = self.find(field) else { return false };
+        if found.deadline_ms != deadline_ms {
+            let (value, change) = (found.value.to_vec(), deadline_ms.map_or(DeadlineChange::Clear, DeadlineChange::At));
+            self.insert(field, &value, change, settings);
+        }
+        true
     }
 
     /// Removes a field; says whether it was there.
@@ -163,23 +183,25 @@ impl HashValue {
         }
     }
 
-    /// A hash as a snapshot kept it: in this encoding, whatever the limits are now, with the pairs in this order. `None`: a field comes twice.
-    pub fn restore<'a>(
-        is_packed: bool,
-        pairs: impl Iterator<Item = (&'a [u8], &'a [u8])>,
-        settings: &Settings,
-    ) -> Option<Self> {
+    /// A hash as a snapshot kept it: in this encoding, whatever the limits are now, with the fields in this order. `None`: a field comes twice, or
+    /// one of a small hash expires.
+    pub fn restore<'a>(is_packed: bool, fields: impl Iterator<Item = Timed<'a>>, settings: &Settings) -> Option<Self> {
         if is_packed {
             let mut packed = PackedHash::default();
-            pairs.for_each(|(field, value)| packed.push(field, value));
+            for Timed { field, value, deadline_ms } in fields {
+                if deadline_ms.is_some() {
+                    return None;
+                }
+                packed.push(field, value);
+            }
             let mut fields: Vec<_> = packed.pairs().map(|pair| pair.0).collect();
             fields.sort_unstable();
             let is_sound = fields.is_sorted_by(|left, right| left < right);
             return if is_sound { Some(Self { body: Body::Packed(packed) }) } else { None };
         }
         let mut dense = Box::new(DenseHash::new(settings.hash_key));
-        for (field, value) in pairs {
-            if !dense.insert(field, value) {
+        for Timed { field, value, deadline_ms } in fields {
+            if !dense.insert(field, value, deadline_ms) {
                 return None;
             }
         }
@@ -191,27 +213,22 @@ impl HashValue {
         let Body::Packed(packed) = &self.body else { return };
         let mut dense = Box::new(DenseHash::new(settings.hash_key));
         packed.pairs().for_each(|(field, value)| {
-            dense.insert(field, value);
+            dense.insert(field, value, None);
         });
         self.body = Body::Dense(dense);
     }
+}
 
-    /// What a field's number would be if it were incremented; a missing field counts as 0.
-    pub fn incremented(&self, field: &[u8], by: i64) -> Result<i64, DataError> {
-        let number = match self.get(field) {
-            Some(value) => parse_integer(value).ok_or(DataError::FieldNotInteger)?,
-            None => 0,
-        };
-        number.checked_add(by).ok_or(DataError::Overflow)
-    }
-
-    /// What the number in a field would be if `by` were added, as text; a missing field counts as 0.
-    pub fn incremented_by_float(&self, field: &[u8], by: &[u8]) -> Result<String, DataError> {
-        let number = self.get(field).unwrap_or(b"0");
-        if !Extended::is_number(number) {
-            return Err(DataError::FieldNotFloat);
+impl Edit<'_, HashValue> {
+    /// Removes a field if it is due. To be called for every field that a command is about to look at or change, so that what is found
+    /// there counts. Says whether it was due.
+    pub fn drop_due(&mut self, context: &Context, field: &[u8]) -> bool {
+        let is_due = self.find(field).is_some_and(|found| context.is_due(found.deadline_ms));
+        if is_due {
+            self.remove(field);
+            self.note_expired_fields(1);
         }
-        Extended::add_text(number, by)
+        is_due
     }
 }
 
@@ -245,10 +262,16 @@ impl CollectionValue for HashValue {
     fn digest(&self, digest: &mut Digest) {
         digest.number(u64::from(self.is_packed()));
         digest.number(self.len() as u64);
-        for (field, value) in self.pairs() {
+        digest.number(self.expiring_count() as u64);
+        for Timed { field, value, deadline_ms } in self.fields() {
             digest.bytes(field);
             digest.bytes(value);
+            deadline_ms.inspect(|&deadline_ms| digest.number(deadline_ms));
         }
+    }
+
+    fn next_deadline_ms(&self) -> Option<u64> {
+        self.next_due().and_then(|due| due.deadline_ms)
     }
 
     collection_variant!(Hash);

@@ -8,6 +8,7 @@ use crate::database::Database;
 use crate::deletions::{Deleted, Deletions};
 use crate::effects::{DISCARD_BYTES_MIN, Effects, TouchedKey};
 use crate::error::DataError;
+use crate::hash::{HashValue, LiveHash};
 use crate::key_box::{Body, KeyBox, REVISION_MAX};
 use crate::part::{NewBody, Part, Stamp, hash_of};
 use crate::settings::Settings;
@@ -16,12 +17,12 @@ use crate::settings::Settings;
 pub struct Keyspace {
     settings: Settings,
     pub(crate) databases: Vec<Option<Box<Database>>>,
-    clock_ms: u64,
+    pub(crate) clock_ms: u64,
     revision: u64,
     /// Whether the running command has drawn its revision.
     drawn: bool,
     pub(crate) deletions: Deletions,
-    effects: Effects,
+    pub(crate) effects: Effects,
     listening: bool,
     scratch: Vec<u8>,
 }
@@ -123,41 +124,6 @@ impl Keyspace {
         self.drawn = false;
     }
 
-    /// Begins an entry: sets the log clock, never back, and removes up to `count_max` due keys, by (deadline, database, slot,
-    /// hash, key). Returns how many were removed. The command that follows must begin with [`Keyspace::begin_command`].
-    pub fn remove_due(&mut self, now_ms: u64, count_max: usize) -> usize {
-        self.clock_ms = self.clock_ms.max(now_ms);
-        self.begin_command();
-        let mut count = 0;
-        while count < count_max {
-            let Some((deadline_ms, database, slot, hash)) = self.next_due() else { break };
-            if deadline_ms > self.clock_ms {
-                break;
-            }
-            let place = Place { database, slot, hash };
-            let part = self.part(place).expect("a listed deadline belongs to a key");
-            let due = part.with_hash(self.settings.hash_key, hash).filter(|key| key.deadline_ms() == Some(deadline_ms));
-            let key = due.map(KeyBox::key).min().expect("a listed deadline belongs to a key").to_vec();
-            self.expire(place, &key);
-            count += 1;
-        }
-        count
-    }
-
-    /// The next deadline of any key, in ms since 1970.
-    pub fn next_deadline_ms(&self) -> Option<u64> {
-        self.next_due().map(|due| due.0)
-    }
-
-    fn next_due(&self) -> Option<(u64, usize, Slot, u64)> {
-        let databases = self.databases.iter().enumerate();
-        let firsts = databases.filter_map(|(at, database)| {
-            let (deadline_ms, slot, hash) = database.as_ref()?.deadlines.first()?;
-            Some((deadline_ms, at, Slot::new(slot).expect("deadlines list slots of keys"), hash))
-        });
-        firsts.min_by_key(|due| (due.0, due.1))
-    }
-
     /// The keys of a database, those that are due but not removed yet included.
     pub fn key_count(&self, database: usize) -> usize {
         self.databases[database].as_ref().map_or(0, |database| database.counts.total())
@@ -169,13 +135,18 @@ impl Keyspace {
         (database.deadlines.count(), database.deadlines.mean_ms())
     }
 
+    /// How many hashes of a database have fields that expire.
+    pub fn expiring_hash_count(&self, database: usize) -> usize {
+        self.databases[database].as_ref().map_or(0, |database| database.field_deadlines.count())
+    }
+
     // Places.
 
     pub(crate) fn place(&self, database: usize, key: &[u8]) -> Place {
         Place { database, slot: Slot::of_key(key), hash: hash_of(self.settings.hash_key, key) }
     }
 
-    fn part(&self, place: Place) -> Option<&Part> {
+    pub(crate) fn part(&self, place: Place) -> Option<&Part> {
         Some(self.databases[place.database].as_ref()?.slot(place.slot)?.part(place.hash))
     }
 
@@ -209,6 +180,12 @@ impl Keyspace {
     /// The collection of type `T` at a key, for a command that only reads. `None`: no such key.
     pub fn read<T: CollectionValue>(&self, context: &Context, key: &[u8]) -> Result<Option<&T>, DataError> {
         self.look_up(context, key).map(Found::value).transpose()
+    }
+
+    /// The hash at a key, for a command that only reads. `None`: no such key, or all of its fields are due.
+    pub fn read_hash<'a>(&'a self, context: &'a Context, key: &[u8]) -> Result<Option<LiveHash<'a>>, DataError> {
+        let hash = self.read::<HashValue>(context, key)?.map(|hash| hash.live(context));
+        Ok(hash.filter(|hash| !hash.is_empty()))
     }
 
     /// Whether the key is there.
@@ -264,7 +241,8 @@ impl Keyspace {
         place
     }
 
-    fn expire(&mut self, place: Place, key: &[u8]) {
+    /// Removes a key that is due.
+    pub(crate) fn expire(&mut self, place: Place, key: &[u8]) {
         self.effects.expired_count += 1;
         self.remove_at(place, key);
     }
@@ -303,7 +281,7 @@ impl Keyspace {
         if let NewBody::Beside(collection) = &new {
             debug_assert!(!collection.is_empty(), "the keyspace holds no empty collection");
         }
-        let beside_bytes = new.beside_bytes();
+        let (beside_bytes, field_deadline_ms) = (new.beside_bytes(), new.next_deadline_ms());
         let hash_key = self.settings.hash_key;
         let database = self.databases[place.database].get_or_insert_with(|| Box::new(Database::new()));
         let table = database.slot_or_new(place.slot);
@@ -317,10 +295,9 @@ impl Keyspace {
         }
         let slot = place.slot.number();
         let before_ms = put.replaced.flatten();
-        if before_ms != deadline_ms {
-            before_ms.inspect(|&deadline_ms| database.deadlines.remove(deadline_ms, slot, place.hash));
-            deadline_ms.inspect(|&deadline_ms| database.deadlines.insert(deadline_ms, slot, place.hash));
-        }
+        database.deadlines.change(before_ms, deadline_ms, slot, place.hash);
+        let field_before_ms = put.collection.as_ref().and_then(Collection::next_deadline_ms);
+        database.field_deadlines.change(field_before_ms, field_deadline_ms, slot, place.hash);
         database.account(put.box_bytes.0, put.box_bytes.1 + beside_bytes);
         if let Some(collection) = put.collection {
             database.account(collection.allocated_bytes(), 0);
@@ -335,9 +312,9 @@ impl Keyspace {
         let (key_box, collection) = database.slot_mut(place.slot)?.part_mut(place.hash).remove(place.hash, key)?;
         database.count_removed(hash_key, place.slot, place.hash);
         let deadline_ms = key_box.deadline_ms();
-        if let Some(deadline_ms) = deadline_ms {
-            database.deadlines.remove(deadline_ms, place.slot.number(), place.hash);
-        }
+        database.deadlines.change(deadline_ms, None, place.slot.number(), place.hash);
+        let field_deadline_ms = collection.as_ref().and_then(Collection::next_deadline_ms);
+        database.field_deadlines.change(field_deadline_ms, None, place.slot.number(), place.hash);
         let beside_bytes = collection.as_ref().map_or(0, Collection::allocated_bytes);
         database.account(key_box.allocated_bytes() + beside_bytes, 0);
         let revision = self.draw_revision();
@@ -378,10 +355,7 @@ impl Keyspace {
         key_box.restamp(&mut self.scratch, revision, deadline_ms);
         let after = key_box.allocated_bytes();
         let slot = place.slot.number();
-        if before_ms != deadline_ms {
-            before_ms.inspect(|&deadline_ms| database.deadlines.remove(deadline_ms, slot, place.hash));
-            deadline_ms.inspect(|&deadline_ms| database.deadlines.insert(deadline_ms, slot, place.hash));
-        }
+        database.deadlines.change(before_ms, deadline_ms, slot, place.hash);
         database.account(before, after);
     }
 

@@ -26,16 +26,16 @@
 //!
 //! ```text
 //! // read:    WrongType, or None if there is no such key
-//! let hash: Option<&HashValue> = keyspace.read(context, key)?;
+//! let set: Option<&SetValue> = keyspace.read(context, key)?;
 //!
 //! // change what is there; look before you change: the first mutable use draws a revision
 //! let Some(mut hash) = keyspace.edit::<HashValue>(context, key)? else { /* no such key */ };
-//! if hash.contains(field) { hash.remove(field); }
+//! if hash.live(context).contains(field) { hash.remove(field); }
 //!
 //! // change or create
 //! let settings = *keyspace.settings();
 //! let mut hash = keyspace.edit_or_new::<HashValue>(context, key)?;
-//! hash.insert(field, value, &settings);
+//! hash.insert(field, value, DeadlineChange::Clear, &settings);
 //! ```
 //!
 //! The [`Edit`] settles when it is dropped: it removes the key of an emptied collection, stamps a changed one with the command's
@@ -45,6 +45,7 @@
 
 #![warn(clippy::cast_possible_truncation)]
 
+mod big;
 mod big_string;
 mod bits;
 mod block;
@@ -57,6 +58,7 @@ mod digest;
 mod edit;
 mod effects;
 mod error;
+mod expiry;
 mod fenwick;
 mod float;
 mod frozen;
@@ -88,7 +90,7 @@ pub use error::DataError;
 pub use float::{Extended, format_double, parse_double};
 pub use frozen::{Frozen, FrozenKey};
 pub use glob::matches_glob;
-pub use hash::{HashValue, Pair, PairPicker};
+pub use hash::{HashValue, LiveHash, Pair, PairPicker, Timed};
 pub use integer::{Digits, INTEGER_BYTES_MAX, format_integer, parse_integer};
 pub use keyspace::{Keyspace, WatchMark};
 pub use list::{ListEnd, ListValue};

@@ -5,12 +5,12 @@
 //!
 //! ```text
 //! Packed   one chunk                `listpack`      see `chunk`
-//! Chunked  chunks in order          `quicklist`     see `spine`
+//! Chunked  chunks in a spine        `quicklist`     see `chunked`
 //! ```
 
 mod chunk;
+mod chunked;
 mod limits;
-mod spine;
 #[cfg(test)]
 mod tests;
 
@@ -20,8 +20,8 @@ use crate::collection::{CollectionValue, ValueType, collection_variant};
 use crate::digest::Digest;
 use crate::settings::Settings;
 use chunk::Chunk;
+use chunked::Chunked;
 use limits::Limits;
-use spine::Spine;
 
 /// A sequence of elements.
 #[derive(Clone)]
@@ -32,7 +32,7 @@ pub struct ListValue {
 #[derive(Clone)]
 enum Body {
     Packed(Chunk),
-    Chunked(Box<Spine>),
+    Chunked(Box<Chunked>),
 }
 
 /// An end of a list.
@@ -49,7 +49,7 @@ impl ListValue {
     pub fn len(&self) -> usize {
         match &self.body {
             Body::Packed(chunk) => chunk.len(),
-            Body::Chunked(spine) => spine.len(),
+            Body::Chunked(chunked) => chunked.len(),
         }
     }
 
@@ -76,9 +76,9 @@ impl ListValue {
     fn chunks_of_body(&self) -> impl DoubleEndedIterator<Item = &Chunk> + Clone {
         let (packed, chunked) = match &self.body {
             Body::Packed(chunk) => (Some(chunk), None),
-            Body::Chunked(spine) => (None, Some(spine)),
+            Body::Chunked(chunked) => (None, Some(chunked)),
         };
-        packed.into_iter().chain(chunked.into_iter().flat_map(|spine| spine.chunks()))
+        packed.into_iter().chain(chunked.into_iter().flat_map(|chunked| chunked.chunks()))
     }
 
     /// A list as a snapshot kept it: in this encoding, whatever the limits are now, with these chunks. `None`: a chunk is empty, or a packed list
@@ -87,17 +87,17 @@ impl ListValue {
     where
         C: Iterator<Item = &'a [u8]>,
     {
-        let mut spine = Spine::new();
+        let mut chunked = Chunked::new();
         for elements in chunks {
             let mut chunk = Chunk::new();
             chunk.extend(elements);
             if chunk.len() == 0 {
                 return None;
             }
-            spine.push_chunk(chunk);
+            chunked.push_chunk(chunk);
         }
-        match (is_packed, spine.only_chunk()) {
-            (false, _) => Some(Self { body: Body::Chunked(Box::new(spine)) }),
+        match (is_packed, chunked.only_chunk()) {
+            (false, _) => Some(Self { body: Body::Chunked(Box::new(chunked)) }),
             (true, Some(chunk)) => Some(Self { body: Body::Packed(chunk.clone()) }),
             (true, None) => None,
         }
@@ -107,7 +107,7 @@ impl ListValue {
     pub fn range(&self, range: Range<usize>) -> impl Iterator<Item = &[u8]> + Clone {
         let (packed, chunked) = match &self.body {
             Body::Packed(chunk) => (Some(chunk.elements_from(range.start)), None),
-            Body::Chunked(spine) => (None, Some(spine.elements_from(range.start))),
+            Body::Chunked(chunked) => (None, Some(chunked.elements_from(range.start))),
         };
         packed.into_iter().flatten().chain(chunked.into_iter().flatten()).take(range.len())
     }
@@ -158,7 +158,7 @@ impl ListValue {
         let at_front = end == ListEnd::Front;
         match &mut self.body {
             Body::Packed(chunk) => chunk.insert(if at_front { 0 } else { chunk.len() }, element),
-            Body::Chunked(spine) => spine.push(element, at_front, &Limits::of(settings)),
+            Body::Chunked(chunked) => chunked.push(element, at_front, &Limits::of(settings)),
         }
     }
 
@@ -167,7 +167,7 @@ impl ListValue {
         self.expect(1, element.len(), settings);
         match &mut self.body {
             Body::Packed(chunk) => chunk.insert(index, element),
-            Body::Chunked(spine) => spine.insert(index, element, &Limits::of(settings)),
+            Body::Chunked(chunked) => chunked.insert(index, element, &Limits::of(settings)),
         }
     }
 
@@ -176,7 +176,7 @@ impl ListValue {
         self.expect(1, element.len(), settings);
         match &mut self.body {
             Body::Packed(chunk) => chunk.set(index, element),
-            Body::Chunked(spine) => spine.set(index, element, &Limits::of(settings)),
+            Body::Chunked(chunked) => chunked.set(index, element, &Limits::of(settings)),
         }
         self.maybe_pack(settings);
     }
@@ -193,7 +193,7 @@ impl ListValue {
                 chunk.remove(range.end..chunk.len());
                 chunk.remove(0..range.start);
             }
-            Body::Chunked(spine) => spine.keep(range),
+            Body::Chunked(chunked) => chunked.keep(range),
         }
     }
 
@@ -225,7 +225,7 @@ impl ListValue {
         let from_back = from == ListEnd::Back;
         let removed = match &mut self.body {
             Body::Packed(chunk) => chunk.remove_equal(element, count_max, from_back),
-            Body::Chunked(spine) => spine.remove_equal(element, count_max, from_back),
+            Body::Chunked(chunked) => chunked.remove_equal(element, count_max, from_back),
         };
         self.maybe_pack(settings);
         removed
@@ -236,10 +236,10 @@ impl ListValue {
     pub fn push_chunk<T: AsRef<[u8]>>(&mut self, elements: impl IntoIterator<Item = T>) {
         match &mut self.body {
             Body::Packed(chunk) => chunk.extend(elements),
-            Body::Chunked(spine) => {
+            Body::Chunked(chunked) => {
                 let mut chunk = Chunk::new();
                 chunk.extend(elements);
-                spine.push_chunk(chunk);
+                chunked.push_chunk(chunk);
             }
         }
     }
@@ -271,17 +271,17 @@ impl ListValue {
     pub fn unpack(&mut self) {
         if let Body::Packed(chunk) = &mut self.body {
             let chunk = std::mem::replace(chunk, Chunk::new());
-            let mut spine = Box::new(Spine::new());
+            let mut chunked = Box::new(Chunked::new());
             if chunk.len() > 0 {
-                spine.push_chunk(chunk);
+                chunked.push_chunk(chunk);
             }
-            self.body = Body::Chunked(spine);
+            self.body = Body::Chunked(chunked);
         }
     }
 
     fn maybe_pack(&mut self, settings: &Settings) {
-        if let Body::Chunked(spine) = &self.body
-            && let Some(chunk) = spine.only_chunk()
+        if let Body::Chunked(chunked) = &self.body
+            && let Some(chunk) = chunked.only_chunk()
             && Limits::of(settings).allow_packing(chunk)
         {
             self.body = Body::Packed(chunk.clone());
@@ -304,7 +304,7 @@ impl CollectionValue for ListValue {
         size_of::<Self>()
             + match &self.body {
                 Body::Packed(chunk) => chunk.allocated_bytes() - size_of::<Chunk>(),
-                Body::Chunked(spine) => spine.allocated_bytes(),
+                Body::Chunked(chunked) => chunked.allocated_bytes(),
             }
     }
 

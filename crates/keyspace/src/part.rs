@@ -32,6 +32,11 @@ impl NewBody<'_> {
     pub(crate) fn beside_bytes(&self) -> usize {
         if let Self::Beside(collection) = self { collection.allocated_bytes() } else { 0 }
     }
+
+    /// When the first element of the value expires.
+    pub(crate) fn next_deadline_ms(&self) -> Option<u64> {
+        if let Self::Beside(collection) = self { collection.next_deadline_ms() } else { None }
+    }
 }
 
 /// What [`Part::put`] did.

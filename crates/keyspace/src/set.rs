@@ -10,32 +10,48 @@
 //! is a random place; the order of the places is what SMEMBERS shows and what a snapshot keeps.
 
 mod integers;
-pub(crate) mod members;
-pub(crate) mod packed;
+mod packed;
 
 use std::collections::BTreeSet;
 use std::ops::Deref;
 
-use triomphe::Arc;
+use triomphe::{Arc, ThinArc};
 
+use crate::big::{Dense, Named};
 use crate::collection::{Collection, CollectionValue, Value, ValueType, collection_variant};
 use crate::digest::Digest;
 use crate::integer::{Digits, format_integer, parse_integer};
 use crate::random::Random;
 use crate::settings::Settings;
 use integers::Integers;
-use members::Members;
 use packed::Packed;
 
 /// A set of members.
 #[derive(Clone)]
 pub struct SetValue(Encoding);
 
+/// A member of a big set: [ count of sharers | length | bytes ].
+type Plain = ThinArc<(), u8>;
+
+impl Named for Plain {
+    fn name(&self) -> &[u8] {
+        &self.slice
+    }
+
+    fn allocated_bytes(&self) -> usize {
+        (2 * size_of::<usize>() + self.slice.len()).next_multiple_of(size_of::<usize>())
+    }
+}
+
+fn plain(member: &[u8]) -> Plain {
+    Plain::from_header_and_slice((), member)
+}
+
 #[derive(Clone)]
 enum Encoding {
     Integers(Integers),
     Packed(Packed),
-    Many(Members<()>),
+    Many(Box<Dense<Plain>>),
 }
 
 /// How a set is kept. A snapshot keeps this: see [`SetValue::restore`].
@@ -108,7 +124,7 @@ impl SetValue {
         let integers =
             integers.into_iter().flat_map(|set| set.iter().map(|number| Member::Digits(format_integer(number))));
         let packed = packed.into_iter().flat_map(|set| set.iter().map(Member::Bytes));
-        let many = many.into_iter().flat_map(|set| set.iter().map(|member| Member::Bytes(&member.slice)));
+        let many = many.into_iter().flat_map(|set| set.iter().map(|member| Member::Bytes(member.name())));
         integers.chain(packed).chain(many)
     }
 
@@ -117,7 +133,7 @@ impl SetValue {
         match &self.0 {
             Encoding::Integers(integers) => Member::Digits(format_integer(integers.at(place))),
             Encoding::Packed(packed) => Member::Bytes(packed.iter().nth(place).expect("the place is below the length")),
-            Encoding::Many(members) => Member::Bytes(&members.at(place).slice),
+            Encoding::Many(members) => Member::Bytes(members.at(place).name()),
         }
     }
 
@@ -134,7 +150,7 @@ impl SetValue {
 
     /// One step of SSCAN: hands out about `count` members from a cursor on, 0 to begin with, and returns the next cursor, 0 at the end.
     ///
-    /// A cursor is the number of places that are still to come, and the walk goes from the end to the front: see [`members`]. A
+    /// A cursor is the number of places that are still to come, and the walk goes from the end to the front: see `big::dense`. A
     /// set that is not a hashtable comes as a whole.
     pub fn scan(&self, cursor: u64, count: usize, mut visit: impl FnMut(&[u8])) -> u64 {
         let Encoding::Many(members) = &self.0 else {
@@ -142,7 +158,7 @@ impl SetValue {
             return 0;
         };
         let (from, to) = scan_step(cursor, count, members.len());
-        (to..from).rev().for_each(|place| visit(&members.at(place).slice));
+        (to..from).rev().for_each(|place| visit(members.at(place).name()));
         to as u64
     }
 
@@ -232,7 +248,7 @@ impl SetValue {
         let mut set = match encoding {
             SetEncoding::Integers => Encoding::Integers(Integers::new()),
             SetEncoding::Packed => Encoding::Packed(Packed::default()),
-            SetEncoding::Many => Encoding::Many(Members::new(settings.hash_key)),
+            SetEncoding::Many => Encoding::Many(Box::new(Dense::new(settings.hash_key))),
         };
         for member in members {
             let member = member.as_ref();
@@ -249,7 +265,7 @@ impl SetValue {
                     if members.find(member).is_some() {
                         return None;
                     }
-                    members.push((), member);
+                    members.push(plain(member));
                 }
             }
         }
@@ -274,7 +290,7 @@ impl SetValue {
             Encoding::Integers(_) => unreachable!("bytes go into a set of bytes"),
             Encoding::Packed(packed) => packed.push(member),
             Encoding::Many(members) => {
-                members.push((), member);
+                members.push(plain(member));
             }
         }
     }
@@ -286,11 +302,11 @@ impl SetValue {
     }
 
     fn spread(&mut self, settings: &Settings) {
-        let mut members = Members::new(settings.hash_key);
+        let mut members = Dense::new(settings.hash_key);
         self.iter().for_each(|member| {
-            members.push((), &member);
+            members.push(plain(&member));
         });
-        self.0 = Encoding::Many(members);
+        self.0 = Encoding::Many(Box::new(members));
     }
 }
 

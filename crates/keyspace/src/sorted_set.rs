@@ -2,7 +2,7 @@
 //!
 //! ```text
 //! listpack:  members with their scores in one block, in order     at most `sorted_set.entries_max`, none over `value_bytes_max`
-//! skiplist:  a dense vector of members with a hash index (see `set::members`), and the same handles in order   everything else
+//! skiplist:  members by place and by name, and the same handles in order (see `big`)   everything else
 //! ```
 //!
 //! A sorted set goes down this list as it grows, never up. (`skiplist` is what Redis calls the second; there is none in it.) A member has a
@@ -10,22 +10,21 @@
 //! the two are the same, in a skiplist places depend on the history of changes, and a snapshot keeps them. Every range of a
 //! command, by index, score or member, is a range of ranks. Scores are never NaN.
 
-mod order;
 mod packed;
 
+use std::cmp::Ordering;
 use std::collections::BTreeSet;
 use std::ops::Range;
 
-use triomphe::Arc;
+use triomphe::{Arc, ThinArc};
 
+use crate::big::{Dense, Named, Order, Ranked};
 use crate::collection::{Collection, CollectionValue, Value, ValueType, collection_variant};
 use crate::digest::Digest;
 use crate::random::Random;
-use crate::set::members::Members;
 use crate::set::{sample_places, scan_step};
 use crate::settings::Settings;
-use order::{Order, Scored};
-use packed::PackedScores;
+use packed::{PackedScores, by_order};
 
 /// Members ordered by score, and by their bytes where scores are equal.
 #[derive(Clone)]
@@ -34,30 +33,50 @@ pub struct SortedSetValue(Encoding);
 #[derive(Clone)]
 enum Encoding {
     Packed(PackedScores),
-    Many(Many),
+    Many(Box<Many>),
+}
+
+/// A member of a big sorted set: [ count of sharers | score | length | bytes ].
+type Scored = ThinArc<f64, u8>;
+
+impl Named for Scored {
+    fn name(&self) -> &[u8] {
+        &self.slice
+    }
+
+    fn allocated_bytes(&self) -> usize {
+        (3 * size_of::<usize>() + self.slice.len()).next_multiple_of(size_of::<usize>())
+    }
+}
+
+impl Ranked for Scored {
+    fn rank_against(&self, other: &Self) -> Ordering {
+        by_order((self.header.header, &self.slice), (other.header.header, &other.slice))
+    }
 }
 
 /// The members by name and by place, and the same handles by rank.
 #[derive(Clone)]
 struct Many {
-    members: Members<f64>,
-    order: Order,
+    members: Dense<Scored>,
+    order: Order<Scored>,
 }
 
 impl Many {
     fn new(settings: &Settings) -> Self {
-        Self { members: Members::new(settings.hash_key), order: Order::default() }
+        Self { members: Dense::new(settings.hash_key), order: Order::new() }
     }
 
     /// Sets the score of a member, which is new if `before` is `None`.
     fn put(&mut self, member: &[u8], score: f64, before: Option<f64>) {
-        let handle = if before.is_some() {
-            let (old, new) = self.members.replace(score, member);
+        let handle = Scored::from_header_and_slice(score, member);
+        if before.is_some() {
+            let place = self.members.place(member).expect("it has a score");
+            let old = self.members.replace(place, handle.clone());
             self.order.remove(&old);
-            new
         } else {
-            self.members.push(score, member)
-        };
+            self.members.push(handle.clone());
+        }
         self.order.insert(handle);
     }
 }
@@ -100,7 +119,7 @@ impl SortedSetValue {
     pub fn partition_point(&self, satisfies: impl Fn(f64, &[u8]) -> bool) -> usize {
         match &self.0 {
             Encoding::Packed(packed) => packed.iter().take_while(|&(member, score)| satisfies(score, member)).count(),
-            Encoding::Many(many) => many.order.partition_point(satisfies),
+            Encoding::Many(many) => many.order.partition_point(|member| satisfies(member.header.header, &member.slice)),
         }
     }
 
@@ -277,7 +296,7 @@ impl SortedSetValue {
         if let Encoding::Packed(packed) = &self.0 {
             let mut many = Many::new(settings);
             packed.iter().for_each(|(member, score)| many.put(member, score, None));
-            self.0 = Encoding::Many(many);
+            self.0 = Encoding::Many(Box::new(many));
         }
     }
 }
@@ -300,7 +319,7 @@ impl CollectionValue for SortedSetValue {
     fn allocated_bytes(&self) -> usize {
         let within = match &self.0 {
             Encoding::Packed(packed) => packed.allocated_bytes(),
-            Encoding::Many(many) => many.members.allocated_bytes() + many.members.len() * Order::HANDLE_BYTES,
+            Encoding::Many(many) => many.members.allocated_bytes() + many.order.allocated_bytes(),
         };
         size_of::<Self>() + within
     }

@@ -6,18 +6,19 @@
 use std::borrow::Cow;
 
 use keyspace::{
-    BigString, CollectionValue, HashValue, INLINE_BYTES_MAX, ListEnd, ListValue, SetEncoding, SetValue, Settings,
-    SortedSetValue, Value, format_integer, parse_double,
+    BigString, CollectionValue, DeadlineChange, HashValue, INLINE_BYTES_MAX, ListEnd, ListValue, SetEncoding, SetValue,
+    Settings, SortedSetValue, Timed, Value, format_integer, parse_double,
 };
 
 use crate::input::{Input, Read, bad};
 use crate::listpack::{self, Element};
 use crate::number::read_length;
+use crate::read::read_deadline;
 use crate::string::read_string;
 use crate::value_type::{
-    HASH, HASH_PACKED, HASH_ZIPLIST, HASH_ZIPMAP, LIST, LIST_PIECES, LIST_ZIPLIST, LIST_ZIPLISTS, PIECE_PACKED,
-    PIECE_PLAIN, SET, SET_INTEGERS, SET_PACKED, SORTED_SET, SORTED_SET_OLD, SORTED_SET_PACKED, SORTED_SET_ZIPLIST,
-    STRING,
+    HASH, HASH_EXPIRING, HASH_PACKED, HASH_ZIPLIST, HASH_ZIPMAP, LIST, LIST_PIECES, LIST_ZIPLIST, LIST_ZIPLISTS,
+    PIECE_PACKED, PIECE_PLAIN, SET, SET_INTEGERS, SET_PACKED, SORTED_SET, SORTED_SET_OLD, SORTED_SET_PACKED,
+    SORTED_SET_ZIPLIST, STRING,
 };
 use crate::{integers, ziplist, zipmap};
 
@@ -37,7 +38,7 @@ pub(crate) fn load_value(input: &mut Input<'_>, settings: &Settings) -> Read<Val
         SORTED_SET | SORTED_SET_OLD | SORTED_SET_PACKED | SORTED_SET_ZIPLIST => {
             load_sorted_set(value_type, input, settings)
         }
-        HASH => load_hash(input, settings),
+        HASH | HASH_EXPIRING => load_hash(value_type, input, settings),
         HASH_ZIPMAP | HASH_ZIPLIST | HASH_PACKED => {
             let bytes = read_string(input)?;
             match value_type {
@@ -178,13 +179,14 @@ fn read_old_score(input: &mut Input<'_>) -> Read<f64> {
     })
 }
 
-fn load_hash(input: &mut Input<'_>, settings: &Settings) -> Read<Value> {
+fn load_hash(value_type: u8, input: &mut Input<'_>, settings: &Settings) -> Read<Value> {
     let count = read_length(input)?;
     let mut hash = HashValue::empty();
     hash.expect_fields(usize::try_from(count).unwrap_or(usize::MAX), settings);
     for _ in 0..count {
         let (field, value) = (read_string(input)?, read_string(input)?);
-        if !hash.insert(&field, &value, settings) {
+        let deadline = if value_type == HASH_EXPIRING { read_deadline(input)? } else { DeadlineChange::Clear };
+        if !hash.insert(&field, &value, deadline, settings) {
             return bad("a hash with a field twice");
         }
     }
@@ -194,7 +196,8 @@ fn load_hash(input: &mut Input<'_>, settings: &Settings) -> Read<Value> {
 /// A hash that was kept in so many bytes.
 fn load_packed_hash(pairs: &[(&[u8], &[u8])], bytes: usize, settings: &Settings) -> Read<Value> {
     let is_small = pairs.len() <= settings.hash.entries_max && bytes <= BLOCK_BYTES_MAX;
-    match HashValue::restore(is_small, pairs.iter().copied(), settings) {
+    let fields = pairs.iter().map(|&(field, value)| Timed { field, value, deadline_ms: None });
+    match HashValue::restore(is_small, fields, settings) {
         Some(hash) => not_empty(hash.is_empty(), Value::of(hash)),
         None => bad("a hash with a field twice"),
     }

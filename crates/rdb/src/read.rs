@@ -1,16 +1,16 @@
 //! Reads a value, with breaks.
 
 use keyspace::{
-    BigString, CollectionValue, HashValue, INLINE_BYTES_MAX, ListValue, PackedLimits, SetEncoding, SetValue, Settings,
-    SortedSetValue, Value, format_integer,
+    BigString, CollectionValue, DeadlineChange, HashValue, INLINE_BYTES_MAX, ListValue, PackedLimits, SetEncoding,
+    SetValue, Settings, SortedSetValue, Value, format_integer,
 };
 
 use crate::input::{Input, Read, Stop, bad};
 use crate::number::read_length;
 use crate::string::{Head, read_head, read_string};
 use crate::value_type::{
-    HASH, HASH_PACKED, LIST_PIECES, PIECE_PACKED, PIECE_PLAIN, SET, SET_INTEGERS, SET_PACKED, SORTED_SET,
-    SORTED_SET_PACKED, STRING,
+    HASH, HASH_EXPIRING, HASH_PACKED, LIST_PIECES, NO_DEADLINE, PIECE_PACKED, PIECE_PLAIN, SET, SET_INTEGERS,
+    SET_PACKED, SORTED_SET, SORTED_SET_PACKED, STRING,
 };
 use crate::write::Shape;
 use crate::{integers, listpack};
@@ -26,6 +26,8 @@ pub(crate) struct ValueReader {
     settings: Settings,
     /// Bytes of a string or elements of a collection that are still to come.
     left: u64,
+    /// Whether the fields of a hash come with their deadlines.
+    has_deadlines: bool,
     state: State,
 }
 
@@ -44,7 +46,7 @@ impl ValueReader {
         let limits = if shape.packed { NO_LIMITS } else { NOTHING_PACKED };
         let set_integers_max = if shape.integers { usize::MAX } else { 0 };
         let settings = Settings { hash: limits, set: limits, sorted_set: limits, set_integers_max, ..*settings };
-        Self { shape, settings, left: 0, state: State::Begin }
+        Self { shape, settings, left: 0, has_deadlines: false, state: State::Begin }
     }
 
     /// Takes the next element: the value, if that was its last. What is short changes nothing.
@@ -70,7 +72,8 @@ impl ValueReader {
             }
             State::Hash(hash) => {
                 let (field, value) = (read_string(input)?, read_string(input)?);
-                new(hash.insert(&field, &value, settings))?;
+                let deadline = if self.has_deadlines { read_deadline(input)? } else { DeadlineChange::Clear };
+                new(hash.insert(&field, &value, deadline, settings))?;
                 1
             }
         };
@@ -107,6 +110,10 @@ impl ValueReader {
             SET => (State::Set(self.empty_set()), read_length(input)?),
             SORTED_SET => (State::SortedSet(self.empty_sorted_set()), read_length(input)?),
             HASH => (State::Hash(self.empty_hash()), read_length(input)?),
+            HASH_EXPIRING => {
+                self.has_deadlines = true;
+                (State::Hash(self.empty_hash()), read_length(input)?)
+            }
             packed @ (SET_INTEGERS | SET_PACKED | SORTED_SET_PACKED | HASH_PACKED) => {
                 let bytes = read_string(input)?;
                 return self.read_packed(packed, &bytes).map(Some);
@@ -181,7 +188,9 @@ impl ValueReader {
             }
             _ => {
                 let mut hash = self.empty_hash();
-                read_pairs(bytes, |field, value| new(hash.insert(field, value, &self.settings)))?;
+                read_pairs(bytes, |field, value| {
+                    new(hash.insert(field, value, DeadlineChange::Clear, &self.settings))
+                })?;
                 not_empty(hash.is_empty(), Value::of(hash))
             }
         }
@@ -231,6 +240,17 @@ fn read_pairs(bytes: &[u8], mut each: impl FnMut(&[u8], &[u8]) -> Read<()>) -> R
         each(&first.into_bytes(), &second)?;
     }
     Ok(())
+}
+
+/// The deadline of a field.
+pub(crate) fn read_deadline(input: &mut Input<'_>) -> Read<DeadlineChange> {
+    match i64::from_le_bytes(input.array()?) {
+        NO_DEADLINE => Ok(DeadlineChange::Clear),
+        deadline_ms => match u64::try_from(deadline_ms) {
+            Ok(deadline_ms) => Ok(DeadlineChange::At(deadline_ms)),
+            Err(_) => bad("a field that expires before 1970"),
+        },
+    }
 }
 
 fn checked_score(score: f64) -> Read<f64> {

@@ -1,13 +1,14 @@
 //! Writes a whole value as other servers read it: in the forms of Redis 7.0, the oldest that is promised to understand them.
 
-use keyspace::{Collection, ListValue, SetEncoding, SetValue, SortedSetValue, StringRef, Value};
+use keyspace::{Collection, HashValue, ListValue, SetEncoding, SetValue, SortedSetValue, StringRef, Value};
 
 use crate::number::write_length;
 use crate::string::write_compressed;
 use crate::value_type::{
-    HASH, HASH_PACKED, LIST_PIECES, PIECE_PACKED, PIECE_PLAIN, SET, SET_INTEGERS, SORTED_SET, SORTED_SET_PACKED, STRING,
+    HASH, HASH_EXPIRING, HASH_PACKED, LIST_PIECES, PIECE_PACKED, PIECE_PLAIN, SET, SET_INTEGERS, SORTED_SET,
+    SORTED_SET_PACKED, STRING,
 };
-use crate::write::{PLAIN_ELEMENT_BYTES_MIN, integers, packed, packed_scores};
+use crate::write::{PLAIN_ELEMENT_BYTES_MIN, integers, packed, packed_scores, write_deadline};
 
 /// Writes the type and the value.
 pub(crate) fn save_value(out: &mut Vec<u8>, value: &Value) {
@@ -18,17 +19,27 @@ pub(crate) fn save_value(out: &mut Vec<u8>, value: &Value) {
         Value::Collection(Collection::Set(set)) => save_set(out, set),
         Value::Collection(Collection::SortedSet(set)) => save_sorted_set(out, set),
         Value::Collection(Collection::Hash(hash)) => {
-            let block = if hash.is_packed() { packed(hash.pairs().flat_map(|pair| [pair.0, pair.1])) } else { None };
-            if let Some(block) = block {
-                return save_block(out, HASH_PACKED, &block);
-            }
-            save_head(out, HASH, hash.len());
-            hash.pairs().for_each(|(field, value)| {
-                write_compressed(out, field);
-                write_compressed(out, value);
-            });
+            save_hash(out, hash);
         }
     }
+}
+
+/// A hash whose fields expire is written as Valkey does: Redis 7.0 knows none.
+fn save_hash(out: &mut Vec<u8>, hash: &HashValue) {
+    let block =
+        if hash.is_packed() { packed(hash.fields().flat_map(|found| [found.field, found.value])) } else { None };
+    if let Some(block) = block {
+        return save_block(out, HASH_PACKED, &block);
+    }
+    let has_deadlines = hash.expiring_count() > 0;
+    save_head(out, if has_deadlines { HASH_EXPIRING } else { HASH }, hash.len());
+    hash.fields().for_each(|found| {
+        write_compressed(out, found.field);
+        write_compressed(out, found.value);
+        if has_deadlines {
+            write_deadline(out, found.deadline_ms);
+        }
+    });
 }
 
 fn save_head(out: &mut Vec<u8>, value_type: u8, count: usize) {

@@ -28,10 +28,15 @@ pub(crate) const LIST_ZIPLISTS: u8 = 14;
 pub(crate) const HASH_PACKED: u8 = 16;
 /// Members and scores in one listpack.
 pub(crate) const SORTED_SET_PACKED: u8 = 17;
+/// Fields and values, each a string, with deadlines: signed, in ms since 1970; -1 stands for none.
+pub(crate) const HASH_EXPIRING: u8 = 22;
 /// Pieces, each an element or a listpack of them.
 pub(crate) const LIST_PIECES: u8 = 18;
 /// Members in one listpack.
 pub(crate) const SET_PACKED: u8 = 20;
+
+/// The deadline of a field that does not expire.
+pub(crate) const NO_DEADLINE: i64 = -1;
 
 /// A piece of a list that is one element, as it is.
 pub(crate) const PIECE_PLAIN: u64 = 1;

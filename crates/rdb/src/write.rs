@@ -8,8 +8,8 @@ use keyspace::{
 use crate::number::write_length;
 use crate::string::write_string;
 use crate::value_type::{
-    HASH, HASH_PACKED, LIST_PIECES, PIECE_PACKED, PIECE_PLAIN, SET, SET_INTEGERS, SET_PACKED, SORTED_SET,
-    SORTED_SET_PACKED, STRING,
+    HASH, HASH_EXPIRING, HASH_PACKED, LIST_PIECES, NO_DEADLINE, PIECE_PACKED, PIECE_PLAIN, SET, SET_INTEGERS,
+    SET_PACKED, SORTED_SET, SORTED_SET_PACKED, STRING,
 };
 use crate::{integers, listpack};
 
@@ -167,21 +167,31 @@ pub(crate) fn integers(set: &SetValue) -> Option<Vec<u8>> {
 fn write_hash(hash: &HashValue, from: usize, room: &mut Room<'_>) -> Option<usize> {
     if from == 0
         && hash.is_packed()
-        && let Some(bytes) = packed(hash.pairs().flat_map(|(field, value)| [field, value]))
+        && let Some(bytes) = packed(hash.fields().flat_map(|found| [found.field, found.value]))
     {
         room.whole(HASH_PACKED, &bytes);
         return None;
     }
-    room.head(from, HASH, hash.len());
-    let write = |out: &mut Vec<u8>, (field, value): keyspace::Pair<'_>| {
-        write_string(out, field);
-        write_string(out, value);
+    let has_deadlines = hash.expiring_count() > 0;
+    room.head(from, if has_deadlines { HASH_EXPIRING } else { HASH }, hash.len());
+    let write = |out: &mut Vec<u8>, found: keyspace::Timed<'_>| {
+        write_string(out, found.field);
+        write_string(out, found.value);
+        if has_deadlines {
+            write_deadline(out, found.deadline_ms);
+        }
     };
     if hash.is_packed() {
-        room.elements(from, hash.pairs().skip(from), write)
+        room.elements(from, hash.fields().skip(from), write)
     } else {
-        room.elements(from, (from..hash.len()).map(|position| hash.pair_at(position)), write)
+        room.elements(from, (from..hash.len()).map(|position| hash.field_at(position)), write)
     }
+}
+
+/// The deadline of a field.
+pub(crate) fn write_deadline(out: &mut Vec<u8>, deadline_ms: Option<u64>) {
+    let deadline_ms = deadline_ms.map_or(Ok(NO_DEADLINE), i64::try_from).unwrap_or(i64::MAX);
+    out.extend_from_slice(&deadline_ms.to_le_bytes());
 }
 
 fn write_sorted_set(set: &SortedSetValue, from: usize, room: &mut Room<'_>) -> Option<usize> {

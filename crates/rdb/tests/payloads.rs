@@ -53,7 +53,9 @@ fn told(value: &Value) -> (&'static str, &'static str, Vec<Vec<u8>>) {
             let pairs = set.range(0..set.len());
             pairs.flat_map(|(member, score)| [member.to_vec(), format_double(score).into_bytes()]).collect()
         }
-        Collection::Hash(hash) => hash.pairs().flat_map(|pair| [pair.0.to_vec(), pair.1.to_vec()]).collect(),
+        Collection::Hash(hash) => {
+            hash.fields().flat_map(|found| [found.field.to_vec(), found.value.to_vec()]).collect()
+        }
     };
     (collection.value_type().name(), collection.encoding(), elements)
 }

@@ -5,11 +5,11 @@ use resp::Reply;
 
 use crate::args::Args;
 use crate::error::{CommandError, CommandResult};
-use crate::keys::deadline::{Unit, deadline_of};
+use crate::keys::deadline::{Unit, deadline_of, time_left};
 
 /// On what EXPIRE depends; any of them may be given.
 #[derive(Default)]
-struct Conditions {
+pub(crate) struct Conditions {
     only_without: bool,
     only_with: bool,
     only_later: bool,
@@ -17,7 +17,8 @@ struct Conditions {
 }
 
 impl Conditions {
-    fn parse(args: &mut Args<'_>) -> Result<Self, CommandError> {
+    /// Takes all that is left.
+    pub(crate) fn parse(args: &mut Args<'_>) -> Result<Self, CommandError> {
         let mut this = Self::default();
         while let Some(option) = args.peek() {
             if args.keyword("NX") {
@@ -42,7 +43,7 @@ impl Conditions {
     }
 
     /// Whether a key with this deadline may get that one. No deadline counts as one that never comes.
-    fn allow(&self, current_ms: Option<u64>, new_ms: u64) -> bool {
+    pub(crate) fn allow(&self, current_ms: Option<u64>, new_ms: u64) -> bool {
         let is_later = current_ms.is_some_and(|current_ms| new_ms > current_ms);
         let is_earlier = current_ms.is_none_or(|current_ms| new_ms < current_ms);
         !(self.only_without && current_ms.is_some()
@@ -139,11 +140,7 @@ fn show(
     reply.integer(match keyspace.deadline_ms(context, key) {
         None => -2,
         Some(None) => -1,
-        Some(Some(deadline_ms)) => {
-            let left_ms = i64::try_from(deadline_ms.saturating_sub(base_ms)).unwrap_or(i64::MAX);
-            // Seconds are rounded to the nearest.
-            left_ms.saturating_add(unit.ms() / 2) / unit.ms()
-        }
+        Some(Some(deadline_ms)) => time_left(deadline_ms, unit, base_ms),
     });
     Ok(())
 }

@@ -1,51 +1,48 @@
-//! Big hashes: pairs in a dense vector, and an index of their fields.
+//! Big hashes: pairs by position and by field (see `big`), and those that expire by deadline.
 //!
 //! ```text
-//! chunks: [ Arc -> 128 pairs ][ Arc -> 128 pairs ] ... [ Arc -> 1 to 128 pairs ]
-//! pair:   one allocation [ count 8 | field length 4 | - 4 | length 8 | field | value ]
-//! index:  field -> position                      see `index`
+//! pair:  one allocation [ count of sharers 8 | head 8 | length 8 | deadline 8, if the head says so | field | value ]
+//! head:  [ field length 31 bits | has a deadline 1 bit | - 32 ]
 //! ```
 //!
-//! A position finds its chunk by division, so any pair is reached in O(1). A removal puts the last pair into the hole. A
-//! frozen view shares chunks, pairs and parts of the index; a write copies one chunk (its pointers, not its pairs) and one or two parts of the index.
-//!
-//! The order of the pairs is a matter of the commands that built the hash and nothing else: the index never shows.
+//! The order of the pairs is a matter of the commands that built the hash and nothing else. A removal puts the last pair into the hole.
+
+use std::cmp::Ordering;
 
 use triomphe::{Arc, ThinArc};
 
-use super::index::Index;
-use crate::part::hash_of;
+use crate::big::{Dense, Named, Order, Ranked};
 
-const CHUNK_PAIRS: usize = 128;
-/// What a pair costs besides its bytes: the head of its allocation, its word in the chunk, its place in the index.
-const PAIR_OVERHEAD_BYTES: usize = 24 + 8 + 12;
+const DEADLINE_BYTES: usize = size_of::<u64>();
 
-/// See the module.
-#[derive(Clone)]
-pub(super) struct DenseHash {
-    hash_key: [u64; 2],
-    chunks: Vec<Arc<Vec<Pair>>>,
-    count: usize,
-    index: Index,
-    allocated_bytes: usize,
+/// What stands in front of a pair's bytes.
+#[derive(Clone, Copy)]
+struct Head {
+    field_bytes: u32,
+    expires: bool,
 }
 
-/// A field and its value.
+/// A field, its value and its deadline.
 #[derive(Clone)]
-struct Pair(ThinArc<u32, u8>);
+struct Pair(ThinArc<Head, u8>);
 
 impl Pair {
-    fn new(field: &[u8], value: &[u8]) -> Self {
+    fn new(field: &[u8], value: &[u8], deadline_ms: Option<u64>) -> Self {
         let field_bytes = u32::try_from(field.len()).expect("an entry bounds its arguments to 4 GiB");
-        Self(ThinArc::from_header_and_slice(field_bytes, &[field, value].concat()))
+        let head = Head { field_bytes, expires: deadline_ms.is_some() };
+        let deadline = deadline_ms.map(u64::to_le_bytes);
+        let deadline = deadline.as_ref().map_or(&[][..], |bytes| &bytes[..]);
+        Self(ThinArc::from_header_and_slice(head, &[deadline, field, value].concat()))
+    }
+
+    fn deadline_ms(&self) -> Option<u64> {
+        let bytes = self.0.slice.first_chunk().filter(|_| self.0.header.header.expires)?;
+        Some(u64::from_le_bytes(*bytes))
     }
 
     fn split(&self) -> (&[u8], &[u8]) {
-        self.0.slice.split_at(self.0.header.header as usize)
-    }
-
-    fn field(&self) -> &[u8] {
-        self.split().0
+        let head = self.0.header.header;
+        self.0.slice[if head.expires { DEADLINE_BYTES } else { 0 }..].split_at(head.field_bytes as usize)
     }
 
     /// Overwrites the value in place, if it is as long and nobody shares the pair.
@@ -60,100 +57,115 @@ impl Pair {
             true
         })
     }
+}
+
+impl Named for Pair {
+    fn name(&self) -> &[u8] {
+        self.split().0
+    }
 
     fn allocated_bytes(&self) -> usize {
-        PAIR_OVERHEAD_BYTES + self.0.slice.len()
+        (3 * size_of::<usize>() + self.0.slice.len()).next_multiple_of(size_of::<usize>())
     }
+}
+
+/// Of pairs that expire: by (deadline, field).
+impl Ranked for Pair {
+    fn rank_against(&self, other: &Self) -> Ordering {
+        self.deadline_ms().cmp(&other.deadline_ms()).then_with(|| self.name().cmp(other.name()))
+    }
+}
+
+/// See the module.
+#[derive(Clone)]
+pub(super) struct DenseHash {
+    pairs: Dense<Pair>,
+    /// The pairs that have a deadline.
+    expiring: Order<Pair>,
 }
 
 impl DenseHash {
     pub(super) fn new(hash_key: [u64; 2]) -> Self {
-        Self { hash_key, chunks: Vec::new(), count: 0, index: Index::new(), allocated_bytes: 0 }
+        Self { pairs: Dense::new(hash_key), expiring: Order::new() }
     }
 
     pub(super) fn len(&self) -> usize {
-        self.count
+        self.pairs.len()
     }
 
     pub(super) fn allocated_bytes(&self) -> usize {
-        size_of::<Self>() + self.allocated_bytes
+        size_of::<Self>() + self.pairs.allocated_bytes() + self.expiring.allocated_bytes()
     }
 
-    /// The half of the field's hash that the index goes by.
-    fn tag(&self, field: &[u8]) -> u32 {
-        Index::tag_of(hash_of(self.hash_key, field))
-    }
-
-    fn at(&self, position: usize) -> &Pair {
-        &self.chunks[position / CHUNK_PAIRS][position % CHUNK_PAIRS]
-    }
-
-    fn at_mut(&mut self, position: usize) -> &mut Pair {
-        &mut Arc::make_mut(&mut self.chunks[position / CHUNK_PAIRS])[position % CHUNK_PAIRS]
-    }
-
-    fn find(&self, tag: u32, field: &[u8]) -> Option<usize> {
-        self.index.find(tag, |position| self.at(position).field() == field)
-    }
-
-    pub(super) fn get(&self, field: &[u8]) -> Option<&[u8]> {
-        self.find(self.tag(field), field).map(|position| self.at(position).split().1)
+    /// The value and the deadline of a field.
+    pub(super) fn get(&self, field: &[u8]) -> Option<(&[u8], Option<u64>)> {
+        self.pairs.find(field).map(|pair| (pair.split().1, pair.deadline_ms()))
     }
 
     /// The pair at a position below the length.
-    pub(super) fn pair(&self, position: usize) -> (&[u8], &[u8]) {
-        self.at(position).split()
+    pub(super) fn pair(&self, position: usize) -> super::Timed<'_> {
+        timed(self.pairs.at(position))
     }
 
-    pub(super) fn pairs(&self) -> impl Iterator<Item = (&[u8], &[u8])> + Clone {
-        self.chunks.iter().flat_map(|chunk| chunk.iter()).map(Pair::split)
+    pub(super) fn pairs(&self) -> impl Iterator<Item = super::Timed<'_>> + Clone {
+        self.pairs.iter().map(timed)
     }
 
-    /// Gives a field a value; says whether the field is new.
-    pub(super) fn insert(&mut self, field: &[u8], value: &[u8]) -> bool {
-        let tag = self.tag(field);
-        let Some(position) = self.find(tag, field) else {
-            self.push(tag, Pair::new(field, value));
-            return true;
-        };
-        let pair = self.at_mut(position);
-        if !pair.overwrite(value) {
-            let new = Pair::new(field, value);
-            let (before, after) = (pair.allocated_bytes(), new.allocated_bytes());
-            *pair = new;
-            self.allocated_bytes = self.allocated_bytes + after - before;
+    /// How many fields have a deadline.
+    pub(super) fn expiring_count(&self) -> usize {
+        self.expiring.len()
+    }
+
+    /// The pair that expires first.
+    pub(super) fn next_due(&self) -> Option<super::Timed<'_>> {
+        self.expiring.first().map(timed)
+    }
+
+    /// How many fields have deadlines up to this one.
+    pub(super) fn due_count(&self, until_ms: u64) -> usize {
+        self.expiring.partition_point(|pair| pair.deadline_ms() <= Some(until_ms))
+    }
+
+    /// Gives a field a value and a deadline; says whether the field is new.
+    pub(super) fn insert(&mut self, field: &[u8], value: &[u8], deadline_ms: Option<u64>) -> bool {
+        let place = self.pairs.place(field);
+        if let Some(place) = place
+            && deadline_ms.is_none()
+            && self.pairs.at(place).deadline_ms().is_none()
+            && self.pairs.change(place, |pair| pair.overwrite(value))
+        {
+            return false;
         }
-        false
-    }
-
-    fn push(&mut self, tag: u32, pair: Pair) {
-        self.allocated_bytes += pair.allocated_bytes();
-        if self.count.is_multiple_of(CHUNK_PAIRS) {
-            self.chunks.push(Arc::new(Vec::new()));
+        let new = Pair::new(field, value, deadline_ms);
+        match place {
+            None => self.pairs.push(new.clone()),
+            Some(place) => {
+                let before = self.pairs.replace(place, new.clone());
+                self.strike(&before);
+            }
         }
-        Arc::make_mut(self.chunks.last_mut().expect("just pushed if there was none")).push(pair);
-        self.index.insert(tag, self.count);
-        self.count += 1;
+        if deadline_ms.is_some() {
+            self.expiring.insert(new);
+        }
+        place.is_none()
     }
 
     /// Removes a field; says whether it was there. The last pair takes its place.
     pub(super) fn remove(&mut self, field: &[u8]) -> bool {
-        let tag = self.tag(field);
-        let Some(position) = self.find(tag, field) else { return false };
-        self.index.remove(tag, position);
-        let last_chunk = self.chunks.last_mut().expect("it holds the field");
-        let last = Arc::make_mut(last_chunk).pop().expect("no chunk is empty");
-        if last_chunk.is_empty() {
-            self.chunks.pop();
-        }
-        self.count -= 1;
-        let removed = if position == self.count {
-            last
-        } else {
-            self.index.relocate(self.tag(last.field()), self.count, position);
-            std::mem::replace(self.at_mut(position), last)
-        };
-        self.allocated_bytes -= removed.allocated_bytes();
-        true
+        let removed = self.pairs.remove(field);
+        removed.iter().for_each(|pair| self.strike(pair));
+        removed.is_some()
     }
+
+    /// Takes a pair that was removed off the list of those that expire.
+    fn strike(&mut self, pair: &Pair) {
+        if pair.deadline_ms().is_some() {
+            self.expiring.remove(pair);
+        }
+    }
+}
+
+fn timed(pair: &Pair) -> super::Timed<'_> {
+    let (field, value) = pair.split();
+    super::Timed { field, value, deadline_ms: pair.deadline_ms() }
 }

@@ -2,12 +2,12 @@
 //!
 //! ```text
 //! block: [ field | value ][ field | value ] ...          in the order in which the fields came
-//! field, value: [ length | bytes ]                       lengths as in `block`
+//! field, value: elements as in `block`
 //! ```
 //!
 //! Everything walks over the block; a removal shifts what follows, a new value of another length too.
 
-use crate::block;
+use crate::block::{self, element_bytes, write_element};
 
 /// See the module.
 #[derive(Clone, Default)]
@@ -56,7 +56,7 @@ impl PackedHash {
     /// Gives a field a value; says whether the field is new.
     pub(super) fn insert(&mut self, field: &[u8], value: &[u8]) -> bool {
         if let Some(place) = self.find(field) {
-            write(block::replace(&mut self.block, place.value_start..place.end, element_bytes(value)), value);
+            write_element(block::replace(&mut self.block, place.value_start..place.end, element_bytes(value)), value);
             return false;
         }
         self.push(field, value);
@@ -68,8 +68,8 @@ impl PackedHash {
         let end = self.block.len();
         let room = block::replace(&mut self.block, end..end, element_bytes(field) + element_bytes(value));
         let (field_room, value_room) = room.split_at_mut(element_bytes(field));
-        write(field_room, field);
-        write(value_room, value);
+        write_element(field_room, field);
+        write_element(value_room, value);
         self.count += 1;
     }
 
@@ -82,17 +82,6 @@ impl PackedHash {
     }
 }
 
-/// The bytes that an element takes in a block.
-fn element_bytes(element: &[u8]) -> usize {
-    block::length_bytes(element.len()) + element.len()
-}
-
-/// Fills a room of [`element_bytes`] bytes.
-fn write(room: &mut [u8], element: &[u8]) {
-    let head = block::write_length(room, element.len());
-    room[head..].copy_from_slice(element);
-}
-
 /// Walks over the pairs of a block.
 #[derive(Clone)]
 pub(super) struct Pairs<'a> {
@@ -103,10 +92,9 @@ pub(super) struct Pairs<'a> {
 
 impl<'a> Pairs<'a> {
     fn element(&mut self) -> &'a [u8] {
-        let (length, head) = block::read_length(self.block[self.at..].iter());
-        let start = self.at + head;
-        self.at = start + length;
-        &self.block[start..self.at]
+        let (element, behind) = block::split_element(&self.block[self.at..]);
+        self.at = self.block.len() - behind.len();
+        element
     }
 }
 

@@ -147,8 +147,8 @@ fn bytes_are_booked_and_given_back() {
     assert!(list.allocated_bytes() > 100_000);
     list.remove_equal(&[0; 100_000], 1, ListEnd::Front, &settings);
     assert!(list.allocated_bytes() < 100_000);
-    let Body::Chunked(spine) = &mut list.body else { panic!("it is big") };
-    spine.keep(0..0);
+    let Body::Chunked(chunked) = &mut list.body else { panic!("it is big") };
+    chunked.keep(0..0);
     assert_eq!(list.allocated_bytes(), empty);
 }
 
@@ -159,9 +159,9 @@ fn chunks_are_divided() {
     let mut list = ListValue::empty();
     (0..4000).for_each(|number| list.insert(number / 2, format!("{number}").as_bytes(), &settings));
     list.insert(1000, &[b'L'; 20_000], &settings);
-    let Body::Chunked(spine) = &list.body else { panic!("it is big") };
-    assert!(spine.chunks().all(|chunk| chunk.weight() <= 4096 || chunk.len() == 1));
-    assert!(spine.chunks().count() < 30);
+    let Body::Chunked(chunked) = &list.body else { panic!("it is big") };
+    assert!(chunked.chunks().all(|chunk| chunk.weight() <= 4096 || chunk.len() == 1));
+    assert!(chunked.chunks().count() < 30);
 }
 
 #[test]

@@ -1,20 +1,20 @@
 //! A small sorted set: one block of bytes, in order.
 //!
 //! ```text
-//! entry:  [ score: 8 bytes, little-endian f64 ][ item ]      an item is a length and so many bytes, see `set::packed`
+//! entry:  [ score: 8 bytes, little-endian f64 ][ element ]      an element is a length and so many bytes, see `block`
 //! block:  entry entry entry ...                              by (score, member)
 //! ```
 
 use std::cmp::Ordering;
 
-use crate::set::packed::{push_item, split_item};
+use crate::block;
 
 const SCORE_BYTES: usize = size_of::<f64>();
 
 /// See the module.
 #[derive(Clone, Default)]
 pub(super) struct PackedScores {
-    bytes: Vec<u8>,
+    block: Vec<u8>,
     count: usize,
 }
 
@@ -33,7 +33,7 @@ impl PackedScores {
     }
 
     pub(super) fn allocated_bytes(&self) -> usize {
-        self.bytes.capacity()
+        self.block.capacity()
     }
 
     /// The members with their scores, in order.
@@ -51,18 +51,18 @@ impl PackedScores {
         // redis: t_zset.c zzlInsertAt writes the score as text, of which a negative zero comes back as zero.
         let score = score + 0.0;
         let after = self.entries().find(|entry| by_order((entry.score, entry.member), (score, member)).is_gt());
-        let place = after.map_or(self.bytes.len(), |entry| entry.start);
-        let mut entry = score.to_le_bytes().to_vec();
-        push_item(&mut entry, member);
-        self.bytes.reserve_exact(entry.len());
-        self.bytes.splice(place..place, entry);
+        let place = after.map_or(self.block.len(), |entry| entry.start);
+        let room = block::replace(&mut self.block, place..place, SCORE_BYTES + block::element_bytes(member));
+        let (score_room, member_room) = room.split_at_mut(SCORE_BYTES);
+        score_room.copy_from_slice(&score.to_le_bytes());
+        block::write_element(member_room, member);
         self.count += 1;
     }
 
     /// Removes a member and returns its score, if it is there.
     pub(super) fn remove(&mut self, member: &[u8]) -> Option<f64> {
         let Entry { score, start, end, .. } = self.entries().find(|entry| entry.member == member)?;
-        self.bytes.drain(start..end);
+        block::replace(&mut self.block, start..end, 0);
         self.count -= 1;
         Some(score)
     }
@@ -70,9 +70,9 @@ impl PackedScores {
     fn entries(&self) -> impl Iterator<Item = Entry<'_>> {
         let mut start = 0;
         std::iter::from_fn(move || {
-            let (score, rest) = self.bytes[start..].split_first_chunk::<SCORE_BYTES>()?;
-            let (member, behind) = split_item(rest);
-            let end = self.bytes.len() - behind.len();
+            let (score, rest) = self.block[start..].split_first_chunk::<SCORE_BYTES>()?;
+            let (member, behind) = block::split_element(rest);
+            let end = self.block.len() - behind.len();
             let entry = Entry { member, score: f64::from_le_bytes(*score), start, end };
             start = end;
             Some(entry)

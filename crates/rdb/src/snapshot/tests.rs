@@ -49,7 +49,12 @@ fn change(keyspace: &mut Keyspace, now_ms: u64, random: &mut Random) {
         3 => drop(keyspace.set_deadline(&context, &key, Some(now_ms + 1 + random.below(5000) as u64))),
         4..7 => {
             if let Ok(mut hash) = keyspace.edit_or_new::<HashValue>(&context, &[&key[..], b"h"].concat()) {
-                hash.insert(&one, &other, &settings);
+                let deadline = match random.below(6) {
+                    0 => DeadlineChange::At(now_ms + 1 + random.below(5000) as u64),
+                    1 => DeadlineChange::Keep,
+                    _ => DeadlineChange::Clear,
+                };
+                hash.insert(&one, &other, deadline, &settings);
                 hash.remove(&text(random));
             }
         }
@@ -171,7 +176,12 @@ fn values_longer_than_a_chunk_are_cut() {
     before.set_string(&context, b"string", &vec![1; 300_000], DeadlineChange::Clear);
     for number in 0..3000 {
         let text = format!("element {number}");
-        before.edit_or_new::<HashValue>(&context, b"hash").unwrap().insert(text.as_bytes(), b"v", &settings);
+        before.edit_or_new::<HashValue>(&context, b"hash").unwrap().insert(
+            text.as_bytes(),
+            b"v",
+            DeadlineChange::Clear,
+            &settings,
+        );
         before.edit_or_new::<SetValue>(&context, b"set").unwrap().insert(text.as_bytes(), &settings);
         before.edit_or_new::<SortedSetValue>(&context, b"sorted").unwrap().insert(text.as_bytes(), 1.5, &settings);
         before.edit_or_new::<ListValue>(&context, b"list").unwrap().push(ListEnd::Back, text.as_bytes(), &settings);
@@ -194,7 +204,12 @@ fn a_packed_collection_of_any_size_stays_packed() {
     let context = Context::of_entry(0, 1, 0);
     for number in 0..15u8 {
         let text = vec![b'a' + number; 100_000];
-        before.edit_or_new::<HashValue>(&context, b"hash").unwrap().insert(&text, b"v", &settings);
+        before.edit_or_new::<HashValue>(&context, b"hash").unwrap().insert(
+            &text,
+            b"v",
+            DeadlineChange::Clear,
+            &settings,
+        );
         before.edit_or_new::<SetValue>(&context, b"set").unwrap().insert(&text, &settings);
         before.edit_or_new::<SortedSetValue>(&context, b"sorted").unwrap().insert(&text, 1.5, &settings);
     }

@@ -1,0 +1,192 @@
+//! Getting or setting fields, and changing when they expire or removing them, in one step.
+
+use keyspace::{Context, DeadlineChange, Edit, HashValue, Keyspace, Settings};
+use resp::Reply;
+
+use super::expiry::{field_deadline, take_fields};
+use super::value_or_null;
+use crate::args::Args;
+use crate::error::{CommandError, CommandResult};
+use crate::keys::deadline::Unit;
+
+/// What is asked for in front of FIELDS.
+#[derive(Default)]
+struct Options<'a> {
+    key_is: Option<Presence>,
+    fields_are: Option<Presence>,
+    expiration: Option<Expiration<'a>>,
+}
+
+/// Whether something has to be there, or must not be.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Presence {
+    Absent,
+    Present,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Expiration<'a> {
+    /// EX, PX, EXAT, PXAT: the option, and the time as it was given.
+    Time(&'static str, &'a [u8]),
+    /// PERSIST
+    Persist,
+    /// KEEPTTL
+    Keep,
+}
+
+const TIMES: [&str; 4] = ["EX", "PX", "EXAT", "PXAT"];
+
+impl<'a> Options<'a> {
+    /// Takes all that is left. `sets`: the options of HSETEX, else those of HGETEX.
+    fn parse(args: &mut Args<'a>, sets: bool) -> Result<Self, CommandError> {
+        let mut options = Self::default();
+        while !args.is_empty() {
+            let expiration = options.expiration;
+            if let Some(time) = TIMES.into_iter().find(|time| args.keyword(time)) {
+                // The same option may come again, and the last counts.
+                if expiration.is_some_and(|before| !matches!(before, Expiration::Time(name, _) if name == time)) {
+                    return Err(CommandError::Syntax);
+                }
+                options.expiration = Some(Expiration::Time(time, args.bytes()?));
+                continue;
+            }
+            let plain = if sets { ("KEEPTTL", Expiration::Keep) } else { ("PERSIST", Expiration::Persist) };
+            if args.keyword(plain.0) && expiration.is_none_or(|before| before == plain.1) {
+                options.expiration = Some(plain.1);
+            } else if sets && args.keyword("NX") && options.key_is != Some(Presence::Present) {
+                options.key_is = Some(Presence::Absent);
+            } else if sets && args.keyword("XX") && options.key_is != Some(Presence::Absent) {
+                options.key_is = Some(Presence::Present);
+            } else if sets && args.keyword("FNX") && options.fields_are != Some(Presence::Present) {
+                options.fields_are = Some(Presence::Absent);
+            } else if sets && args.keyword("FXX") && options.fields_are != Some(Presence::Absent) {
+                options.fields_are = Some(Presence::Present);
+            } else {
+                return Err(CommandError::Syntax);
+            }
+        }
+        Ok(options)
+    }
+
+    /// What becomes of the deadlines; `None`: nothing was said.
+    fn deadline(&self, context: &Context, command: &'static str) -> Result<Option<DeadlineChange>, CommandError> {
+        let (name, time) = match self.expiration {
+            None => return Ok(None),
+            Some(Expiration::Persist) => return Ok(Some(DeadlineChange::Clear)),
+            Some(Expiration::Keep) => return Ok(Some(DeadlineChange::Keep)),
+            Some(Expiration::Time(name, time)) => (name, time),
+        };
+        let time = keyspace::parse_integer(time).ok_or(CommandError::NotInteger)?;
+        let unit = if name.starts_with('P') { Unit::Ms } else { Unit::Seconds };
+        let base_ms = if name.ends_with("AT") { 0 } else { context.now_ms };
+        field_deadline(time, unit, base_ms, command).map(|deadline_ms| Some(DeadlineChange::At(deadline_ms)))
+    }
+}
+
+pub(super) fn hgetex(
+    keyspace: &mut Keyspace,
+    args: &mut Args<'_>,
+    context: &Context,
+    reply: &mut Reply,
+) -> CommandResult {
+    let key = args.bytes()?;
+    let options = Options::parse(&mut args.until("FIELDS").ok_or(CommandError::FieldCount)?, false)?;
+    let fields = take_fields(args, 1)?;
+    let settings = *keyspace.settings();
+    let mut hash = keyspace.edit::<HashValue>(context, key)?;
+    // Redis looks at the time only when it knows that the key holds a hash, or nothing.
+    let deadline = options.deadline(context, "hgetex")?;
+    reply.array(fields.clone().count());
+    for field in fields {
+        value_or_null(hash.as_ref().map(|hash| hash.live(context)), field, reply);
+        if let (Some(hash), Some(deadline)) = (&mut hash, deadline) {
+            hash.drop_due(context, field);
+            change_deadline(hash, field, deadline, context, &settings);
+        }
+    }
+    Ok(())
+}
+
+/// Changes when a field expires, if it is there. A deadline that has passed removes it.
+fn change_deadline(
+    hash: &mut Edit<'_, HashValue>,
+    field: &[u8],
+    deadline: DeadlineChange,
+    context: &Context,
+    settings: &Settings,
+) {
+    let Some(current_ms) = hash.live(context).find(field).map(|found| found.deadline_ms) else { return };
+    let deadline_ms = match deadline {
+        DeadlineChange::At(deadline_ms) if deadline_ms <= context.now_ms => {
+            hash.remove(field);
+            return;
+        }
+        DeadlineChange::At(deadline_ms) => Some(deadline_ms),
+        DeadlineChange::Clear => None,
+        DeadlineChange::Keep => current_ms,
+    };
+    // Looks first: only a change may be seen as one.
+    if deadline_ms != current_ms {
+        hash.set_deadline(field, deadline_ms, settings);
+    }
+}
+
+pub(super) fn hsetex(
+    keyspace: &mut Keyspace,
+    args: &mut Args<'_>,
+    context: &Context,
+    reply: &mut Reply,
+) -> CommandResult {
+    let key = args.bytes()?;
+    let options = Options::parse(&mut args.until("FIELDS").ok_or(CommandError::FieldCount)?, true)?;
+    let mut pairs = take_fields(args, 2)?;
+    let settings = *keyspace.settings();
+    let mut hash = keyspace.edit_or_new::<HashValue>(context, key)?;
+    let deadline = options.deadline(context, "hsetex")?.unwrap_or(DeadlineChange::Clear);
+    let is_present =
+        |is_there, wanted: Option<Presence>| wanted.is_none_or(|wanted| is_there == (wanted == Presence::Present));
+    let is_met = is_present(!hash.is_new(), options.key_is)
+        && pairs.clone().step_by(2).all(|field| is_present(hash.live(context).contains(field), options.fields_are));
+    if is_met {
+        hash.expect_fields(pairs.clone().count() / 2, &settings);
+        while let (Some(field), Some(value)) = (pairs.next(), pairs.next()) {
+            hash.drop_due(context, field);
+            match deadline {
+                DeadlineChange::At(deadline_ms) if deadline_ms <= context.now_ms => {
+                    if hash.live(context).contains(field) {
+                        hash.remove(field);
+                    }
+                }
+                _ => {
+                    hash.insert(field, value, deadline, &settings);
+                }
+            }
+        }
+    }
+    reply.integer(i64::from(is_met));
+    Ok(())
+}
+
+pub(super) fn hgetdel(
+    keyspace: &mut Keyspace,
+    args: &mut Args<'_>,
+    context: &Context,
+    reply: &mut Reply,
+) -> CommandResult {
+    let key = args.bytes()?;
+    if !args.keyword("FIELDS") {
+        return Err(CommandError::Syntax);
+    }
+    let fields = take_fields(args, 1)?;
+    let mut hash = keyspace.edit::<HashValue>(context, key)?;
+    reply.array(fields.clone().count());
+    for field in fields {
+        value_or_null(hash.as_ref().map(|hash| hash.live(context)), field, reply);
+        if let Some(hash) = &mut hash
+            && hash.live(context).contains(field)
+        {
+            hash.remove(field);
+        }
+    }
+    Ok(())
+}

@@ -1,0 +1,200 @@
+//! From a name's hash to its place: a hash table in partitions, none of which is big.
+//!
+//! ```text
+//! parts: [ from 0 | Arc -> places ][ from hash | Arc -> places ] ...      in the order of the hashes that they begin with
+//! ```
+//!
+//! A partition holds places alone; whoever asks knows the names, and their hashes, at the places. A partition that is full is
+//! divided at the middle of its range of hashes, neighbours that have become small are merged. So nothing here takes longer than hashing
+//! two thousand names, and a clone shares all partitions but those that were written. Places are looked up, never listed: how the
+//! partitions grew shows nowhere.
+
+use hashbrown::HashTable;
+use triomphe::Arc;
+
+use super::ARC_BYTES;
+
+/// A partition that would hold more is divided: a table of 2048 buckets is full then, and never grows beyond them.
+const PART_PLACES_MAX: usize = 1792;
+/// Neighbours that hold fewer places together are merged.
+const MERGED_PLACES_MAX: usize = 896;
+
+/// See the module.
+#[derive(Clone)]
+pub(super) struct Index {
+    parts: Vec<Part>,
+    table_bytes: usize,
+}
+
+#[derive(Clone)]
+struct Part {
+    from: u64,
+    table: Arc<HashTable<u32>>,
+}
+
+impl Part {
+    fn new(from: u64, table: HashTable<u32>) -> Self {
+        Self { from, table: Arc::new(table) }
+    }
+}
+
+/// The hash within a partition. The upper bits, which the table tells places apart by, are alike in a partition: others take their place.
+fn table_hash(hash: u64) -> u64 {
+    hash << 32 | hash & 0xffff_ffff
+}
+
+fn place_of(place: usize) -> u32 {
+    u32::try_from(place).expect("2^32 members take more memory than there is")
+}
+
+impl Index {
+    pub(super) fn new() -> Self {
+        Self { parts: vec![Part::new(0, HashTable::new())], table_bytes: 0 }
+    }
+
+    pub(super) fn allocated_bytes(&self) -> usize {
+        self.table_bytes + self.parts.len() * (size_of::<Part>() + ARC_BYTES + size_of::<HashTable<u32>>())
+    }
+
+    fn part_of(&self, hash: u64) -> usize {
+        self.parts.partition_point(|part| part.from <= hash) - 1
+    }
+
+    /// The place with this hash that is the right one.
+    pub(super) fn find(&self, hash: u64, is_right: impl Fn(usize) -> bool) -> Option<usize> {
+        let table = &self.parts[self.part_of(hash)].table;
+        table.find(table_hash(hash), |&place| is_right(place as usize)).map(|&place| place as usize)
+    }
+
+    /// Adds a place that is not listed. `hash_at` says the hash of any listed place.
+    pub(super) fn insert(&mut self, hash: u64, place: usize, hash_at: impl Fn(usize) -> u64) {
+        let mut at = self.part_of(hash);
+        if self.parts[at].table.len() >= PART_PLACES_MAX && self.divide(at, &hash_at) {
+            at = self.part_of(hash);
+        }
+        self.change(at, |table| {
+            table.insert_unique(table_hash(hash), place_of(place), |&moved| table_hash(hash_at(moved as usize)));
+        });
+    }
+
+    /// Takes a listed place out.
+    pub(super) fn remove(&mut self, hash: u64, place: usize, hash_at: impl Fn(usize) -> u64) {
+        let at = self.part_of(hash);
+        self.change(at, |table| {
+            let found = table.find_entry(table_hash(hash), |&listed| listed == place_of(place));
+            let Ok(found) = found else { unreachable!("the place is listed") };
+            found.remove();
+        });
+        self.maybe_merge(at, hash_at);
+    }
+
+    /// Changes a listed place.
+    pub(super) fn relocate(&mut self, hash: u64, from: usize, to: usize) {
+        let at = self.part_of(hash);
+        let table = Arc::make_mut(&mut self.parts[at].table);
+        let listed = table.find_mut(table_hash(hash), |&listed| listed == place_of(from));
+        *listed.expect("the place is listed") = place_of(to);
+    }
+
+    /// Changes a table and the books with it.
+    fn change(&mut self, at: usize, change: impl FnOnce(&mut HashTable<u32>)) {
+        let table = Arc::make_mut(&mut self.parts[at].table);
+        let before = table.allocation_size();
+        change(table);
+        self.table_bytes = self.table_bytes - before + table.allocation_size();
+    }
+
+    /// Divides a partition at the middle of its range of hashes; not if there is only one.
+    fn divide(&mut self, at: usize, hash_at: &impl Fn(usize) -> u64) -> bool {
+        let start = self.parts[at].from;
+        let end = self.parts.get(at + 1).map_or(u64::MAX, |next| next.from);
+        let middle = start + (end - start) / 2;
+        if middle == start {
+            return false;
+        }
+        let places = self.parts[at].table.iter().map(|&place| (hash_at(place as usize), place));
+        let (lower, upper): (Vec<_>, Vec<_>) = places.partition(|&(hash, _)| hash < middle);
+        self.table_bytes -= self.parts[at].table.allocation_size();
+        let (lower, upper) = (table_of(&lower), table_of(&upper));
+        self.table_bytes += lower.allocation_size() + upper.allocation_size();
+        self.parts[at].table = Arc::new(lower);
+        self.parts.insert(at + 1, Part::new(middle, upper));
+        true
+    }
+
+    /// Merges a partition with a neighbour if both are small; gives memory back if it is the only one.
+    fn maybe_merge(&mut self, at: usize, hash_at: impl Fn(usize) -> u64) {
+        let rehash = |&place: &u32| table_hash(hash_at(place as usize));
+        if self.parts.len() == 1 {
+            let table = &self.parts[0].table;
+            if table.capacity() > 64 && table.len() < table.capacity() / 8 {
+                self.change(0, |table| table.shrink_to(table.len() * 2, rehash));
+            }
+            return;
+        }
+        let lower = if at + 1 < self.parts.len() { at } else { at - 1 };
+        let [low, high] = [&self.parts[lower].table, &self.parts[lower + 1].table];
+        if low.len() + high.len() < MERGED_PLACES_MAX {
+            let places = low.iter().chain(high.iter()).map(|&place| (hash_at(place as usize), place));
+            let merged = table_of(&places.collect::<Vec<_>>());
+            self.table_bytes -= low.allocation_size() + high.allocation_size();
+            self.table_bytes += merged.allocation_size();
+            self.parts[lower].table = Arc::new(merged);
+            self.parts.remove(lower + 1);
+        }
+    }
+}
+
+fn table_of(places: &[(u64, u32)]) -> HashTable<u32> {
+    let mut table = HashTable::with_capacity(places.len());
+    for &(hash, place) in places {
+        table.insert_unique(table_hash(hash), place, |_| unreachable!("there is room for all"));
+    }
+    table
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn hash_at(place: usize) -> u64 {
+        (place as u64).wrapping_mul(0x9e37_79b9_7f4a_7c15)
+    }
+
+    /// Partitions are divided and merged; every place is found all the while.
+    #[test]
+    fn finds_what_is_listed() {
+        let mut index = Index::new();
+        let empty = index.allocated_bytes();
+        for place in 0..20_000 {
+            index.insert(hash_at(place), place, hash_at);
+        }
+        assert!(index.parts.len() > 8);
+        for place in 0..20_000 {
+            assert_eq!(index.find(hash_at(place), |found| found == place), Some(place));
+        }
+        for place in 100..20_000 {
+            index.remove(hash_at(place), place, hash_at);
+            assert_eq!(index.find(hash_at(place), |found| found == place), None);
+        }
+        assert!(index.parts.len() < 4, "small partitions are merged");
+        for place in 0..100 {
+            assert_eq!(index.find(hash_at(place), |found| found == place), Some(place));
+            index.relocate(hash_at(place), place, place + 30_000);
+            assert_eq!(index.find(hash_at(place), |found| found == place + 30_000), Some(place + 30_000));
+            index.remove(hash_at(place), place + 30_000, |place| hash_at(place % 30_000));
+        }
+        assert!(index.allocated_bytes() < empty + 2048);
+        let booked: usize = index.parts.iter().map(|part| part.table.allocation_size()).sum();
+        assert_eq!(booked, index.table_bytes);
+    }
+
+    /// Names with the same hash cannot be told apart by dividing.
+    #[test]
+    fn equal_hashes_stay_together() {
+        let mut index = Index::new();
+        (0..PART_PLACES_MAX + 10).for_each(|place| index.insert(7, place, |_| 7));
+        assert_eq!(index.find(7, |found| found == PART_PLACES_MAX + 9), Some(PART_PLACES_MAX + 9));
+        assert!(index.parts.len() < 70);
+    }
+}

@@ -1,0 +1,83 @@
+//! What is due goes: keys, and fields of hashes, at the beginning of an entry.
+
+use slot::Slot;
+
+use crate::collection::CollectionValue;
+use crate::database::Database;
+use crate::deadlines::Deadlines;
+use crate::hash::HashValue;
+use crate::key_box::KeyBox;
+use crate::keyspace::{Keyspace, Place};
+
+/// The place of a key, or of several with the same hash, and the deadline that comes next there.
+type Due = (u64, Place);
+
+impl Keyspace {
+    /// Begins an entry: sets the log clock, never back, and removes up to `count_max` keys and fields that are due: keys first, by (deadline,
+    /// database, slot, hash, key); then fields, by the same and the field. Returns how many were removed. The command that follows must
+    /// begin with [`Keyspace::begin_command`].
+    pub fn remove_due(&mut self, now_ms: u64, count_max: usize) -> usize {
+        self.clock_ms = self.clock_ms.max(now_ms);
+        self.begin_command();
+        let mut count = 0;
+        while count < count_max
+            && let Some((deadline_ms, place)) = self.next_due(|database| &database.deadlines)
+            && deadline_ms <= self.clock_ms
+        {
+            let key = self.first_key(place, |_, key_box| key_box.deadline_ms() == Some(deadline_ms));
+            self.expire(place, &key);
+            count += 1;
+        }
+        while count < count_max
+            && let Some((deadline_ms, place)) = self.next_due(|database| &database.field_deadlines)
+            && deadline_ms <= self.clock_ms
+        {
+            count += self.expire_fields(place, deadline_ms, count_max - count);
+        }
+        count
+    }
+
+    /// The next deadline of any key or field, in ms since 1970.
+    pub fn next_deadline_ms(&self) -> Option<u64> {
+        let key = self.next_due(|database| &database.deadlines);
+        let field = self.next_due(|database| &database.field_deadlines);
+        [key, field].into_iter().flatten().map(|due| due.0).min()
+    }
+
+    fn next_due(&self, deadlines: impl Fn(&Database) -> &Deadlines) -> Option<Due> {
+        let databases = self.databases.iter().enumerate();
+        let firsts = databases.filter_map(|(database, found)| {
+            let (deadline_ms, slot, hash) = deadlines(found.as_ref()?).first()?;
+            let slot = Slot::new(slot).expect("deadlines list slots of keys");
+            Some((deadline_ms, Place { database, slot, hash }))
+        });
+        firsts.min_by_key(|due| (due.0, due.1.database))
+    }
+
+    /// The first key at a place to which this applies.
+    fn first_key(&self, place: Place, applies: impl Fn(&Self, &KeyBox) -> bool) -> Vec<u8> {
+        let part = self.part(place).expect("a listed deadline belongs to a key");
+        let due = part.with_hash(self.settings().hash_key, place.hash).filter(|key_box| applies(self, key_box));
+        due.map(KeyBox::key).min().expect("a listed deadline belongs to a key").to_vec()
+    }
+
+    /// Removes the fields with this deadline, at most so many, of the first hash at a place that has any. Returns how many.
+    fn expire_fields(&mut self, place: Place, deadline_ms: u64, count_max: usize) -> usize {
+        let key = self.first_key(place, |keyspace, key_box| {
+            let part = keyspace.part(place).expect("the key is there");
+            key_box.place().is_some_and(|at| part.value(at).next_deadline_ms() == Some(deadline_ms))
+        });
+        let mut hash = self.edit_at::<HashValue>(place, &key).expect("only hashes have fields that expire");
+        let mut count = 0;
+        while count < count_max
+            && let Some(due) = hash.next_due().filter(|due| due.deadline_ms == Some(deadline_ms))
+        {
+            let field = due.field.to_vec();
+            hash.remove(&field);
+            count += 1;
+        }
+        debug_assert!(hash.next_deadline_ms() > Some(deadline_ms) || count == count_max || hash.expiring_count() == 0);
+        hash.note_expired_fields(count);
+        count
+    }
+}
