@@ -192,3 +192,6 @@ fn keys_in_slot(arguments: Arguments<'_>) -> Result<Action, Refused> {
         _ => Err(Refused::NoSlotOrCount),
     }
 }
+
+#[cfg(test)]
+mod tests;
