@@ -18,6 +18,7 @@ mod payloads;
 mod power_cut;
 mod python;
 mod redis_rs;
+mod rooms;
 mod shard;
 mod standalone;
 mod strace;

@@ -13,6 +13,18 @@ use crate::signals::Signals;
 use crate::telemetry::BANNER;
 use crate::{files, limits, members, platform, telemetry};
 
+/// What a client from elsewhere is told in protected mode: Redis's words, by which people find their way.
+const PROTECTED: &str = "DENIED Redis is running in protected mode because protected mode is enabled and no password is set for the default \
+     user. In this mode connections are only accepted from the loopback interface. If you want to connect from external \
+     computers to Redis you may adopt one of the following solutions: 1) Just disable protected mode sending the command \
+     'CONFIG SET protected-mode no' from the loopback interface by connecting to Redis from the same host the server is \
+     running, however MAKE SURE Redis is not publicly accessible from internet if you do so. Use CONFIG REWRITE to make \
+     this change permanent. 2) Alternatively you can just disable the protected mode by editing the Redis configuration \
+     file, and setting the protected mode option to 'no', and then restarting the server. 3) If you started the server \
+     manually just for testing, restart it with the '--protected-mode no' option. 4) Setup a an authentication password \
+     for the default user. NOTE: You only need to do one of the above things in order for the server to start accepting \
+     connections from the outside.";
+
 /// Serves until a signal asks to stop. An error is one line for the operator.
 pub(crate) fn serve(loaded: Loaded, store_options: StoreOptions) -> anyhow::Result<()> {
     let Loaded { mut settings, file, mut notes } = loaded;
@@ -60,6 +72,8 @@ fn run(config: &Config, notes: &[String], store_options: StoreOptions) -> anyhow
             biased;
             signal = signals.stop() => signal,
             () = node.asked_to_stop() => "SHUTDOWN",
+            // BEFORE what the node makes of it.
+            why = store.failure() => bail!(why),
             why = node.failure() => bail!(why),
             () = accept(&mut acceptor, config, admit) => pending().await,
             () = said_ready => pending().await,
@@ -141,10 +155,7 @@ async fn accept(
 /// Why protected mode does not let a client in: without a password, only this machine's own programs are served.
 fn kept_out(settings: &Settings, client: IpAddr) -> Option<&'static str> {
     let open = !settings.protected_mode || !settings.requirepass.is_empty() || client.to_canonical().is_loopback();
-    (!open).then_some(
-        "DENIED Cairn is running in protected mode: no password is set, so that only connections from loopback are \
-         served. Set requirepass, or protected-mode no where every host of the network may read and write the data.",
-    )
+    (!open).then_some(PROTECTED)
 }
 
 /// Answers a connection that is not served, as far as that goes without waiting, and closes it.

@@ -11,7 +11,7 @@ use std::time::Duration;
 use parking_lot::Mutex;
 use raft::{Done, GroupId, GroupLog, LogChange, LogStore, SnapshotMeta, StoredEntry};
 use rustix::fs::{FlockOperation, flock};
-use tokio::sync::oneshot;
+use tokio::sync::{oneshot, watch};
 
 use crate::disk::{self, Disk};
 use crate::files_thread::FilesThread;
@@ -143,7 +143,12 @@ impl Store {
         marks: Marks,
         snapshots: PathBuf,
     ) -> io::Result<Self> {
-        let shared = Arc::new(Shared { queue: Queue::new(), groups: Mutex::new(groups), durability: Mutex::default() });
+        let shared = Arc::new(Shared {
+            queue: Queue::new(),
+            groups: Mutex::new(groups),
+            durability: Mutex::default(),
+            failure: watch::Sender::new(None),
+        });
         let (tree, raft) = (Mutex::new(Some(disk.tree())), disk.path().to_path_buf());
         let writer = Writer::new(Arc::clone(&shared), disk, marks, snapshots.clone());
         let log_thread = spawn("log", move || {
@@ -164,6 +169,17 @@ impl Store {
     /// on: for a node whose shard's group is not known yet when the store is opened.
     pub fn set_durability_of_others(&self, durability: Durability) {
         self.0.shared.durability.lock().others = durability;
+    }
+
+    /// Waits until a write or a sync has failed, and says what the operator has to do. Nothing is written after that,
+    /// and everything is answered with the failure.
+    pub async fn failure(&self) -> String {
+        let mut failure = self.0.shared.failure.subscribe();
+        match failure.wait_for(Option::is_some).await {
+            Ok(why) => why.clone().unwrap_or_default(),
+            // The sender lives as long as the handle.
+            Err(_) => std::future::pending().await,
+        }
     }
 
     /// Makes everything that was queued durable, notes that the store stopped in order, and ends the log thread.

@@ -13,6 +13,7 @@ use std::time::{Duration, Instant};
 
 use parking_lot::Mutex;
 use raft::{Done, GroupId, LogChange};
+use tokio::sync::watch;
 
 use crate::disk::Disk;
 use crate::group::{GroupState, Plan};
@@ -40,6 +41,8 @@ pub(crate) struct Shared {
     pub(crate) groups: Mutex<BTreeMap<GroupId, Scanned>>,
     /// When entries are synced.
     pub(crate) durability: Mutex<Durabilities>,
+    /// Why nothing is written any more, in words for the operator.
+    pub(crate) failure: watch::Sender<Option<String>>,
 }
 
 /// When the entries of each group are synced.
@@ -373,6 +376,12 @@ impl Writer {
         if self.failed.is_none() {
             tracing::error!(%error, "the log failed: nothing more is written");
             self.failed = Some((error.kind(), error.to_string()));
+            let why = format!(
+                "the log in {} cannot be written: {error}; make room on its disk, or mend it, and start again",
+                self.disk.path().display()
+            );
+            // BEFORE any change is answered with it: who hears of the failure finds the reason here.
+            self.shared.failure.send_replace(Some(why));
         }
     }
 }
