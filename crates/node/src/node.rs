@@ -273,6 +273,11 @@ impl<P: Platform> Node<P> {
         }
     }
 
+    /// Gives leadership up, if this node leads, and goes on as a follower; where nobody takes it, it leads on.
+    pub async fn abdicate(&self) {
+        self.shared.home().abdicate().await;
+    }
+
     /// Ends what `raft` still runs for this node, without a word to anybody. For a node whose power was cut: its places
     /// are gone, and neither its disk nor its links hear it any more.
     pub async fn bury(&self) {

@@ -18,6 +18,8 @@ pub(crate) fn command<const N: usize>(arguments: [&str; N]) -> Command {
 pub(crate) struct Connection {
     stream: DuplexStream,
     input: Vec<u8>,
+    /// How much of the input was answered from: the replies of the last call, as they came.
+    taken: usize,
 }
 
 /// The connection broke, or its patience ended: what was not answered may or may not have happened.
@@ -26,7 +28,7 @@ pub(crate) struct Broken;
 
 impl Connection {
     pub(crate) fn new(stream: DuplexStream) -> Self {
-        Self { stream, input: Vec::new() }
+        Self { stream, input: Vec::new(), taken: 0 }
     }
 
     /// Sends commands at once and waits for their replies. After [`Broken`] the connection is of no more use; the
@@ -37,7 +39,13 @@ impl Connection {
         patience: Duration,
         replies: &mut Vec<Value>,
     ) -> Result<(), Broken> {
+        self.input.drain(..std::mem::take(&mut self.taken));
         time::timeout(patience, self.exchange(commands, replies)).await.unwrap_or(Err(Broken))
+    }
+
+    /// The bytes of the replies to the last call.
+    pub(crate) fn heard(&self) -> &[u8] {
+        &self.input[..self.taken]
     }
 
     async fn exchange(&mut self, commands: &[Command], replies: &mut Vec<Value>) -> Result<(), Broken> {
@@ -47,9 +55,9 @@ impl Connection {
         }
         self.stream.write_all(&bytes).await.map_err(|_| Broken)?;
         while replies.len() < commands.len() {
-            match resp::parse_reply(&self.input).expect("a node speaks RESP") {
+            match resp::parse_reply(&self.input[self.taken..]).expect("a node speaks RESP") {
                 Some((reply, length)) => {
-                    self.input.drain(..length);
+                    self.taken += length;
                     replies.push(reply);
                 }
                 None => {

@@ -24,6 +24,8 @@ pub(crate) enum Fault {
     /// A host loses power and its disk, and starts with an empty one after so long. It happens at the first moment from
     /// then on at which every node votes: a group survives the loss of one disk, not of two.
     Wipe(Whom, u64),
+    /// A node hands leadership over and goes on.
+    HandOver(Whom),
     /// A host hears nobody and nobody hears it, for so long.
     Isolate(Whom, u64),
     /// What this host sends arrives nowhere, for so long.
@@ -118,7 +120,7 @@ impl Plan {
         let whom = self.draw_whom(random);
         let ms =
             if random.random_range(0..4) == 0 { random.random_range(1..3000) } else { random.random_range(1..600) };
-        let kinds = if self.voters == 1 { 10 } else { 20 };
+        let kinds = if self.voters == 1 { 10 } else { 23 };
         match random.random_range(0..kinds) {
             0..3 => Fault::PowerCut(whom, ms),
             3 => Fault::Blackout(ms),
@@ -130,6 +132,9 @@ impl Plan {
             12 | 13 => Fault::Mute(whom, ms),
             14 | 15 => Fault::Deafen(whom, ms),
             16 | 17 => Fault::Separate(whom, ms),
+            18 => Fault::HandOver(Whom::Leader),
+            // So long that a leader loses its lease, and often too short for another to be elected.
+            19 | 20 => Fault::Isolate(Whom::Leader, random.random_range(450..900)),
             _ => Fault::DeafRestart(Whom::Leader, random.random_range(1..40), ms),
         }
     }

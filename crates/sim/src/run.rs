@@ -203,6 +203,7 @@ impl Run {
             Fault::Restart(whom, down_ms) => self.restart(self.whom(whom), down_ms),
             Fault::DeafRestart(whom, after_ms, ms) => self.deaf_restart(self.whom(whom), after_ms, ms),
             Fault::Wipe(..) => self.wipe = Some(fault),
+            Fault::HandOver(whom) => self.hand_over(self.whom(whom)),
             Fault::Isolate(whom, ms) => self.cut(self.whom(whom), true, true, ms),
             Fault::Mute(whom, ms) => self.cut(self.whom(whom), true, false, ms),
             Fault::Deafen(whom, ms) => self.cut(self.whom(whom), false, true, ms),
@@ -235,6 +236,15 @@ impl Run {
             others().for_each(|other| net.cut(other, host));
             time::sleep(Duration::from_millis(ms)).await;
             others().for_each(|other| net.mend(other, host));
+        }));
+    }
+
+    fn hand_over(&self, host: usize) {
+        let node = self.cluster.borrow().hosts[host].node().cloned();
+        drop(tasks::beside(async move {
+            if let Some(node) = node {
+                node.abdicate().await;
+            }
         }));
     }
 

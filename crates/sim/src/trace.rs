@@ -70,12 +70,19 @@ impl Trace {
 }
 
 impl Inner {
-    /// FNV-1a, with the length first so that fields cannot run into each other.
+    /// FNV-1a over words, with the length first so that fields cannot run into each other.
     fn mix(&mut self, bytes: &[u8]) {
-        let length = (bytes.len() as u64).to_le_bytes();
-        for &byte in length.iter().chain(bytes) {
-            self.hash = (self.hash ^ u64::from(byte)).wrapping_mul(0x0000_0100_0000_01b3);
-        }
+        self.mix_word(bytes.len() as u64);
+        let mut words = bytes.chunks_exact(8);
+        words.by_ref().for_each(|word| self.mix_word(u64::from_le_bytes(word.try_into().expect("eight bytes"))));
+        let mut last = [0; 8];
+        last[..words.remainder().len()].copy_from_slice(words.remainder());
+        self.mix_word(u64::from_le_bytes(last));
+    }
+
+    fn mix_word(&mut self, word: u64) {
+        // The turn brings the high bits, where products differ most, back to where the next word is added.
+        self.hash = ((self.hash ^ word).wrapping_mul(0x0000_0100_0000_01b3)).rotate_left(29);
     }
 }
 

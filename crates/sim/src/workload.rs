@@ -17,6 +17,9 @@ use crate::trace::Topic;
 /// Few keys, so that operations meet.
 const REGISTERS: usize = 3;
 const LISTS: usize = 2;
+/// The list that bursts go to, and how many pushes one has: enough that an entry is proposed beside others in flight.
+const BURST_LIST: &str = "burst";
+const BURST_PUSHES: std::ops::RangeInclusive<usize> = 32..=40;
 /// A client that found nobody waits this long before it looks again.
 const PAUSE: Duration = Duration::from_millis(20);
 
@@ -34,6 +37,8 @@ pub(crate) struct Client {
     host: usize,
     /// The most that it waits between two operations, in ms.
     think_ms_max: u64,
+    /// Of how many shares it draws an operation: those above the twenty of everybody are bursts.
+    operations: u32,
     last_mortal: Option<u64>,
 }
 
@@ -67,6 +72,11 @@ impl Heard {
         self.replies.get(place).and_then(Value::as_integer)
     }
 
+    /// The length of a list that the push at this place was answered with; 0 if it was not.
+    fn length(&self, place: usize) -> usize {
+        self.integer(place).and_then(|length| usize::try_from(length).ok()).unwrap_or(0)
+    }
+
     /// The reply at this place, if it is there and no error.
     fn good(&self, place: usize) -> Option<&Value> {
         self.replies.get(place).filter(|reply| reply.as_error().is_none())
@@ -95,6 +105,7 @@ impl Client {
     pub(crate) fn new(number: usize, cluster: Rc<RefCell<Cluster>>, oracle: Rc<RefCell<Oracle>>, seed: u64) -> Self {
         let mut random = SmallRng::seed_from_u64(seed);
         let think_ms_max = [2, 10, 40][random.random_range(0..3)];
+        let operations = [20, 21, 24][random.random_range(0..3)];
         let (host, start) = (number, cluster.borrow().start());
         Self {
             number,
@@ -106,6 +117,7 @@ impl Client {
             connection: None,
             host,
             think_ms_max,
+            operations,
             last_mortal: None,
         }
     }
@@ -121,7 +133,7 @@ impl Client {
     }
 
     async fn operate(&mut self) {
-        match self.random.random_range(0..20) {
+        match self.random.random_range(0..self.operations) {
             0..4 => self.write().await,
             4..9 => self.read().await,
             9..11 => self.push().await,
@@ -131,7 +143,8 @@ impl Client {
             16 => self.pipeline().await,
             17 => self.write_mortal().await,
             18 => self.read_mortal().await,
-            _ => self.draw().await,
+            19 => self.draw().await,
+            _ => self.burst().await,
         }
     }
 
@@ -169,8 +182,9 @@ impl Client {
         let connection = self.connection.as_mut().expect("it was just connected");
         let mut replies = Vec::new();
         let broken = connection.call(commands, patience, &mut replies).await.is_err();
+        let heard = if broken { "hears, and no more," } else { "hears" };
+        self.cluster.borrow().trace().note(Topic::Client, self.number, heard, connection.heard());
         let end = self.oracle.borrow_mut().event();
-        self.trace("hears", format!("{replies:?} {broken}").as_bytes());
         if broken || replies.iter().any(|reply| reply.as_error().is_some()) {
             // Somebody else may know better.
             self.connection = None;
@@ -221,16 +235,37 @@ impl Client {
     async fn push(&mut self) {
         let (key, element) = (self.list(), self.value());
         let heard = self.call(&[command(["RPUSH", &key, &element.to_string()])]).await;
-        let length = heard.integer(0).and_then(|length| usize::try_from(length).ok()).unwrap_or(0);
-        self.oracle.borrow_mut().lists.pushed(&key, element, heard.write_span(0), heard.outcome(0), length);
+        let (span, outcome) = (heard.write_span(0), heard.outcome(0));
+        self.oracle.borrow_mut().lists.pushed(&key, element, span, outcome, heard.length(0));
+    }
+
+    /// Many pushes in one write, and now and then a look at what came of all bursts.
+    async fn burst(&mut self) {
+        if self.random.random_range(0..4) == 0 {
+            return self.range_of(BURST_LIST).await;
+        }
+        let count = self.random.random_range(BURST_PUSHES);
+        let elements: Vec<u64> = (0..count).map(|_| self.value()).collect();
+        let push = |element: &u64| command(["RPUSH", BURST_LIST, &element.to_string()]);
+        let commands: Vec<_> = elements.iter().map(push).collect();
+        let heard = self.call(&commands).await;
+        let lists = &mut self.oracle.borrow_mut().lists;
+        for (place, &element) in elements.iter().enumerate() {
+            lists.pushed(BURST_LIST, element, heard.write_span(place), heard.outcome(place), heard.length(place));
+        }
+        lists.sent_in_row(BURST_LIST, elements);
     }
 
     async fn range(&mut self) {
         let key = self.list();
-        let heard = self.call(&[command(["LRANGE", &key, "0", "-1"]), command(["INFO", "replication"])]).await;
+        self.range_of(&key).await;
+    }
+
+    async fn range_of(&mut self, key: &str) {
+        let heard = self.call(&[command(["LRANGE", key, "0", "-1"]), command(["INFO", "replication"])]).await;
         let Some(elements) = heard.good(0).and_then(Value::as_array) else { return };
         let elements = elements.iter().filter_map(number).collect();
-        self.oracle.borrow_mut().lists.read(&key, elements, heard.span, heard.was_leader(1));
+        self.oracle.borrow_mut().lists.read(key, elements, heard.span, heard.was_leader(1));
     }
 
     /// Several commands in one write: reads behind writes ride along.
@@ -351,7 +386,7 @@ impl Client {
                 }
             }
         }
-        for key in (0..LISTS).map(|number| format!("l{number}")) {
+        for key in (0..LISTS).map(|number| format!("l{number}")).chain([BURST_LIST.to_owned()]) {
             loop {
                 let heard = self.call(&[command(["LRANGE", &key, "0", "-1"]), command(["INFO", "replication"])]).await;
                 if let Some(elements) = heard.good(0).and_then(Value::as_array).filter(|_| heard.was_leader(1)) {

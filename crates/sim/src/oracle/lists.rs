@@ -17,6 +17,8 @@ pub(crate) struct Lists {
 struct List {
     /// By element: when, what became of it, and the length that was answered.
     pushes: BTreeMap<u64, (Span, Outcome, usize)>,
+    /// Elements that one client pushed at once, in its order.
+    rows: Vec<Vec<u64>>,
     /// What was read, and whether the read promises to be linearizable.
     reads: Vec<(Vec<u64>, Span, bool)>,
 }
@@ -26,6 +28,11 @@ impl Lists {
     pub(crate) fn pushed(&mut self, key: &str, element: u64, span: Span, outcome: Outcome, length: usize) {
         let list = self.keys.entry(key.to_owned()).or_default();
         assert!(list.pushes.insert(element, (span, outcome, length)).is_none(), "elements are unique");
+    }
+
+    /// These elements were sent at once, so they must stand in this order, those of them that are there.
+    pub(crate) fn sent_in_row(&mut self, key: &str, elements: Vec<u64>) {
+        self.keys.entry(key.to_owned()).or_default().rows.push(elements);
     }
 
     /// A read of the whole list.
@@ -52,26 +59,41 @@ impl List {
                 return Err(format!("one read saw {elements:?}, another {longest:?}"));
             }
         }
+        let mut places = BTreeMap::new();
+        for (at, &element) in longest.iter().enumerate() {
+            if let Some(before) = places.insert(element, at) {
+                return Err(format!("{element} is there twice, at places {before} and {at}"));
+            }
+            if !self.pushes.contains_key(&element) {
+                return Err(format!("{element} was read and never pushed"));
+            }
+        }
+        for row in &self.rows {
+            let there: Vec<_> = row.iter().filter_map(|element| places.get(element)).collect();
+            if !there.is_sorted() {
+                return Err(format!("{row:?} were pushed in this order and stand at {there:?}"));
+            }
+        }
+        self.judge_times(longest.len(), &places)
+    }
+
+    /// Whether the order of the list agrees with time. `places` says where each element stands.
+    fn judge_times(&self, longest: usize, places: &BTreeMap<u64, usize>) -> Result<(), String> {
         // Where each operation stands: a push behind the elements before it, a read behind what it saw.
         let mut placed = Vec::new();
         for (&element, &(span, outcome, length)) in &self.pushes {
-            let at = longest.iter().position(|&found| found == element);
+            let at = places.get(&element).copied();
             match (outcome, at) {
                 (Outcome::Refused, Some(_)) => return Err(format!("{element} is there, but its push was refused")),
                 (Outcome::Done, Some(at)) if at + 1 != length => {
                     return Err(format!("{element} is at place {at}, but its push was answered {length}"));
                 }
-                (Outcome::Done, None) if length <= longest.len() => {
+                (Outcome::Done, None) if length <= longest => {
                     return Err(format!("{element} was acknowledged and is gone"));
                 }
                 (Outcome::Done, None) => placed.push((2 * length, span)),
                 (_, Some(at)) => placed.push((2 * (at + 1), span)),
                 (_, None) => (),
-            }
-        }
-        for element in longest {
-            if !self.pushes.contains_key(element) {
-                return Err(format!("{element} was read and never pushed"));
             }
         }
         let reads = self.reads.iter().filter(|(.., linearizable)| *linearizable);
@@ -123,5 +145,20 @@ mod tests {
             &[(&[1, 2], span(5, 6)), (&[1], span(7, 8))]
         ));
         assert!(!judged(&[(1, span(1, 2), Done, 1), (2, span(3, 4), Done, 1)], &[(&[1, 2], span(5, 6))]));
+        let never = span(1, super::super::NEVER);
+        assert!(!judged(&[(1, never, Outcome::Unknown, 0)], &[(&[1, 1], span(5, 6))]), "it happened twice");
+    }
+
+    #[test]
+    fn what_was_sent_in_a_row_stands_in_that_row() {
+        let judged = |row: &[u64]| {
+            let mut lists = Lists::default();
+            [1, 2].iter().for_each(|&element| lists.pushed("k", element, span(1, 2), Outcome::Done, element as usize));
+            lists.sent_in_row("k", row.to_vec());
+            lists.read("k", vec![1, 2], span(3, 4), true);
+            lists.judge().is_ok()
+        };
+        assert!(judged(&[1, 9, 2]));
+        assert!(!judged(&[2, 1]));
     }
 }
