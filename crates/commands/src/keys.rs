@@ -1,11 +1,12 @@
 //! Keys of any type: removing, renaming, copying, asking about them. Deadlines are in `keys/expiry.rs`, walks over keys in `keys/scan.rs`,
-//! OBJECT in `keys/object.rs`, DUMP and RESTORE in `keys/transfer.rs`, whole databases in `keys/databases.rs`.
+//! SORT in `keys/sort.rs`, OBJECT in `keys/object.rs`, DUMP and RESTORE in `keys/transfer.rs`, whole databases in `keys/databases.rs`.
 
 pub(crate) mod databases;
 pub(crate) mod deadline;
 pub(crate) mod expiry;
 mod object;
 mod scan;
+mod sort;
 mod transfer;
 
 use keyspace::{Context, DATABASE_COUNT, Keyspace, ValueType};
@@ -17,6 +18,9 @@ use crate::spec::{Arity::*, Flags, KeyUse, Keys, Spec};
 
 const ALL: Keys = Keys::Range { first: 1, last: -1, step: 1 };
 const TWO: Keys = Keys::Range { first: 1, last: 2, step: 1 };
+
+const SORTED: Keys = Keys::OneAndFound { first: 1, find: sort::keys_of_sort };
+const SORTED_RO: Keys = Keys::OneAndFound { first: 1, find: sort::keys_of_sort_ro };
 
 #[rustfmt::skip]
 pub(crate) const COMMANDS: &[Spec] = &[
@@ -41,6 +45,8 @@ pub(crate) const COMMANDS: &[Spec] = &[
     Spec::read ("RANDOMKEY",       Exactly(1), Keys::None,   scan::randomkey,     "Returns some key.").tips(&["request_policy:all_shards", "response_policy:special", "nondeterministic_output"]),
     Spec::read ("KEYS",            Exactly(2), Keys::None,   scan::keys,          "Returns the keys that match a pattern.").flags(Flags::DANGEROUS).tips(&["request_policy:all_shards", "nondeterministic_output_order"]),
     Spec::read ("SCAN",            AtLeast(2), Keys::None,   scan::scan,          "Walks over the keys, step by step.").tips(&["nondeterministic_output", "request_policy:special", "response_policy:special"]),
+    Spec::write("SORT",            AtLeast(2), SORTED,       sort::sort,          "Returns the elements of a collection in order, or stores them.").denyoom().flags(Flags::DANGEROUS.with(Flags::COLLECTIONS)).uses(&[KeyUse::READ, KeyUse::READ, KeyUse::OVERWRITE]),
+    Spec::read ("SORT_RO",         AtLeast(2), SORTED_RO,    sort::sort_ro,       "Returns the elements of a collection in order.").flags(Flags::DANGEROUS.with(Flags::COLLECTIONS)).uses(&[KeyUse::READ, KeyUse::READ]),
     Spec::read ("DUMP",            Exactly(2), Keys::One(1), transfer::dump,      "Returns a value as RESTORE takes it, here and in Redis.").tips(&["nondeterministic_output"]),
     Spec::write("RESTORE",         AtLeast(4), Keys::One(1), transfer::restore,   "Creates a key from what DUMP has answered, here or in Redis.").denyoom().flags(Flags::DANGEROUS).uses(&[KeyUse::OVERWRITE]),
     Spec::container("OBJECT", "About how values are kept."),

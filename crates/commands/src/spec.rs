@@ -95,6 +95,13 @@ pub enum Keys {
         /// The place of one more key in front (the destination of ZUNIONSTORE).
         also: Option<usize>,
     },
+    /// One at a known place, and others that depend on options: they are found by a function, that one with them.
+    OneAndFound {
+        /// The place of the known key.
+        first: usize,
+        /// Finds all of them; `None` if the arguments make no sense.
+        find: fn(Arguments<'_>) -> Option<KeyPlaces>,
+    },
     /// Found by a function; `None` if the arguments make no sense.
     Custom(fn(Arguments<'_>) -> Option<KeyPlaces>),
 }
@@ -140,6 +147,8 @@ impl Flags {
     pub const DENYOOM: Self = Self(1);
     /// Takes constant or logarithmic time.
     pub const FAST: Self = Self(1 << 1);
+    /// In the ACL categories `@list`, `@set` and `@sortedset`, though its group is another.
+    pub const COLLECTIONS: Self = Self(1 << 22);
     /// Runs while the data is loaded.
     pub const LOADING: Self = Self(1 << 2);
     /// Runs on a replica that is out of touch.
@@ -320,7 +329,7 @@ impl Spec {
                 let end = (at + 1).checked_add(keys).filter(|&end| end <= count)?;
                 Some(KeyPlaces { also, next: at + 1, end, step: 1 })
             }
-            Keys::Custom(find) => find(arguments),
+            Keys::OneAndFound { find, .. } | Keys::Custom(find) => find(arguments),
         }
     }
 }

@@ -36,7 +36,7 @@ fn the_arity_covers_the_keys() {
     for row in rows() {
         let last = match row.keys {
             Keys::None | Keys::Custom(_) => 0,
-            Keys::One(place) => place,
+            Keys::One(place) | Keys::OneAndFound { first: place, .. } => place,
             Keys::Range { first, last, .. } => first.max(last.max(0).unsigned_abs()),
             Keys::Counted { count, .. } => count,
         };

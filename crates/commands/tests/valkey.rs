@@ -76,7 +76,9 @@ fn rows() -> impl Iterator<Item = &'static Spec> {
 /// The leaves in order: RESP2 shows maps and sets as arrays.
 fn flat(value: &Value) -> Vec<String> {
     match value {
-        Value::Map(pairs) => pairs.iter().flat_map(|(key, value)| [flat(key), flat(value)].concat()).collect(),
+        Value::Map(pairs) if !pairs.is_empty() => {
+            pairs.iter().flat_map(|(key, value)| [flat(key), flat(value)].concat()).collect()
+        }
         _ if items(value).is_empty() => vec![text(value)],
         _ => items(value).iter().flat_map(flat).collect(),
     }

@@ -244,14 +244,22 @@ impl ListValue {
         }
     }
 
+    /// A list of these elements, small if the limits allow it.
+    pub fn collect<T: AsRef<[u8]>>(elements: impl Iterator<Item = T>, settings: &Settings) -> Self {
+        let mut list = Self { body: Body::Chunked(Box::new(Chunked::new())) };
+        elements.for_each(|element| list.add(ListEnd::Back, element.as_ref(), settings));
+        list.loaded(settings);
+        list
+    }
+
     /// Adds elements at the end of a big list, as a piece that another server made of them: it stays one if the limits allow that.
     pub fn load_chunk<T: AsRef<[u8]>>(&mut self, elements: &[T], settings: &Settings) {
         let limits = Limits::of(settings);
         let mut chunk = Chunk::new();
         chunk.extend(elements);
         match &mut self.body {
-            Body::Chunked(spine) if chunk.len() == 1 || !limits.are_exceeded_by(chunk.weight(), chunk.len()) => {
-                spine.push_chunk(chunk);
+            Body::Chunked(chunked) if chunk.len() == 1 || !limits.are_exceeded_by(chunk.weight(), chunk.len()) => {
+                chunked.push_chunk(chunk);
             }
             _ => elements.iter().for_each(|element| self.add(ListEnd::Back, element.as_ref(), settings)),
         }
@@ -259,8 +267,8 @@ impl ListValue {
 
     /// Ends what [`ListValue::load_chunk`] began: a list of one piece that a small list may hold becomes small.
     pub fn loaded(&mut self, settings: &Settings) {
-        if let Body::Chunked(spine) = &self.body
-            && let Some(chunk) = spine.only_chunk()
+        if let Body::Chunked(chunked) = &self.body
+            && let Some(chunk) = chunked.only_chunk()
             && !Limits::of(settings).are_exceeded_by(chunk.weight(), chunk.len())
         {
             self.body = Body::Packed(chunk.clone());

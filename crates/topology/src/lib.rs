@@ -49,5 +49,5 @@ pub use membership::{Members, Step, next_step};
 pub use placement::{LIVE_WITHIN_MS, Liveness, QUIET_MS, plan, release};
 pub use refusal::Refusal;
 pub use shard::{Closing, Fence, Leader, Shard};
-pub use topology::{First, NODES_MAX, Phase, Topology};
+pub use topology::{First, Meeting, NODES_MAX, Phase, Topology};
 pub use view::{Coverage, Mark, Overlay, Role, Route, View, ViewNode};

@@ -62,3 +62,6 @@ pub fn next_step(replicas: &[Replica], members: &Members) -> Option<Step> {
     };
     (!replicas.iter().all(is_told)).then_some(Step::Confirm)
 }
+
+#[cfg(test)]
+mod tests;

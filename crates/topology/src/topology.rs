@@ -10,6 +10,8 @@ mod snapshot;
 #[cfg(test)]
 mod tests;
 
+pub use join::Meeting;
+
 use std::collections::{BTreeMap, VecDeque};
 
 use slot::{Slot, SlotSet};
@@ -236,6 +238,12 @@ impl Topology {
         let outcomes = changes.iter().map(|change| next.apply(change)).collect::<Result<_, _>>()?;
         *self = next;
         Ok(outcomes)
+    }
+
+    /// Applies an entry: the commands of a batch in order, each on its own, as EXEC runs a transaction: one that is refused does not keep those behind it
+    /// from being made.
+    pub fn apply_batch(&mut self, commands: &[Vec<Change>]) -> Vec<Result<Vec<Outcome>, Refusal>> {
+        commands.iter().map(|changes| self.apply_all(changes)).collect()
     }
 
     /// A number of the whole state, to compare replicas by: not against forgery.

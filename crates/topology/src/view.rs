@@ -7,7 +7,7 @@ use std::collections::BTreeMap;
 
 use slot::{SLOT_COUNT, Slot, SlotSet};
 
-use crate::{ClusterId, Endpoint, Leader, NodeId, ShardId, Standing, Topology};
+use crate::{ClusterId, Endpoint, Leader, NODES_MAX, NodeId, ShardId, Standing, Topology};
 
 /// What is known beside the topology, or sooner: leaders that announced themselves, and nodes that are not heard of.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -106,13 +106,15 @@ struct Routed {
 const NOBODY: u16 = u16::MAX;
 
 impl Overlay {
-    /// Takes note of an announced leader; whether it is news. Of two the one of the higher term stays.
+    /// Takes note of an announced leader; whether it is news. Of two the one of the higher term stays. Of more shards than there can be, those
+    /// that come last are not noted.
     pub fn announce(&mut self, shard: ShardId, term: u64, node: NodeId) -> bool {
-        let known = self.leaders.get(&shard).is_some_and(|leader| leader.term >= term);
-        if !known {
+        let known = self.leaders.get(&shard);
+        let is_news = known.map_or(self.leaders.len() < NODES_MAX, |leader| leader.term < term);
+        if is_news {
             self.leaders.insert(shard, Leader { term, node });
         }
-        !known
+        is_news
     }
 
     /// Marks a node; whether that is news.

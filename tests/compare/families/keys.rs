@@ -28,6 +28,14 @@ pub(crate) const FAMILY: Family = Family {
         "EXPIRETIME <k>",
         "PEXPIRETIME <k>",
         "PERSIST <k>",
+        "SORT <l> [ ALPHA ] [ ( ASC | DESC ) ] [ LIMIT <index> <count> ] [ STORE <l> ]",
+        "SORT <t> ALPHA [ ( ASC | DESC ) ] [ LIMIT <index> <count> ] [ GET # ] [ GET <sortpattern> ] [ STORE <l> ]",
+        "SORT <z> BY <sortpattern> [ ( ASC | DESC ) ] [ LIMIT <index> <count> ] [ GET # ] [ STORE <l> ]",
+        "SORT <l> [ BY <sortpattern> ] [ GET <sortpattern> ] [ GET # ] [ DESC ] [ LIMIT <index> <count> ]",
+        "SORT_RO <k> [ BY <sortpattern> ] [ GET <sortpattern> ] [ GET # ] [ DESC ] [ LIMIT <index> <count> ]",
+        "SORT_RO <k> [ ALPHA ] [ ( DESC | STORE <k> ) ] [ LIMIT <i> <i> ]",
+        "COMMAND ( GETKEYS | GETKEYSANDFLAGS ) SORT <k> [ BY <k> ] [ LIMIT <word> <word> ] [ STORE <k> ] [ GET <k> ] [ STORE <k> ]",
+        "COMMAND GETKEYS ( SORT_RO <k> STORE <k> | DUMP <k> | RESTORE <k> 0 x | COPY <k> <k> REPLACE )",
         "DUMP <k>",
         "RESTORE <k> ( 0 | <ms> ) <payload> [ REPLACE ] [ ABSTTL ] [ ( IDLETIME <i> | FREQ <i> ) ]",
         "RESTORE-ASKING <k> 0 <payload> REPLACE",
@@ -67,6 +75,8 @@ fn word(what: &str, dice: &mut Dice) -> Option<Vec<u8>> {
         return Some(payload(dice));
     }
     let choices: &[&str] = match what {
+        // Keys end in a digit, and so do many members.
+        "sortpattern" => &["n*", "s*", "h*->a", "h*->1", "nosort", "*", "x*", "n*->", "l*", "#", "*->*", "h*->"],
         "at" => &["4000000000", "4000001000", "1", "0", "-5", "9223372036854775807"],
         "atms" => &["4000000000000", "4000001000000", "1", "0", "-5", "9223372036854775807"],
         _ => return None,

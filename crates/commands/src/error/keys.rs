@@ -17,6 +17,8 @@ pub enum KeyError {
     PayloadFooter,
     /// A payload that is no value.
     PayloadValue,
+    /// What SORT is to order by is no number.
+    WeightNotFloat,
 }
 
 impl fmt::Display for KeyError {
@@ -28,6 +30,7 @@ impl fmt::Display for KeyError {
             Self::InvalidFrequency => "ERR Invalid FREQ value, must be >= 0 and <= 255",
             Self::PayloadFooter => "ERR DUMP payload version or checksum are wrong",
             Self::PayloadValue => "ERR Bad data format",
+            Self::WeightNotFloat => "ERR One or more scores can't be converted into double",
         })
     }
 }

@@ -61,7 +61,7 @@ impl Spec {
             Handler::Write(_) => Some("write"),
             _ => None,
         };
-        let movable = if matches!(self.keys, Keys::Counted { .. } | Keys::Custom(_)) {
+        let movable = if matches!(self.keys, Keys::Counted { .. } | Keys::OneAndFound { .. } | Keys::Custom(_)) {
             Flags::MOVABLE_KEYS
         } else {
             Flags::default()
@@ -88,7 +88,8 @@ impl Spec {
             "@write" => self.is_write(),
             "@keyspace" => {
                 let is_about_keys = matches!(self.handler, Handler::Read(_) | Handler::Write(_));
-                is_about_keys && (group == Group::Generic || has(Flags::KEYSPACE))
+                let is_generic = group == Group::Generic && !has(Flags::COLLECTIONS);
+                is_about_keys && (is_generic || has(Flags::KEYSPACE))
             }
             "@pubsub" => has(Flags::PUBSUB),
             "@admin" => has(Flags::ADMIN) || has(Flags::ADMIN_CATEGORY),
@@ -96,6 +97,7 @@ impl Spec {
             "@fast" => has(Flags::FAST),
             "@slow" => !has(Flags::FAST),
             "@blocking" => has(Flags::BLOCKING),
+            "@list" | "@set" | "@sortedset" if has(Flags::COLLECTIONS) => true,
             "@connection" if has(Flags::CONNECTION) => true,
             _ => !is_container && group.category() == Some(category),
         }
@@ -122,6 +124,8 @@ impl Spec {
     /// What it does with its `index`-th key when it is called with these arguments.
     pub fn key_use(&self, index: usize, arguments: Arguments<'_>) -> KeyUse {
         let uses = self.uses_or_default();
+        // Keys that are found are used as the last specification says, whatever those before it stand for.
+        let index = if matches!(self.keys, Keys::OneAndFound { .. }) && index > 0 { uses.len() } else { index };
         let key_use = uses[index.min(uses.len() - 1)];
         self.variable_use.filter(|_| key_use.contains(KeyUse::VARIABLE)).map_or(key_use, |decide| decide(arguments))
     }
@@ -136,7 +140,7 @@ impl Spec {
         match self.keys {
             Keys::None | Keys::Custom(_) | Keys::Counted { also: None, .. } => (0, 0, 0),
             Keys::Counted { also: Some(also), .. } => (also, also.cast_signed(), 1),
-            Keys::One(place) => (place, place.cast_signed(), 1),
+            Keys::One(place) | Keys::OneAndFound { first: place, .. } => (place, place.cast_signed(), 1),
             Keys::Range { first, last, step } => (first, last, step),
         }
     }
@@ -170,7 +174,7 @@ impl Spec {
             // Without a specification clients ask COMMAND GETKEYS.
             Keys::None | Keys::Custom(_) => 0,
             Keys::One(_) => 1,
-            Keys::Range { .. } => self.uses_or_default().len(),
+            Keys::Range { .. } | Keys::OneAndFound { .. } => self.uses_or_default().len(),
             Keys::Counted { also, .. } => 1 + usize::from(also.is_some()),
         }
     }
@@ -182,6 +186,10 @@ impl Spec {
             Keys::None | Keys::Custom(_) => {}
             Keys::One(place) => {
                 write_range(reply, uses[0], place, 0, 1);
+            }
+            Keys::OneAndFound { first, .. } => {
+                write_range(reply, uses[0], first, 0, 1);
+                uses[1..].iter().for_each(|&key_use| write_unknown(reply, key_use));
             }
             Keys::Range { first, last, step } => {
                 // Keys that are used differently stand one by one, the last use for the rest.
@@ -267,11 +275,29 @@ fn write_range(reply: &mut Reply, key_use: KeyUse, place: usize, last: isize, st
     write_spec(reply, key_use, place, "range", &[("lastkey", last), ("keystep", step), ("limit", 0)]);
 }
 
-fn write_spec(reply: &mut Reply, key_use: KeyUse, place: usize, kind: &str, spec: &[(&str, i64)]) {
+/// A key specification of which only COMMAND GETKEYS knows more.
+fn write_unknown(reply: &mut Reply, key_use: KeyUse) {
     reply.map(3);
+    write_key_use(reply, key_use);
+    for part in ["begin_search", "find_keys"] {
+        reply.bulk(part);
+        reply.map(2);
+        reply.bulk("type");
+        reply.bulk("unknown");
+        reply.bulk("spec");
+        reply.map(0);
+    }
+}
+
+fn write_key_use(reply: &mut Reply, key_use: KeyUse) {
     reply.bulk("flags");
     reply.set(key_use.names().count());
     key_use.names().for_each(|name| reply.simple(name));
+}
+
+fn write_spec(reply: &mut Reply, key_use: KeyUse, place: usize, kind: &str, spec: &[(&str, i64)]) {
+    reply.map(3);
+    write_key_use(reply, key_use);
     reply.bulk("begin_search");
     reply.map(2);
     reply.bulk("type");

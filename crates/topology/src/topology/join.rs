@@ -14,7 +14,20 @@ use slot::{Slot, SlotSet};
 use super::apply::Applied;
 use super::{NODES_MAX, Phase, Topology};
 use crate::shard::insert;
-use crate::{Change, Group, Joiner, Leader, Node, Outcome, Refusal, Replica, ReplicaId, Shard, Standing};
+use crate::{Change, ClusterId, Group, Joiner, Leader, Node, Outcome, Refusal, Replica, ReplicaId, Shard, Standing};
+
+/// Who joins whom when two nodes meet.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Meeting {
+    /// Both are of one cluster: there is nothing to do.
+    Same,
+    /// This cluster of one joins the other.
+    WeJoin,
+    /// The other, a cluster of one, joins this.
+    TheyJoin,
+    /// Both have more than one node: clusters do not merge.
+    Refused,
+}
 
 /// No topology has had so many changes.
 pub(super) const COUNT_MAX: u64 = 1 << 62;
@@ -45,6 +58,19 @@ impl Topology {
     /// The change that asks to be taken in; see [`Topology::joiner`].
     pub fn join_change(&self, meta_replica: ReplicaId) -> Option<Change> {
         self.joiner(meta_replica).map(|joiner| Change::Join(Box::new(joiner)))
+    }
+
+    /// Who joins whom when a node of this cluster meets one of another cluster of so many nodes. Both sides come to the same, whoever was asked:
+    /// of two clusters of one, that with the larger id joins.
+    pub fn meeting(&self, other: ClusterId, other_node_count: usize) -> Meeting {
+        match (self.nodes.len(), other_node_count) {
+            _ if other == self.cluster => Meeting::Same,
+            (1, 1) if self.cluster > other => Meeting::WeJoin,
+            (1, 1) => Meeting::TheyJoin,
+            (1, _) => Meeting::WeJoin,
+            (_, 1) => Meeting::TheyJoin,
+            _ => Meeting::Refused,
+        }
     }
 
     pub(super) fn join(&mut self, joiner: &Joiner) -> Applied {

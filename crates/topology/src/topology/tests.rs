@@ -255,3 +255,25 @@ fn a_higher_factor_brings_more_voters() {
     world.settle();
     assert!(world.serving().into_iter().all(|group| world.voters(group).len() == 1));
 }
+
+#[test]
+fn both_sides_agree_who_joins() {
+    let (one, two) = (single(1), single(2));
+    let big = World::create(3, 0).topology;
+    assert_eq!((one.meeting(two.cluster(), 1), two.meeting(one.cluster(), 1)), (Meeting::TheyJoin, Meeting::WeJoin));
+    assert_eq!((two.meeting(ClusterId(0), 3), big.meeting(two.cluster(), 1)), (Meeting::WeJoin, Meeting::TheyJoin));
+    assert_eq!((big.meeting(big.cluster(), 3), big.meeting(ClusterId(9), 2)), (Meeting::Same, Meeting::Refused));
+}
+
+/// As EXEC: `redis-cli --cluster fix` sends a DELSLOTS that may fail and an ADDSLOTS that must not in one transaction.
+#[test]
+fn a_refused_command_does_not_stop_those_behind_it() {
+    let mut topology = single(1);
+    let del = Change::DelSlots { node: node(1), slots: slots("5") };
+    let bump = Change::BumpEpoch { node: node(1) };
+    let outcomes = topology.apply_batch(&[vec![del.clone()], vec![add(1, "5")], vec![bump]]);
+    let expected = [Err(Refusal::SlotUnassigned(slot(5))), Ok(vec![Outcome::Changed]), Ok(vec![Outcome::Bumped(1)])];
+    assert_eq!(outcomes, expected);
+    assert_eq!(topology.apply_batch(&[vec![del], vec![add(1, "5")]]).iter().filter(|done| done.is_ok()).count(), 2);
+    assert!(topology.shards()[&shard(1)].closing.is_empty());
+}
