@@ -1,5 +1,8 @@
 //! What is placed where, and that every loss of a node that can be survived is.
 
+use proptest::collection::vec;
+use proptest::prelude::*;
+
 use super::*;
 use crate::fixture::{World, meet, node, shard, single};
 
@@ -217,5 +220,128 @@ fn other_addresses_come_first() {
         let addresses: BTreeSet<_> =
             world.voters(group).iter().map(|voter| world.topology.nodes()[voter].endpoint.ip.clone()).collect();
         assert_eq!(addresses.len(), 2, "{group:?}");
+    }
+}
+
+/// What may happen to a cluster; each is followed by time enough to settle.
+#[derive(Clone, Debug)]
+enum Happening {
+    Kill(u8),
+    Revive,
+    Join,
+    Replicate(u8, u8),
+    Forget(u8),
+    Factor(u8),
+}
+
+fn a_happening() -> impl Strategy<Value = Happening> {
+    let number = 1..10u8;
+    prop_oneof![
+        4 => number.clone().prop_map(Happening::Kill),
+        3 => Just(Happening::Revive),
+        2 => Just(Happening::Join),
+        3 => (number.clone(), number.clone()).prop_map(|(node, of)| Happening::Replicate(node, of)),
+        2 => number.prop_map(Happening::Forget),
+        1 => (0..3u8).prop_map(|half| Happening::Factor(half * 2 + 1)),
+    ]
+}
+
+impl World {
+    /// Whether every group would keep a majority of live voters without this node, too.
+    fn can_lose(&self, lost: NodeId) -> bool {
+        self.serving().into_iter().chain([Group::Meta]).all(|group| {
+            let voters = self.voters(group);
+            let live = |voter: &&NodeId| **voter != lost && !self.dead.contains(voter);
+            voters.iter().filter(live).count() * 2 > voters.len()
+        })
+    }
+
+    fn happen(&mut self, happening: &Happening, joined: &mut u8) {
+        let all = |world: &Self| world.topology.nodes().keys().copied().collect::<Vec<_>>();
+        match *happening {
+            Happening::Kill(number) => {
+                let nodes = all(self);
+                let lost = nodes[usize::from(number) % nodes.len()];
+                if self.can_lose(lost) {
+                    self.dead.insert(lost);
+                    self.lead_anew(lost);
+                }
+            }
+            Happening::Revive => self.dead.clear(),
+            Happening::Join if *joined < 15 => {
+                *joined += 1;
+                meet(&mut self.topology, &mut single(*joined), 600 + u64::from(*joined));
+            }
+            Happening::Join => {}
+            Happening::Replicate(number, of) => {
+                let (nodes, shards) = (all(self), self.topology.shards().keys().copied().collect::<Vec<_>>());
+                let node = nodes[usize::from(number) % nodes.len()];
+                let replica = self.draw();
+                let shard = shards[usize::from(of) % shards.len()];
+                if !self.dead.contains(&node) {
+                    let _ = self.topology.apply(&Change::Replicate { node, shard, replica });
+                }
+            }
+            Happening::Forget(number) => {
+                let nodes = all(self);
+                let node = nodes[usize::from(number) % nodes.len()];
+                // Somebody who looks at `cluster info` first.
+                if self.can_lose(node) {
+                    let _ = self.topology.apply(&Change::Forget { node });
+                }
+                self.dead.remove(&node);
+            }
+            Happening::Factor(factor) => {
+                let _ = self.topology.apply(&Change::Set(crate::Setting::ReplicationFactor(factor)));
+            }
+        }
+    }
+
+    /// Another voter leads what a node led, as after an election.
+    fn lead_anew(&mut self, lost: NodeId) {
+        for group in self.serving() {
+            let shard = group.shard().unwrap();
+            let leader = self.topology.shards()[&shard].leader;
+            let voters = self.voters(group);
+            let next = voters.iter().find(|voter| !self.dead.contains(voter)).copied();
+            if let (Some(leader), Some(node)) = (leader.filter(|leader| leader.node == lost), next) {
+                self.apply(&Change::LeaderChanged { shard, term: leader.term + 1, node });
+            }
+        }
+    }
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { failure_persistence: None, ..ProptestConfig::with_cases(96) })]
+
+    /// Whatever happens to a cluster, one thing after the other: voters stay odd, no group loses its majority, and when all are back every
+    /// shard has as many voters as nodes allow. (What `settle` asserts along the way: plans are done at once, and come to an end.)
+    #[test]
+    fn clusters_heal(shape in 0..CLUSTERS.len(), happenings in vec(a_happening(), 1..12)) {
+        let (nodes, replicas) = CLUSTERS[shape];
+        let mut world = World::create(nodes, replicas);
+        let mut joined = nodes;
+        world.settle();
+        for happening in &happenings {
+            world.happen(happening, &mut joined);
+            world.settle();
+            for group in world.serving().into_iter().chain([Group::Meta]) {
+                let voters = world.voters(group);
+                let live = voters.iter().filter(|voter| !world.dead.contains(voter)).count();
+                prop_assert!(live * 2 > voters.len(), "{:?}: {:?} after {:?}", group, voters, happening);
+                prop_assert_eq!(voters.len() % 2, 1);
+            }
+        }
+        world.dead.clear();
+        world.settle();
+        let count = world.topology.nodes().len();
+        let expected = odd(count.min(usize::from(world.topology.replication_factor())));
+        for group in world.serving() {
+            prop_assert_eq!(world.voters(group).len(), expected);
+        }
+        for shard in world.topology.shards().values() {
+            prop_assert!(shard.replicas.iter().all(|replica| replica.is == replica.wanted));
+        }
+        prop_assert_eq!(world.voters(Group::Meta).len(), [1, 1, 1, 3, 3, 5][count.min(5)]);
     }
 }

@@ -7,8 +7,8 @@ use slot::{Slot, SlotRange, SlotSet};
 use super::Topology;
 use crate::fixture::{endpoint, node, shard, single};
 use crate::{
-    Change, ClusterId, DecodeError, Endpoint, Group, Joiner, NodeId, Outcome, ReplicaId, Setting, ShardId, Standing,
-    decode_batch, encode_batch,
+    Change, ClusterId, DecodeError, Endpoint, Group, Joiner, Mark, NodeId, Outcome, Overlay, ReplicaId, Role, Setting,
+    ShardId, Standing, View, decode_batch, encode_batch,
 };
 
 /// Few nodes, shards, slots and replicas, so that changes meet.
@@ -208,6 +208,49 @@ proptest! {
             prop_assert_eq!(encode_batch(&read), bytes.clone());
         }
         prop_assert!(Topology::decode(&bytes).is_err());
+    }
+
+    /// Each node has one role, and what is routed is what is shown.
+    #[test]
+    fn a_view_is_consistent(
+        topology in a_topology(),
+        announced in vec((a_shard(), 0..9u64, a_node()), 0..6),
+        marked in vec(a_node(), 0..4),
+    ) {
+        let mut overlay = Overlay::default();
+        for (shard, term, node) in announced {
+            overlay.announce(shard, term, node);
+        }
+        for node in marked {
+            overlay.mark(node, Mark::Failed);
+        }
+        let view = View::new(&topology, &overlay);
+        for (&id, shard) in topology.shards() {
+            let (shown, known) = (view.leader(id), shard.leader);
+            prop_assert!(known.is_none_or(|known| shown.is_some_and(|shown| shown.term >= known.term)));
+        }
+        for node in view.nodes() {
+            match node.role {
+                Role::Leading => prop_assert!(topology.shards().contains_key(&node.shard)),
+                Role::Following(of) => {
+                    prop_assert!(node.slots.is_empty());
+                    prop_assert!(of.is_none_or(|of| view.nodes()[of].leads() && view.nodes()[of].shard == node.shard));
+                }
+            }
+        }
+        let mut names: Vec<ShardId> = view.leading().map(|(_, node)| node.shard).collect();
+        names.sort_unstable();
+        names.dedup();
+        prop_assert_eq!(names.len(), view.leading().count(), "each is shown under a name of its own");
+        for slot in Slot::all().take(20) {
+            let shown: Vec<NodeId> =
+                view.nodes().iter().filter(|node| node.slots.contains(slot)).map(|node| node.id).collect();
+            let routed: Vec<NodeId> =
+                view.route(slot).and_then(|route| route.node).map(|node| node.id).into_iter().collect();
+            prop_assert_eq!(shown, routed);
+        }
+        let coverage = view.coverage();
+        prop_assert_eq!(coverage.assigned, coverage.ok + coverage.suspected + coverage.failed);
     }
 
     /// The changes of one command are made together or not at all.
