@@ -1,4 +1,23 @@
 //! The commands of Redis Cluster.
+//!
+//! What is asked is answered as Valkey answers it. What is changed is changed for the whole cluster at once, by a majority of the meta group, so it
+//! is an error where that is not there. Where that makes a difference:
+//!
+//! | command | what is different, and why |
+//! | --- | --- |
+//! | ADDSLOTS, DELSLOTS | True on every node when they are answered. DELSLOTS is for slots of this node: those of others cannot be taken from here |
+//! | DELSLOTS, then ADDSLOTS elsewhere | Refused while the old node has keys of the slot: they would be neither served nor gone |
+//! | SETSLOT | STABLE, and NODE with the present owner, are OK; everything else is an error until slots can be moved |
+//! | SET-CONFIG-EPOCH, BUMPEPOCH | As in Redis, for what is shown: nothing is decided by a config epoch |
+//! | MEET | Joins, as in Redis, some time after its OK; a node with slots keeps them. Two clusters of more than one node each do not merge, nor do two that both have a slot |
+//! | REPLICATE | Further replicas, hidden on other nodes, make three voters of one or two; none of them is shown |
+//! | FORGET | Once is enough, for all nodes; again it is OK. Refused for a node that serves slots, and where a group would lose its majority. The node can come back after CLUSTER RESET |
+//! | RESET | Leaves the cluster as FORGET does, with the same refusals |
+//! | FAILOVER | The leader hands over; nothing is lost and nothing refused. FORCE asks for an election, which needs a majority of the shard's voters |
+//! | FAILOVER TAKEOVER | An error: without a majority no replica of a Raft group can know that it has every acknowledged write |
+//! | COUNT-FAILURE-REPORTS | What this node was told: nothing is decided by it |
+//! | SAVECONFIG | OK: what was answered is on disk already |
+//! | inside of MULTI | Each is made or refused by itself, as in Redis |
 
 mod answer;
 mod arguments;

@@ -162,7 +162,7 @@ impl Planner<'_> {
     }
 
     fn shard(&mut self, id: ShardId, shard: &Shard, draw: &mut dyn FnMut() -> ReplicaId) -> Vec<Change> {
-        let wanted = if shard.slots.is_empty() { 1 } else { usize::from(self.topology.replication_factor()) };
+        let wanted = if shard.is_vacant() { 1 } else { usize::from(self.topology.replication_factor()) };
         let mut ranked = self.ranked(&shard.replicas, shard.leader.map(|leader| leader.node));
         let mut lost = ranked.split_off(ranked.partition_point(|(rank, _)| *rank < Rank::LostVoter));
         ranked.truncate(wanted);

@@ -128,7 +128,7 @@ impl Topology {
         self.version
     }
 
-    /// The version at which nodes, homes, the factor, or which shards have slots changed last: what placement waits to see quiet. Changes of
+    /// The version at which nodes, homes, the factor, or which shards have slots or keys changed last: what placement waits to see quiet. Changes of
     /// leaders and members and slots that move between shards with slots do not count.
     pub const fn shape_version(&self) -> u64 {
         self.shape_version

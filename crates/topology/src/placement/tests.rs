@@ -135,7 +135,10 @@ fn shards_without_slots_have_one_voter() {
     assert_eq!(world.voters(Group::Shard(shard(4))).len(), 3);
     world.apply(&Change::FlushSlots { node: node(4) });
     let number = world.topology.shards()[&shard(4)].closing[0].number;
-    world.apply(&Change::SlotsClosed { shard: shard(4), number, kept: slot::SlotSet::new() });
+    world.apply(&Change::SlotsClosed { shard: shard(4), number, kept: "0".parse().unwrap() });
+    world.settle();
+    assert_eq!(world.voters(Group::Shard(shard(4))).len(), 3, "it has keys still");
+    world.apply(&Change::KeysGone { shard: shard(4), slots: "0".parse().unwrap() });
     world.settle();
     assert_eq!(world.voters(Group::Shard(shard(4))), BTreeSet::from([node(4)]));
     assert_eq!(world.topology.shards()[&shard(4)].replicas.len(), 1);

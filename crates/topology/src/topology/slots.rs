@@ -111,7 +111,7 @@ impl Topology {
         kept.intersect_with(&closed);
         shard.kept.union_with(&kept);
         // The fence is the same as before: the slots were closed. So its version stays.
-        if shard.slots.is_empty() {
+        if shard.is_vacant() {
             self.shape_version = version;
         }
         Ok(Outcome::Changed)
@@ -123,7 +123,11 @@ impl Topology {
             return Ok(Outcome::Unchanged);
         }
         shard.kept.subtract(slots);
-        self.changed();
+        let is_vacant = shard.is_vacant();
+        let version = self.changed();
+        if is_vacant {
+            self.shape_version = version;
+        }
         Ok(Outcome::Changed)
     }
 
