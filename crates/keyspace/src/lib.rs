@@ -49,6 +49,7 @@ mod big;
 mod big_string;
 mod bits;
 mod block;
+mod by_slot;
 mod collection;
 mod context;
 mod database;

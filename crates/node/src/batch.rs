@@ -7,7 +7,8 @@
 use bytes::Bytes;
 use resp::{Protocol, Reply};
 
-use crate::entry;
+use crate::entry::{self, Kind};
+use crate::fence::FencedSlots;
 use crate::inbox::{Delivery, Route};
 
 /// No entry grows beyond this, but for one that holds a single larger command.
@@ -120,7 +121,7 @@ pub(crate) struct Batch {
     /// The sealed entry, kept so that a refused batch can be sealed anew.
     sealed: Option<Bytes>,
     items: u32,
-    settings: bool,
+    kind: Kind,
     pub(crate) runs: Vec<Run>,
     pub(crate) ops: Vec<Op>,
     pub(crate) reads: Vec<u8>,
@@ -139,7 +140,16 @@ impl Batch {
         entry::begin(&mut payload);
         payload.extend_from_slice(&staged.items);
         let (items, ops) = (staged.item_count, staged.ops);
-        Self { payload, items, ops, settings: true, first_sealed_ns: now_ns, ..Self::default() }
+        Self { payload, items, ops, kind: Kind::Settings, first_sealed_ns: now_ns, ..Self::default() }
+    }
+
+    /// A change of the fence that nobody waits for.
+    pub(crate) fn of_fence(fence: &FencedSlots, now_ns: u64) -> Self {
+        let mut payload = Vec::new();
+        entry::begin(&mut payload);
+        let words = fence.to_words();
+        resp::write_command(&mut payload, words.iter().map(String::as_bytes));
+        Self { payload, items: 1, ops: vec![Op::Item], kind: Kind::Fence, first_sealed_ns: now_ns, ..Self::default() }
     }
 
     pub(crate) fn is_empty(&self) -> bool {
@@ -157,7 +167,7 @@ impl Batch {
     /// Whether the staged run may join.
     pub(crate) fn has_room(&self, staged: &Staged) -> bool {
         self.is_empty()
-            || !(self.settings || staged.settings)
+            || !(self.kind != Kind::Commands || staged.settings)
                 && self.bytes() + staged.items.len() + staged.reads.len() <= BATCH_BYTES_MAX
     }
 
@@ -169,7 +179,9 @@ impl Batch {
         }
         self.payload.extend_from_slice(&staged.items);
         self.items += staged.item_count;
-        self.settings |= staged.settings;
+        if staged.settings {
+            self.kind = Kind::Settings;
+        }
         let base = offset(self.reads.len());
         self.reads.extend_from_slice(&staged.reads);
         self.ops.extend(staged.ops.iter().map(|op| match *op {
@@ -189,8 +201,7 @@ impl Batch {
         if payload.is_empty() {
             entry::begin(&mut payload);
         }
-        let kind = if self.settings { entry::Kind::Settings } else { entry::Kind::Commands };
-        entry::seal(&mut payload, entry::Header { kind, now_ms, seed, sequence, items: self.items });
+        entry::seal(&mut payload, entry::Header { kind: self.kind, now_ms, seed, sequence, items: self.items });
         let entry = Bytes::from(payload);
         self.sealed = Some(entry.clone());
         entry

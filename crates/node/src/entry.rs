@@ -7,7 +7,7 @@
 //! ```text
 //! header, 32 bytes, integers little-endian
 //!   0  u8   format version, 1
-//!   1  u8   kind: 0 commands, 1 settings
+//!   1  u8   kind: 0 commands, 1 settings, 2 fence
 //!   2  u16  flags (none yet; a reader refuses what it does not know)
 //!   4  u64  now_ms, the leader's clock, never less than in an earlier entry
 //!  12  u64  seed of the entry's randomness
@@ -19,6 +19,7 @@
 //!                         then each precondition: u8 database, u8 1 if present, u64 revision, u32 length, key,
 //!                         then each command: u8 database, RESP array
 //! settings (kind 1): each item is an RESP array of a name and a value
+//! fence (kind 2): each item is an RESP array, a change of the slots that the shard serves (fence.rs)
 //! ```
 //!
 //! What a replica cannot read stops it ([`EntryError`]): it does not guess.
@@ -35,12 +36,15 @@ const ITEM_COMMAND: u8 = 0;
 const ITEM_TRANSACTION: u8 = 1;
 
 /// What an entry is for.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(crate) enum Kind {
+    #[default]
     /// Commands of clients; without any it is a tick that moves the shard's clock.
     Commands,
     /// Settings of the shard: names and values of directives.
     Settings,
+    /// Changes of the slots that the shard serves.
+    Fence,
 }
 
 /// The context that all commands of an entry share.
@@ -87,6 +91,7 @@ pub(crate) fn seal(bytes: &mut [u8], header: Header) {
     bytes[1] = match header.kind {
         Kind::Commands => 0,
         Kind::Settings => 1,
+        Kind::Fence => 2,
     };
     bytes[2..4].copy_from_slice(&[0, 0]);
     bytes[4..12].copy_from_slice(&header.now_ms.to_le_bytes());
@@ -175,6 +180,14 @@ impl<'a> Reader<'a> {
         }
     }
 
+    /// A reader of the same entry from the same place on, with scratch of its own.
+    pub(crate) fn fork<'b>(&self, ranges: &'b mut ArgumentRanges) -> Reader<'b>
+    where
+        'a: 'b,
+    {
+        Reader { bytes: self.bytes, at: self.at, ranges }
+    }
+
     /// The next command: its database and its arguments.
     pub(crate) fn command(&mut self) -> Result<(u8, Arguments<'_>), EntryError> {
         let [database] = self.take::<1>()?;
@@ -223,6 +236,7 @@ fn read_header(bytes: &[u8]) -> Result<Header, EntryError> {
         kind: match bytes[1] {
             0 => Kind::Commands,
             1 => Kind::Settings,
+            2 => Kind::Fence,
             _ => return Err(EntryError::Malformed("a kind that this version does not know")),
         },
         now_ms: word(4),

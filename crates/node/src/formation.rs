@@ -81,7 +81,7 @@ pub(crate) async fn open_group<P: Platform>(
         }
         (None, Some(listed)) => gather(shared, listed, &transport).await?,
     };
-    *replica.shard.keyspace.write() = Keyspace::new(KeyspaceSettings::new(identity.hash_key));
+    replica.shard.data.write().keyspace = Keyspace::new(KeyspaceSettings::new(identity.hash_key));
     let me = member_of(shared, &identity, listed.as_ref(), &settings);
     let mut config = GroupConfig::new(identity.group, me, shared.random.next_u64());
     config.election_timeout_ms = (settings.election_timeout_ms.min_ms, settings.election_timeout_ms.max_ms);

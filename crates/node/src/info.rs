@@ -91,7 +91,7 @@ fn clients<P: Platform>(node: &Shared<P>, lines: &mut Lines) {
 }
 
 fn memory<P: Platform>(node: &Shared<P>, lines: &mut Lines) {
-    let used = node.home().shard.keyspace.read().allocated_bytes();
+    let used = node.home().shard.data.read().allocated_bytes();
     let settings = node.config.current();
     lines.add("used_memory", used);
     lines.add("used_memory_human", human(used as u64));
@@ -183,7 +183,7 @@ fn cluster<P: Platform>(_: &Shared<P>, lines: &mut Lines) {
 
 fn keyspace<P: Platform>(node: &Shared<P>, lines: &mut Lines) {
     let home = node.home();
-    let keyspace = home.shard.keyspace.read();
+    let keyspace = home.shard.data.read();
     let now_ms = keyspace.clock_ms();
     for database in 0..DATABASE_COUNT {
         let keys = keyspace.key_count(database);

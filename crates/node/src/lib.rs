@@ -16,6 +16,7 @@ mod batch;
 mod clients;
 mod connection;
 mod entry;
+mod fence;
 mod formation;
 mod inbox;
 mod info;

@@ -21,6 +21,7 @@ use tokio::sync::{mpsc, oneshot};
 use crate::batch::{Batch, Op};
 use crate::config::{Settings, ShardSettings};
 use crate::entry::{EntryError, Header, Item, Kind, PreconditionRef, Reader};
+use crate::fence::{Data, Fence, FencedSlots, NOT_SERVED};
 use crate::inbox::Delivery;
 use crate::shard::{EntryWaiter, Shard};
 use crate::snapshot::{self, Encoder, FrozenState};
@@ -56,6 +57,7 @@ pub(crate) struct Progress {
 /// The whole state of a shard.
 pub(crate) struct State {
     pub(crate) keyspace: Keyspace,
+    pub(crate) fence: Fence,
     pub(crate) settings: ShardSettings,
     pub(crate) progress: Progress,
 }
@@ -178,8 +180,11 @@ impl<C: Clock> Apply<C> {
                 let _ = done.send(());
             }
             Job::Freeze(done) => {
-                let keyspace = self.shard.keyspace.read().freeze();
-                let _ = done.send(self.encoder.begin(keyspace, &self.settings, self.progress).await);
+                let (keyspace, fence) = {
+                    let data = self.shard.data.read();
+                    (data.freeze(), data.fence.clone())
+                };
+                let _ = done.send(self.encoder.begin(keyspace, &self.settings, self.progress, &fence).await);
             }
             Job::Install(last, decoding, done) => {
                 let installed = decoding.await.map(|state| self.replace(last, state));
@@ -197,9 +202,10 @@ impl<C: Clock> Apply<C> {
         self.progress = state.progress;
         self.settings = state.settings;
         (self.on_settings)(&self.settings);
-        let old = std::mem::replace(&mut *self.shard.keyspace.write(), state.keyspace);
+        let data = Data { keyspace: state.keyspace, fence: state.fence };
+        let old = std::mem::replace(&mut *self.shard.data.write(), data);
         self.publish();
-        self.reclaim.free(old);
+        self.reclaim.free(old.keyspace);
     }
 
     fn apply(&mut self, entries: Vec<CommittedEntry<EntryWaiter>>) {
@@ -207,7 +213,7 @@ impl<C: Clock> Apply<C> {
         let shard = Arc::clone(&self.shard);
         let clock = self.clock.clone();
         let reclaim = self.reclaim.clone();
-        let mut turn = Turn::new(shard.keyspace.write(), &clock, &reclaim);
+        let mut turn = Turn::new(shard.data.write(), &clock, &reclaim);
         for entry in entries {
             waiters.extend(self.apply_entry(entry, &mut turn));
         }
@@ -229,16 +235,17 @@ impl<C: Clock> Apply<C> {
         if !self.progress.accept(entry.id.term, header.sequence) {
             return waiter;
         }
-        turn.expired += turn.keyspace.remove_due(header.now_ms, DUE_KEYS_PER_ENTRY) as u64;
+turn.expired += turn.data.remove_due(header.now_ms, DUE_KEYS_PER_ENTRY) as u64;
         let batch = waiter.as_mut().and_then(EntryWaiter::take);
         let mut place = Place { header, number: 0 };
         let result = match (header.kind, &batch) {
             (Kind::Settings, _) => {
-                let applied = settings(&mut self.settings, &mut turn.keyspace, &mut reader, header);
+                let applied = settings(&mut self.settings, &mut turn.data, &mut reader, header);
                 (self.on_settings)(&self.settings);
                 batch.iter().for_each(|batch| acknowledge(batch, &mut self.deliveries));
                 applied
             }
+            (Kind::Fence, _) => move_fence(&mut turn.data.fence, &mut reader, header),
             (Kind::Commands, None) => silently(turn, &mut reader, &mut place),
             (Kind::Commands, Some(batch)) => {
                 answering(turn, &mut reader, &mut place, batch, &mut self.read_ranges, &mut self.deliveries)
@@ -250,7 +257,7 @@ impl<C: Clock> Apply<C> {
 
     /// Shows the outside what changed: after the effects are visible, before anybody is answered.
     fn publish(&self) {
-        let deadline = self.shard.keyspace.read().next_deadline_ms();
+        let deadline = self.shard.data.read().next_deadline_ms();
         self.shard.next_deadline_ms.store(deadline.unwrap_or(u64::MAX), Ordering::Relaxed);
         self.shard.applied(self.applied_index, self.progress.term, self.progress.sequence);
     }
@@ -270,7 +277,7 @@ impl Progress {
 
 /// The keyspace in the hands of apply, handed to waiting readers now and then, between commands.
 struct Turn<'a, C> {
-    keyspace: RwLockWriteGuard<'a, Keyspace>,
+    data: RwLockWriteGuard<'a, Data>,
     clock: &'a C,
     reclaim: &'a Reclaim,
     commands: u32,
@@ -279,8 +286,8 @@ struct Turn<'a, C> {
 }
 
 impl<'a, C: Clock> Turn<'a, C> {
-    fn new(keyspace: RwLockWriteGuard<'a, Keyspace>, clock: &'a C, reclaim: &'a Reclaim) -> Self {
-        Self { keyspace, clock, reclaim, commands: 0, since_ns: clock.monotonic_ns(), expired: 0 }
+    fn new(data: RwLockWriteGuard<'a, Data>, clock: &'a C, reclaim: &'a Reclaim) -> Self {
+        Self { data, clock, reclaim, commands: 0, since_ns: clock.monotonic_ns(), expired: 0 }
     }
 
     /// Called between commands.
@@ -290,7 +297,7 @@ impl<'a, C: Clock> Turn<'a, C> {
         let time_is_up = self.commands.is_multiple_of(4) && self.clock.monotonic_ns() - self.since_ns >= TURN_NS;
         if self.commands >= COMMANDS_PER_TURN || time_is_up {
             // std's lock starved readers for 139 ms; this hands it over, and is cheap when nobody waits.
-            RwLockWriteGuard::bump(&mut self.keyspace);
+            RwLockWriteGuard::bump(&mut self.data);
             self.commands = 0;
             self.since_ns = self.clock.monotonic_ns();
         }
@@ -358,19 +365,23 @@ fn run_item<C: Clock>(
     match reader.item()? {
         Item::Command => {
             let (database, arguments) = reader.command()?;
-            let context = place.context(&turn.keyspace, database);
+            let context = place.context(&turn.data, database);
             run_command(turn, arguments, &context, reply);
         }
         Item::Transaction { preconditions, commands } => {
-            let holds = preconditions.iter().all(|condition| holds(&turn.keyspace, condition));
+            let served = turn.data.fence == Fence::All
+                || admits_all(&turn.data.fence, reader.fork(&mut ArgumentRanges::default()), commands)?;
+            let holds = served && preconditions.iter().all(|condition| holds(&turn.data, condition));
             if holds {
                 reply.array(commands as usize);
-            } else {
+            } else if served {
                 reply.null_array();
+            } else {
+                reply.error(NOT_SERVED);
             }
             for _ in 0..commands {
                 let (database, arguments) = reader.command()?;
-                let context = place.context(&turn.keyspace, database);
+                let context = place.context(&turn.data, database);
                 if holds {
                     run_command(turn, arguments, &context, reply);
                 }
@@ -381,6 +392,17 @@ fn run_item<C: Clock>(
     Ok(())
 }
 
+/// Whether the shard serves every slot that the next commands are about: a transaction happens as a whole or not at all.
+fn admits_all(fence: &Fence, mut reader: Reader<'_>, commands: u32) -> Result<bool, EntryError> {
+    for _ in 0..commands {
+        let (_, arguments) = reader.command()?;
+        if commands::resolve(arguments).is_ok_and(|spec| !fence.admits(spec, arguments)) {
+            return Ok(false);
+        }
+    }
+    Ok(true)
+}
+
 fn holds(keyspace: &Keyspace, condition: &PreconditionRef<'_>) -> bool {
     let context = Context::of_entry(usize::from(condition.database), keyspace.clock_ms(), 0);
     keyspace.is_unchanged(&context, condition.key, condition.mark)
@@ -388,8 +410,9 @@ fn holds(keyspace: &Keyspace, condition: &PreconditionRef<'_>) -> bool {
 
 /// Runs one command of an entry. Reads are there too: a transaction's.
 fn run_command<C>(turn: &mut Turn<'_, C>, arguments: Arguments<'_>, context: &Context, reply: &mut Reply) {
-    let keyspace = &mut *turn.keyspace;
+    let Data { keyspace, fence } = &mut *turn.data;
     match commands::resolve(arguments) {
+        Ok(spec) if !fence.admits(spec, arguments) => return reply.error(NOT_SERVED),
         Ok(spec) => commands::run_write(spec, keyspace, arguments, context, reply),
         // Resolved before it was sealed, by the same table.
         Err(error) => reply.error(error.to_string()),
@@ -420,9 +443,12 @@ fn ride<C: Clock>(
     reply: &mut Reply,
 ) {
     let arguments = resp::parse_stored(raw, ranges).expect("a riding read was a command that decoded");
-    let context = Context::of_entry(usize::from(database), turn.keyspace.clock_ms(), seed);
+    let context = Context::of_entry(usize::from(database), turn.data.clock_ms(), seed);
     let spec = commands::resolve(arguments).expect("a riding read was resolved before");
-    commands::run_read(spec, &turn.keyspace, arguments, &context, reply);
+    if !turn.data.fence.admits(spec, arguments) {
+        return reply.error(NOT_SERVED);
+    }
+    commands::run_read(spec, &turn.data, arguments, &context, reply);
 }
 
 /// Takes over settings of the shard.
@@ -437,6 +463,15 @@ fn settings(known: &mut ShardSettings, keyspace: &mut Keyspace, reader: &mut Rea
         known.take_pairs([(name, value)]).map_err(unknown)?;
     }
     keyspace.set_settings(known.to_keyspace(keyspace.settings().hash_key));
+    Ok(())
+}
+
+/// Moves the fence.
+fn move_fence(fence: &mut Fence, reader: &mut Reader<'_>, header: Header) -> Applied {
+    for _ in 0..header.items {
+        let next = FencedSlots::parse(reader.array()?);
+        fence.change(next.ok_or(EntryError::Malformed("a set of slots that this version does not know"))?);
+    }
     Ok(())
 }
 

@@ -20,6 +20,7 @@ use tokio::sync::{mpsc, watch};
 
 use crate::clients::Clients;
 use crate::config::{Config, Settings, ShardSettings};
+use crate::fence::Fence;
 use crate::formation::{self, Identity, Record};
 use crate::inbox::Inbox;
 use crate::io_thread::{self, Accepted};
@@ -159,7 +160,7 @@ impl<P: Platform> Node<P> {
         let wished = config.current().shard.clone();
         let mirror = config.clone();
         let on_settings = Box::new(move |settings: &ShardSettings| mirror.adopt_shard(settings));
-        let home = Replica::new(Arc::clone(&inboxes), clock.clone(), on_settings, &crews)?;
+        let home = Replica::new(Fence::All, Arc::clone(&inboxes), clock.clone(), on_settings, &crews)?;
         let (stop, stopping) = watch::channel(false);
         let (newcomers, arriving) = mpsc::channel(1);
         let shared = Arc::new(Shared {
@@ -263,7 +264,7 @@ impl<P: Platform> Node<P> {
     pub fn probe(&self) -> Probe {
         let home = self.shared.home();
         let (term, sequence) = home.shard.last_applied();
-        let keyspace = home.shard.keyspace.read();
+        let keyspace = home.shard.data.read();
         Probe {
             term,
             sequence,
@@ -374,7 +375,7 @@ impl<P: Platform> Shared<P> {
     /// Standalone, the file's settings of the shard count at each start; otherwise when the shard is formed.
     fn propose_wished_settings(&self, replica: &Replica) {
         let is_standalone = self.own_member.is_none();
-        let is_new = replica.shard.keyspace.read().revision() == 0;
+        let is_new = replica.shard.data.read().revision() == 0;
         if !is_standalone && !is_new {
             return;
         }

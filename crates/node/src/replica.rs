@@ -12,6 +12,7 @@ use keyspace::{Keyspace, Settings as KeyspaceSettings};
 use raft::{Clock, Group, Role, Status, Transport};
 use tokio::sync::watch;
 
+use crate::fence::Fence;
 use crate::formation;
 use crate::inbox::Inbox;
 use crate::machine::{Machine, OnSettings};
@@ -34,13 +35,14 @@ pub(crate) struct Replica {
 impl Replica {
     /// A replica without data, whose group is not open yet. Its work is given to the crews.
     pub(crate) fn new<C: Clock>(
+        fence: Fence,
         inboxes: Arc<[Inbox]>,
         clock: C,
         on_settings: OnSettings,
         crews: &Crews,
     ) -> io::Result<Self> {
         let keyspace = Keyspace::new(KeyspaceSettings::new([0; 2]));
-        let shard = Arc::new(Shard::new(keyspace, inboxes));
+        let shard = Arc::new(Shard::new(keyspace, fence, inboxes));
         let (machine, apply, reclaim) = Machine::new(Arc::clone(&shard), clock, on_settings);
         crews.apply.give(Box::new(move || Box::pin(apply)))?;
         crews.reclaim.give(Box::new(move || Box::pin(reclaim)))?;
@@ -168,7 +170,7 @@ impl Replica {
         if standing != self.shard.standing() {
             tracing::info!(?standing, term = status.term, "standing in the shard's group");
             if leads {
-                self.shard.raise_clock(self.shard.keyspace.read().clock_ms());
+                self.shard.raise_clock(self.shard.data.read().clock_ms());
             }
         }
         let begins = leads && !self.leads();

@@ -14,12 +14,13 @@ use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use commands::{Flags, Handler, Spec};
-use keyspace::{Context, Keyspace};
+use keyspace::Context;
 use parking_lot::RwLockReadGuard;
 use resp::{Arguments, Protocol, Reply};
 
 use crate::batch::Staged;
 use crate::clients::Client;
+use crate::fence::Data;
 use crate::inbox::Mailbox;
 use crate::node::Shared;
 use crate::platform::{Platform, Random};
@@ -83,7 +84,7 @@ pub(crate) struct Reading<'a> {
     /// Whether a lease or a round of the group allows reads; `None` until it is asked.
     right: Option<Right>,
     confirmed: bool,
-    guard: Option<RwLockReadGuard<'a, Keyspace>>,
+    guard: Option<RwLockReadGuard<'a, Data>>,
     reads: u32,
 }
 
@@ -122,12 +123,12 @@ impl<'a> Reading<'a> {
         })
     }
 
-    fn keyspace(&mut self) -> &RwLockReadGuard<'a, Keyspace> {
+    fn data(&mut self) -> &RwLockReadGuard<'a, Data> {
         if self.reads >= READS_PER_LOCK {
             self.release();
         }
         self.reads += 1;
-        self.guard.get_or_insert_with(|| self.shard.keyspace.read())
+        self.guard.get_or_insert_with(|| self.shard.data.read())
     }
 
     /// Lets apply have the lock.
@@ -352,7 +353,7 @@ impl<P: Platform> Session<P> {
         }
         let seed = reading.seed();
         let wall_ms = reading.wall_ms;
-        let keyspace = reading.keyspace();
+        let keyspace = reading.data();
         let clock_ms = keyspace.clock_ms();
         let now_ms = if right == Right::Stale { clock_ms.max(wall_ms) } else { clock_ms };
         let context = Context::of_read(self.database, now_ms, wall_ms, seed);

@@ -25,6 +25,7 @@ use resp::Protocol;
 use tokio::sync::Notify;
 
 use crate::batch::{Batch, Staged};
+use crate::fence::{Data, Fence, FencedSlots};
 use crate::inbox::{Delivery, Inbox, Route};
 
 /// At most this many entries are proposed and not yet committed.
@@ -68,8 +69,8 @@ pub(crate) enum Standing {
 /// The shard as connections, the sealer and apply share it.
 pub(crate) struct Shard {
     open: Mutex<Open>,
-    /// The data. Apply writes, everybody reads.
-    pub(crate) keyspace: RwLock<Keyspace>,
+    /// The data, and the slots that it is served for. Apply writes, everybody reads.
+    pub(crate) data: RwLock<Data>,
     standing: AtomicU8,
     /// It led until lately: what it answers as a follower could be older than what it answered as the leader, until it
     /// has caught up with the new one.
@@ -156,10 +157,10 @@ pub(crate) struct SealContext {
 }
 
 impl Shard {
-    pub(crate) fn new(keyspace: Keyspace, inboxes: Arc<[Inbox]>) -> Self {
+    pub(crate) fn new(keyspace: Keyspace, fence: Fence, inboxes: Arc<[Inbox]>) -> Self {
         Self {
             open: Mutex::default(),
-            keyspace: RwLock::new(keyspace),
+            data: RwLock::new(Data { keyspace, fence }),
             standing: AtomicU8::new(Standing::Leaderless as u8),
             doubtful: AtomicBool::new(false),
             applied_index: AtomicU64::new(0),
@@ -215,6 +216,12 @@ impl Shard {
     /// Proposes settings of the shard for nobody in particular; before anything that waits in the open batch.
     pub(crate) fn propose_settings(&self, pairs: &[(&'static str, String)], now_ns: u64) {
         self.hold(Batch::of_settings(pairs, now_ns));
+        self.due.notify_one();
+    }
+
+    /// Proposes a change of the fence, before anything that waits in the open batch.
+    pub(crate) fn propose_fence(&self, fence: &FencedSlots, now_ns: u64) {
+        self.hold(Batch::of_fence(fence, now_ns));
         self.due.notify_one();
     }
 

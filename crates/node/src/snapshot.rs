@@ -1,8 +1,9 @@
 //! A shard's state as a snapshot: the keyspace as `rdb` writes it, and what the machine keeps beside it.
 //!
 //! ```text
-//! owner's part:  term u64 | 1 | sequence u64, or 0 | settings u32 | setting ...        little-endian
+//! owner's part:  term u64 | 1 | sequence u64, or 0 | settings u32 | setting ... | fence        little-endian
 //! setting:       length u32 | name | length u32 | value
+//! fence:         0 for all slots, or 1 | version u64 | ranges u32 | first u16, last u16 ...
 //! ```
 //!
 //! Freezing is done by the apply thread and copies nothing. Encoding takes seconds where there is much data, so it is done beside, by
@@ -15,9 +16,11 @@ use std::task::{Context, Poll, ready};
 use bytes::Bytes;
 use raft::SnapshotReader;
 use rdb::SnapshotWriter;
+use slot::{Slot, SlotRange, SlotSet};
 use tokio::sync::mpsc;
 
 use crate::config::{Settings, ShardSettings};
+use crate::fence::{Fence, FencedSlots};
 use crate::machine::{Progress, State};
 
 /// The bytes of a chunk. Encoding one takes a few ms.
@@ -50,9 +53,10 @@ impl Encoder {
         keyspace: keyspace::Frozen,
         settings: &ShardSettings,
         progress: Progress,
+        fence: &Fence,
     ) -> FrozenState {
         let (sender, chunks) = mpsc::channel(CHUNKS_AHEAD_MAX);
-        let writer = SnapshotWriter::new(keyspace, &encode_owner(settings, progress));
+        let writer = SnapshotWriter::new(keyspace, &encode_owner(settings, progress, fence));
         // Without its encoder the node is stopping: then `chunks` says so.
         let _ = self.0.send((writer, sender)).await;
         FrozenState { chunks }
@@ -87,15 +91,15 @@ pub(crate) async fn decode<R: SnapshotReader>(mut chunks: R) -> io::Result<State
     let rdb::Restored { keyspace, owner } = reader.finish().map_err(unreadable)?;
     let mut rest = &owner[..];
     let decoded = decode_owner(&mut rest).filter(|_| rest.is_empty());
-    let (settings, progress) = decoded.ok_or_else(|| unreadable("what it says of the shard cannot be read"))?;
-    Ok(State { keyspace, settings, progress })
+    let (settings, progress, fence) = decoded.ok_or_else(|| unreadable("what it says of the shard cannot be read"))?;
+    Ok(State { keyspace, fence, settings, progress })
 }
 
 fn unreadable(why: impl std::fmt::Display) -> io::Error {
     io::Error::new(io::ErrorKind::InvalidData, format!("a snapshot of the shard: {why}"))
 }
 
-fn encode_owner(settings: &ShardSettings, progress: Progress) -> Vec<u8> {
+fn encode_owner(settings: &ShardSettings, progress: Progress, fence: &Fence) -> Vec<u8> {
     let mut out = progress.term.to_le_bytes().to_vec();
     out.push(u8::from(progress.sequence.is_some()));
     if let Some(sequence) = progress.sequence {
@@ -110,10 +114,19 @@ fn encode_owner(settings: &ShardSettings, progress: Progress) -> Vec<u8> {
             out.extend_from_slice(text);
         }
     }
+    out.push(u8::from(*fence != Fence::All));
+    if let Fence::Slots(fenced) = fence {
+        out.extend_from_slice(&fenced.version.to_le_bytes());
+        out.extend_from_slice(&length(fenced.slots.ranges().count()));
+        for range in fenced.slots.ranges() {
+            out.extend_from_slice(&range.first().number().to_le_bytes());
+            out.extend_from_slice(&range.last().number().to_le_bytes());
+        }
+    }
     out
 }
 
-fn decode_owner(rest: &mut &[u8]) -> Option<(ShardSettings, Progress)> {
+fn decode_owner(rest: &mut &[u8]) -> Option<(ShardSettings, Progress, Fence)> {
     let term = u64::from_le_bytes(take(rest)?);
     let sequence = match take(rest)? {
         [0] => None,
@@ -125,7 +138,21 @@ fn decode_owner(rest: &mut &[u8]) -> Option<(ShardSettings, Progress)> {
         let (name, value) = (decode_text(rest)?, decode_text(rest)?);
         settings.take_pairs([(name, value)]).ok()?;
     }
-    Some((settings, Progress { term, sequence }))
+    Some((settings, Progress { term, sequence }, decode_fence(rest)?))
+}
+
+fn decode_fence(rest: &mut &[u8]) -> Option<Fence> {
+    match take(rest)? {
+        [0] => return Some(Fence::All),
+        [1] => (),
+        _ => return None,
+    }
+    let (version, mut slots) = (u64::from_le_bytes(take(rest)?), SlotSet::new());
+    for _ in 0..u32::from_le_bytes(take(rest)?) {
+        let (first, last) = (Slot::new(u16::from_le_bytes(take(rest)?))?, Slot::new(u16::from_le_bytes(take(rest)?))?);
+        slots.insert_range(SlotRange::new(first, last)?);
+    }
+    Some(Fence::Slots(Box::new(FencedSlots { version, slots })))
 }
 
 fn take<const N: usize>(rest: &mut &[u8]) -> Option<[u8; N]> {

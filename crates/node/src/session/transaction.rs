@@ -157,7 +157,7 @@ impl<P: Platform> Session<P> {
                 exchange.reply.error("ERR too many keys are watched by this client");
                 return Step::Done;
             }
-            let keyspace = reading.keyspace();
+            let keyspace = reading.data();
             let context = Context::of_read(self.database, keyspace.clock_ms(), wall_ms, 0);
             let mark = keyspace.watch_mark(&context, key);
             self.watched.push(Precondition { database, key: key.to_vec(), mark });
@@ -222,7 +222,7 @@ impl<P: Platform> Session<P> {
         let (wall_ms, seed) = (reading.wall_ms, reading.seed());
         reading.release();
         // One taking of the lock from the watched keys to the last read.
-        let keyspace = replica.shard.keyspace.read();
+        let keyspace = replica.shard.data.read();
         let clock_ms = keyspace.clock_ms();
         let now_ms = if right == Right::Stale { clock_ms.max(wall_ms) } else { clock_ms };
         if !watched.iter().all(|condition| is_unchanged(&keyspace, condition, now_ms, wall_ms)) {

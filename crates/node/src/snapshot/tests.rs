@@ -28,7 +28,7 @@ impl Clock for NoClock {
 /// A machine with its threads' work in one.
 fn machine() -> (Machine, Arc<Shard>, impl Future<Output = ()>) {
     let inboxes: Arc<[Inbox]> = Arc::new([Inbox::default()]);
-    let shard = Arc::new(Shard::new(Keyspace::new(keyspace::Settings::new([0; 2])), inboxes));
+    let shard = Arc::new(Shard::new(Keyspace::new(keyspace::Settings::new([0; 2])), Fence::All, inboxes));
     let (machine, apply, beside) = Machine::new(Arc::clone(&shard), NoClock, Box::new(|_| ()));
     (machine, shard, async move {
         tokio::join!(apply, beside);
@@ -127,10 +127,10 @@ fn a_restored_machine_goes_on_as_the_other() {
             chunks.push_back(chunk);
         }
         second.install(LogId { term: 1, index: 60 }, Chunks(chunks)).await.expect("just written");
-        assert_ne!(first_shard.keyspace.read().digest(), second_shard.keyspace.read().digest());
-        assert_eq!(second_shard.keyspace.read().settings().hash.entries_max, 5);
+        assert_ne!(first_shard.data.read().digest(), second_shard.data.read().digest());
+        assert_eq!(second_shard.data.read().settings().hash.entries_max, 5);
         second.apply(entries(60, 60)).await;
-        assert_eq!(first_shard.keyspace.read().digest(), second_shard.keyspace.read().digest());
+        assert_eq!(first_shard.data.read().digest(), second_shard.data.read().digest());
         assert!(snapshot_of(&mut first).await == snapshot_of(&mut second).await, "the bytes are the same, too");
         // An entry that both know already is none; the next one is: the progress was restored.
         first.apply(entries(119, 2)).await;
@@ -149,13 +149,13 @@ fn a_damaged_snapshot_leaves_the_state_alone() {
         machine.apply(entries(0, 5)).await;
         let mut bytes = snapshot_of(&mut machine).await.concat();
         machine.apply(entries(5, 5)).await;
-        let before = shard.keyspace.read().digest();
+        let before = shard.data.read().digest();
         let middle = bytes.len() / 2;
         bytes[middle] ^= 4;
         let id = LogId { term: 1, index: 5 };
         let error = machine.install(id, Chunks([Bytes::from(bytes)].into())).await.expect_err("it is damaged");
         assert!(error.to_string().contains("a snapshot of the shard: the data is damaged"), "{error}");
-        assert_eq!(shard.keyspace.read().digest(), before);
+        assert_eq!(shard.data.read().digest(), before);
     };
     run(test, work);
 }
@@ -166,10 +166,13 @@ fn what_the_machine_keeps_beside_comes_back() {
     settings.take_pairs([("maxmemory", "12mb"), ("appendfsync", "everysec")]).expect("they are settings of a shard");
     for sequence in [None, Some(0), Some(u64::MAX)] {
         let progress = Progress { term: 7, sequence };
-        let bytes = encode_owner(&settings, progress);
+        let mut slots = SlotSet::new();
+        slots.insert_range(SlotRange::new(Slot::new(7).unwrap(), Slot::new(9).unwrap()).unwrap());
+        let fence = Fence::Slots(Box::new(FencedSlots { version: 3, slots }));
+        let bytes = encode_owner(&settings, progress, &fence);
         let mut rest = &bytes[..];
-        let (found, of) = decode_owner(&mut rest).expect("just written");
-        assert!(rest.is_empty() && found == settings && of == progress);
+        let (found, of, around) = decode_owner(&mut rest).expect("just written");
+        assert!(rest.is_empty() && found == settings && of == progress && around == fence);
         assert!((0..bytes.len()).all(|end| decode_owner(&mut &bytes[..end]).is_none()));
     }
 }
