@@ -44,7 +44,7 @@ mod tests {
         let context = Context::of_entry(0, 5, 0);
         for key in [b"{a}1", b"{a}2", b"{b}3"] {
             keyspace.begin_command();
-            keyspace.set(&context, key, b"v", None);
+            keyspace.append(&context, key, b"v").unwrap();
         }
         let slot = Slot::of_key(b"a");
         assert_eq!(keyspace.slot_key_count(&context, slot), 2);

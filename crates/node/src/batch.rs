@@ -8,7 +8,7 @@ use bytes::Bytes;
 use resp::{Protocol, Reply};
 
 use crate::entry::{self, Kind};
-use crate::fence::FencedSlots;
+use crate::fence::{self, FencedSlots};
 use crate::inbox::{Delivery, Route};
 
 /// No entry grows beyond this, but for one that holds a single larger command.
@@ -145,9 +145,17 @@ impl Batch {
 
     /// A change of the fence that nobody waits for.
     pub(crate) fn of_fence(fence: &FencedSlots, now_ns: u64) -> Self {
+        Self::of_words(&fence.to_words(), now_ns)
+    }
+
+    /// The key of the shard's hash tables, for nobody in particular.
+    pub(crate) fn of_hash_key(key: [u64; 2], now_ns: u64) -> Self {
+        Self::of_words(&fence::hash_key_words(key), now_ns)
+    }
+
+    fn of_words(words: &[String], now_ns: u64) -> Self {
         let mut payload = Vec::new();
         entry::begin(&mut payload);
-        let words = fence.to_words();
         resp::write_command(&mut payload, words.iter().map(String::as_bytes));
         Self { payload, items: 1, ops: vec![Op::Item], kind: Kind::Fence, first_sealed_ns: now_ns, ..Self::default() }
     }

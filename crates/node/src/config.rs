@@ -41,8 +41,8 @@ pub use params::{Home, Kind, Param, param};
 pub use print::{help, sample};
 pub use rewrite::rewrite;
 pub use settings::{
-    BindAddress, DebugCommand, ElectionTimeout, EvictionPolicy, Fsync, LogLevel, Member, OutputLimit, OutputLimits,
-    PEER_PORT_OFFSET, Settings, ShardSettings, Supervised,
+    BindAddress, DebugCommand, ElectionTimeout, EndpointType, EvictionPolicy, Fsync, LogLevel, Member, OutputLimit,
+    OutputLimits, PEER_PORT_OFFSET, Settings, ShardSettings, Supervised,
 };
 pub use table::PARAMS;
 

@@ -20,6 +20,7 @@ use crate::config::OutputLimit;
 use crate::inbox::{Mailbox, Route};
 use crate::io_thread::Io;
 use crate::platform::{Platform, Socket};
+use crate::replica::Replica;
 use crate::session::{Exchange, Later, Reading, Session, Step};
 use crate::shard::{Added, NOREPLICAS};
 
@@ -72,6 +73,10 @@ enum Next {
     Flush,
     /// The right to read must be confirmed by a round of the group.
     ReadBarrier,
+    /// The next command is about another replica of this node.
+    Elsewhere(Arc<Replica>),
+    /// Nobody is known to lead the shard that the next command is about.
+    Leaderless,
     /// A command that takes its time.
     Later(Later),
     /// The client leaves, or has to.
@@ -125,6 +130,14 @@ impl<P: Platform> Connection<P> {
                     }
                 }
                 Next::ReadBarrier => self.confirm_reading().await,
+                Next::Elsewhere(replica) => {
+                    self.settle().await;
+                    self.session.turn_to(replica);
+                }
+                Next::Leaderless => {
+                    self.settle().await;
+                    self.wait_for_leader().await;
+                }
                 Next::Later(later) => self.finish(later).await,
                 Next::Close => {
                     self.settle().await;
@@ -139,6 +152,7 @@ impl<P: Platform> Connection<P> {
     /// Runs every complete command of the input, as far as it goes without waiting.
     fn advance(&mut self) -> Next {
         self.refresh_limits();
+        self.session.renew_routes();
         let (replica, wall_ms) = (Arc::clone(self.session.replica()), self.io.node.clock.wall_ms());
         let mut reading = Reading::new(&replica.shard, wall_ms, self.session.next_seed(), self.exchange.confirmed);
         let next = loop {
@@ -169,6 +183,8 @@ impl<P: Platform> Connection<P> {
                 Step::Done => self.consumed += consumed,
                 Step::AfterReplies => break Next::Replies,
                 Step::Confirm => break Next::ReadBarrier,
+                Step::Elsewhere(replica) => break Next::Elsewhere(replica),
+                Step::Leaderless => break Next::Leaderless,
                 Step::Later(later) => {
                     self.consumed += consumed;
                     break Next::Later(later);
@@ -258,6 +274,18 @@ impl<P: Platform> Connection<P> {
         match tokio::time::timeout(PATIENCE, replica.confirm_reading(self.io.node.transport())).await {
             Ok(true) => self.exchange.confirmed = true,
             _ => self.exchange.denied = Some(MASTERDOWN),
+        }
+    }
+
+    /// Waits until the cluster looks different, for so long in all; then the command is told that nobody leads.
+    async fn wait_for_leader(&mut self) {
+        let Some(cluster) = &self.io.node.cluster else { return };
+        let mut news = cluster.news();
+        let patience = self.session.leaderless_for(self.io.node.clock.monotonic_ns());
+        // What has changed since it was looked at is not waited for.
+        let is_new = cluster.version() != self.session.routes_version();
+        if !is_new && tokio::time::timeout(patience, news.changed()).await.is_err() {
+            self.session.give_leader_up();
         }
     }
 

@@ -2,13 +2,14 @@
 //!
 //! Every replica keeps the set beside the data, under the same lock, and changes it by entries only. An entry's commands
 //! on a slot outside of it do nothing, and every read looks here first: so no two shards ever accept commands for one
-//! slot, whatever the view of a node says (DESIGN.md: P7).
+//! slot, whatever the view of a node says.
 //!
 //! ```text
 //! in an entry (kind 2)   FENCE 17 0-5460 7000-7000   from here on the shard serves these slots and no others
+//!                        KEY 9 12                    the key of the shard's hash tables; the first counts
 //! ```
 //!
-//! The number is the topology version that the set comes from. A lower one than the last is ignored: so what an old leader
+//! The number of FENCE is the topology version that the set comes from. A lower one than the last is ignored: so what an old leader
 //! knows opens nothing that was closed. Keys of a slot that was closed stay until they are dropped.
 
 use std::ops::{Deref, DerefMut};
@@ -19,7 +20,7 @@ use resp::Arguments;
 use slot::{Slot, SlotRange, SlotSet};
 
 /// What a command is told whose slot the shard does not serve (any more). It did not and will not happen.
-pub(crate) const NOT_SERVED: &str = "CLUSTERDOWN Hash slot not served";
+pub(crate) use faces::NOT_SERVED;
 
 /// See the module.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -94,6 +95,27 @@ impl Fence {
             Self::Slots(fenced) => Some(fenced.version),
         }
     }
+}
+
+/// The words of an item that sets the key of the hash tables.
+pub(crate) fn hash_key_words(key: [u64; 2]) -> Vec<String> {
+    vec!["KEY".to_owned(), key[0].to_string(), key[1].to_string()]
+}
+
+/// Applies one item of an entry of this kind; false if it is none that this version knows.
+pub(crate) fn apply(data: &mut Data, words: Arguments<'_>) -> bool {
+    if words.name() != b"KEY" {
+        return FencedSlots::parse(words).map(|next| data.fence.change(next)).is_some();
+    }
+    let number = |place| std::str::from_utf8(words.get(place)?).ok()?.parse().ok();
+    let (Some(first), Some(second)) = (number(1), number(2)) else { return false };
+    if data.keyspace.settings().hash_key == [0; 2] && data.keyspace.revision() == 0 {
+        let (mut settings, clock_ms) = (*data.keyspace.settings(), data.keyspace.clock_ms());
+        settings.hash_key = [first, second];
+        data.keyspace = Keyspace::new(settings);
+        data.keyspace.remove_due(clock_ms, 0);
+    }
+    true
 }
 
 impl FencedSlots {

@@ -65,7 +65,12 @@ pub(crate) async fn open_group<P: Platform>(
 ) -> io::Result<Group<EntryWaiter>> {
     let settings = shared.config.current();
     let listed = listed(&settings, shared.own_member);
-    let known = shared.load_identity()?;
+    let holdings = shared.load_holdings()?;
+    if holdings.meta.is_some() {
+        let why = "the directory holds a node of a cluster: set cluster-enabled yes, or another dir";
+        return Err(io::Error::other(why));
+    }
+    let known = holdings.shards.into_iter().next();
     let identity = match (known, &listed) {
         (Some(identity), _) => {
             if !settings.initial_members.is_empty() {

@@ -12,7 +12,7 @@ use resp::{Arguments, Reply};
 
 use crate::node::{CAIRN_VERSION, REDIS_VERSION, Shared};
 use crate::platform::Platform;
-use crate::session::split_address;
+use crate::session::{split_address, with_facts};
 
 type Section<P> = (&'static str, fn(&Shared<P>, &mut Lines));
 
@@ -73,7 +73,7 @@ fn server<P: Platform>(node: &Shared<P>, lines: &mut Lines) {
     lines.add("redis_version", REDIS_VERSION);
     lines.add("server_name", "cairn");
     lines.add("cairn_version", CAIRN_VERSION);
-    lines.add("redis_mode", "standalone");
+    lines.add("redis_mode", if node.cluster.is_some() { "cluster" } else { "standalone" });
     lines.add("os", std::env::consts::OS);
     lines.add("arch_bits", usize::BITS);
     lines.add("process_id", std::process::id());
@@ -143,9 +143,26 @@ fn stats<P: Platform>(node: &Shared<P>, lines: &mut Lines) {
 }
 
 fn replication<P: Platform>(node: &Shared<P>, lines: &mut Lines) {
-    let status = node.home().status();
-    let leads = node.home().leads();
+    let home = node.home();
+    let status = home.status();
     let offset = status.applied.map_or(0, |id| id.index);
+    match node.cluster.as_ref().map(|cluster| cluster.routes()).as_ref().and_then(|routes| routes.face.as_ref()) {
+        Some(face) => with_facts(node, |facts| {
+            lines.0.push_str(&face.replication_lines(faces::Transport::Plain, facts));
+        }),
+        None => replication_of(&status, home.leads(), offset, lines),
+    }
+    let group = home.group().map_or(0, |group| group.id().0);
+    lines.add("master_failover_state", "no-failover");
+    // The group's id: it stays when the leader changes, as the history does.
+    lines.write(format_args!("master_replid:{group:032x}00000000\r\n"));
+    lines.write(format_args!("master_replid2:{:040x}\r\n", 0));
+    lines.add("master_repl_offset", offset);
+    lines.add("second_repl_offset", -1);
+}
+
+/// Who is whose replica, on a node that is none of a cluster.
+fn replication_of(status: &raft::Status, leads: bool, offset: u64, lines: &mut Lines) {
     lines.add("role", if leads { "master" } else { "slave" });
     if !leads {
         let leader = status.leader.as_ref().map(|member| split_address(&member.client_address));
@@ -168,17 +185,10 @@ fn replication<P: Platform>(node: &Shared<P>, lines: &mut Lines) {
             lines.write(format_args!("slave{number}:ip={ip},port={port},state=online,offset={offset},lag=0\r\n"));
         }
     }
-    let group = node.identity().map_or(0, |identity| identity.group.0);
-    lines.add("master_failover_state", "no-failover");
-    // The group's id: it stays when the leader changes, as the history does.
-    lines.write(format_args!("master_replid:{group:032x}00000000\r\n"));
-    lines.write(format_args!("master_replid2:{:040x}\r\n", 0));
-    lines.add("master_repl_offset", offset);
-    lines.add("second_repl_offset", -1);
 }
 
-fn cluster<P: Platform>(_: &Shared<P>, lines: &mut Lines) {
-    lines.add("cluster_enabled", 0);
+fn cluster<P: Platform>(node: &Shared<P>, lines: &mut Lines) {
+    lines.add("cluster_enabled", u8::from(node.cluster.is_some()));
 }
 
 fn keyspace<P: Platform>(node: &Shared<P>, lines: &mut Lines) {

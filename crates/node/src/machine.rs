@@ -21,7 +21,7 @@ use tokio::sync::{mpsc, oneshot};
 use crate::batch::{Batch, Op};
 use crate::config::{Settings, ShardSettings};
 use crate::entry::{EntryError, Header, Item, Kind, PreconditionRef, Reader};
-use crate::fence::{Data, Fence, FencedSlots, NOT_SERVED};
+use crate::fence::{self, Data, Fence, NOT_SERVED};
 use crate::inbox::Delivery;
 use crate::shard::{EntryWaiter, Shard};
 use crate::snapshot::{self, Encoder, FrozenState};
@@ -235,7 +235,7 @@ impl<C: Clock> Apply<C> {
         if !self.progress.accept(entry.id.term, header.sequence) {
             return waiter;
         }
-turn.expired += turn.data.remove_due(header.now_ms, DUE_KEYS_PER_ENTRY) as u64;
+        turn.expired += turn.data.remove_due(header.now_ms, DUE_KEYS_PER_ENTRY) as u64;
         let batch = waiter.as_mut().and_then(EntryWaiter::take);
         let mut place = Place { header, number: 0 };
         let result = match (header.kind, &batch) {
@@ -245,7 +245,7 @@ turn.expired += turn.data.remove_due(header.now_ms, DUE_KEYS_PER_ENTRY) as u64;
                 batch.iter().for_each(|batch| acknowledge(batch, &mut self.deliveries));
                 applied
             }
-            (Kind::Fence, _) => move_fence(&mut turn.data.fence, &mut reader, header),
+            (Kind::Fence, _) => move_fence(&mut turn.data, &mut reader, header),
             (Kind::Commands, None) => silently(turn, &mut reader, &mut place),
             (Kind::Commands, Some(batch)) => {
                 answering(turn, &mut reader, &mut place, batch, &mut self.read_ranges, &mut self.deliveries)
@@ -466,11 +466,12 @@ fn settings(known: &mut ShardSettings, keyspace: &mut Keyspace, reader: &mut Rea
     Ok(())
 }
 
-/// Moves the fence.
-fn move_fence(fence: &mut Fence, reader: &mut Reader<'_>, header: Header) -> Applied {
+/// Moves the fence, or sets the key of the hash tables.
+fn move_fence(data: &mut Data, reader: &mut Reader<'_>, header: Header) -> Applied {
     for _ in 0..header.items {
-        let next = FencedSlots::parse(reader.array()?);
-        fence.change(next.ok_or(EntryError::Malformed("a set of slots that this version does not know"))?);
+        if !fence::apply(data, reader.array()?) {
+            return Err(EntryError::Malformed("a change of the fence that this version does not know"));
+        }
     }
     Ok(())
 }

@@ -35,6 +35,22 @@ pub(crate) enum Request {
     Form(Identity),
     /// I am listed at this address and have no data: give me a fresh replica. With a replica: make that one a voter.
     Join { member: Member },
+    /// Propose this change of the topology to that meta group, if you lead it.
+    Change(GroupId, Bytes),
+    /// Of a shard: this node leads it in this term.
+    Leads { group: GroupId, term: u64, node: NodeId },
+    /// Which cluster are you of?
+    Hello,
+    /// Take me into that cluster, with this change of its topology.
+    TakeIn(GroupId, Bytes),
+    /// Hand leadership of this group over to this replica.
+    HandOver { group: GroupId, to: ReplicaId },
+    /// Is this node one of your cluster?
+    Knows(NodeId),
+    /// These nodes, and no others, are not heard of.
+    Silent(Vec<NodeId>),
+    /// Ask to be taken into my cluster; I am at this peer address.
+    Come(String),
     /// Up to where must I have applied the log of this group to see everything that was acknowledged by now?
     ReadIndex(GroupId),
 }
@@ -52,6 +68,8 @@ pub(crate) enum Answer {
     Refused(String),
     /// Up to this index.
     Index(u64),
+    /// The cluster of a node, by its meta group; how many nodes it has; whether it is joining another.
+    Cluster { node: NodeId, cluster: GroupId, nodes: u64, joining: bool },
 }
 
 impl Request {
@@ -71,6 +89,41 @@ impl Request {
                 out.u8(3);
                 out.group(*group);
             }
+            Self::Change(group, payload) => {
+                out.u8(4);
+                out.group(*group);
+                out.0.extend_from_slice(payload);
+            }
+            Self::Leads { group, term, node } => {
+                out.u8(5);
+                out.group(*group);
+                out.u64(*term);
+                out.0.extend_from_slice(&node.0);
+            }
+            Self::Hello => out.u8(6),
+            Self::TakeIn(group, payload) => {
+                out.u8(7);
+                out.group(*group);
+                out.0.extend_from_slice(payload);
+            }
+            Self::HandOver { group, to } => {
+                out.u8(9);
+                out.group(*group);
+                out.u64(to.0);
+            }
+            Self::Knows(node) => {
+                out.u8(10);
+                out.0.extend_from_slice(&node.0);
+            }
+            Self::Silent(nodes) => {
+                out.u8(11);
+                out.u16(u16::try_from(nodes.len()).expect("a cluster has at most 1000 nodes"));
+                nodes.iter().for_each(|node| out.0.extend_from_slice(&node.0));
+            }
+            Self::Come(address) => {
+                out.u8(8);
+                out.text(address);
+            }
         }
         out.0.into()
     }
@@ -82,6 +135,17 @@ impl Request {
             1 => Self::Form(read.identity()?),
             2 => Self::Join { member: read.member()? },
             3 => Self::ReadIndex(read.group()?),
+            4 => Self::Change(read.group()?, read.rest()),
+            5 => Self::Leads { group: read.group()?, term: read.u64()?, node: NodeId(read.array()?) },
+            6 => Self::Hello,
+            7 => Self::TakeIn(read.group()?, read.rest()),
+            8 => Self::Come(read.text()?),
+            9 => Self::HandOver { group: read.group()?, to: ReplicaId(read.u64()?) },
+            10 => Self::Knows(NodeId(read.array()?)),
+            11 => {
+                let count = read.u16()?;
+                Self::Silent((0..count).map(|_| read.array().map(NodeId)).collect::<Option<_>>()?)
+            }
             _ => return None,
         };
         read.is_at_end().then_some(request)
@@ -115,6 +179,13 @@ impl Answer {
                 out.u8(4);
                 out.u64(*index);
             }
+            Self::Cluster { node, cluster, nodes, joining } => {
+                out.u8(5);
+                out.0.extend_from_slice(&node.0);
+                out.group(*cluster);
+                out.u64(*nodes);
+                out.u8(u8::from(*joining));
+            }
         }
         out.0.into()
     }
@@ -132,6 +203,10 @@ impl Answer {
             2 => Self::Ask(read.text()?),
             3 => Self::Refused(read.text()?),
             4 => Self::Index(read.u64()?),
+            5 => {
+                let (node, cluster) = (NodeId(read.array()?), read.group()?);
+                Self::Cluster { node, cluster, nodes: read.u64()?, joining: read.flag()? }
+            }
             _ => return None,
         };
         read.is_at_end().then_some(answer)
@@ -139,7 +214,8 @@ impl Answer {
 }
 
 impl Identity {
-    /// As the node's record keeps it.
+    /// As the node's record kept it in version 1.
+    #[cfg(test)]
     pub(crate) fn encode(&self) -> Vec<u8> {
         let mut out = Writer::new();
         out.identity(self);
@@ -158,26 +234,39 @@ impl Identity {
     }
 }
 
-struct Writer(Vec<u8>);
+/// Writes fields one after the other.
+pub(crate) struct Writer(Vec<u8>);
 
 impl Writer {
     fn new() -> Self {
-        Self(vec![MARK, VERSION])
+        Self::versioned(VERSION)
     }
 
-    fn u8(&mut self, value: u8) {
+    pub(crate) fn versioned(version: u8) -> Self {
+        Self(vec![MARK, version])
+    }
+
+    pub(crate) fn into_bytes(self) -> Vec<u8> {
+        self.0
+    }
+
+    pub(crate) fn u8(&mut self, value: u8) {
         self.0.push(value);
     }
 
-    fn u64(&mut self, value: u64) {
+    pub(crate) fn u16(&mut self, value: u16) {
         self.0.extend_from_slice(&value.to_be_bytes());
     }
 
-    fn group(&mut self, group: GroupId) {
+    pub(crate) fn u64(&mut self, value: u64) {
+        self.0.extend_from_slice(&value.to_be_bytes());
+    }
+
+    pub(crate) fn group(&mut self, group: GroupId) {
         self.0.extend_from_slice(&group.0.to_be_bytes());
     }
 
-    fn text(&mut self, text: &str) {
+    pub(crate) fn text(&mut self, text: &str) {
         let kept = &text.as_bytes()[..text.len().min(usize::from(u16::MAX))];
         let length = u16::try_from(kept.len()).expect("it was cut");
         self.0.extend_from_slice(&length.to_be_bytes());
@@ -191,7 +280,7 @@ impl Writer {
         self.text(&member.client_address);
     }
 
-    fn identity(&mut self, identity: &Identity) {
+    pub(crate) fn identity(&mut self, identity: &Identity) {
         self.group(identity.group);
         self.u64(identity.replica.0);
         identity.hash_key.iter().for_each(|&word| self.u64(word));
@@ -200,11 +289,29 @@ impl Writer {
     }
 }
 
-struct Reader<'a>(&'a [u8]);
+/// Reads fields one after the other; `None` for what nobody wrote.
+pub(crate) struct Reader<'a>(&'a [u8]);
 
 impl<'a> Reader<'a> {
     fn open(bytes: &'a [u8]) -> Option<Self> {
-        bytes.strip_prefix(&[MARK, VERSION]).map(Self)
+        Self::versioned(bytes, VERSION)
+    }
+
+    pub(crate) fn versioned(bytes: &'a [u8], version: u8) -> Option<Self> {
+        bytes.strip_prefix(&[MARK, version]).map(Self)
+    }
+
+    /// A byte that is 0 or 1.
+    pub(crate) fn flag(&mut self) -> Option<bool> {
+        match self.u8()? {
+            0 => Some(false),
+            1 => Some(true),
+            _ => None,
+        }
+    }
+
+    pub(crate) fn u16(&mut self) -> Option<u16> {
+        self.array().map(u16::from_be_bytes)
     }
 
     fn array<const N: usize>(&mut self) -> Option<[u8; N]> {
@@ -217,15 +324,15 @@ impl<'a> Reader<'a> {
         self.array::<1>().map(|[byte]| byte)
     }
 
-    fn u64(&mut self) -> Option<u64> {
+    pub(crate) fn u64(&mut self) -> Option<u64> {
         self.array().map(u64::from_be_bytes)
     }
 
-    fn group(&mut self) -> Option<GroupId> {
+    pub(crate) fn group(&mut self) -> Option<GroupId> {
         self.array().map(|bytes| GroupId(u128::from_be_bytes(bytes)))
     }
 
-    fn text(&mut self) -> Option<String> {
+    pub(crate) fn text(&mut self) -> Option<String> {
         let length = usize::from(u16::from_be_bytes(self.array()?));
         let (text, rest) = self.0.split_at_checked(length)?;
         self.0 = rest;
@@ -238,7 +345,7 @@ impl<'a> Reader<'a> {
         Some(Member { replica, node, peer_address: self.text()?, client_address: self.text()? })
     }
 
-    fn identity(&mut self) -> Option<Identity> {
+    pub(crate) fn identity(&mut self) -> Option<Identity> {
         let group = self.group()?;
         let replica = ReplicaId(self.u64()?);
         let hash_key = [self.u64()?, self.u64()?];
@@ -250,7 +357,12 @@ impl<'a> Reader<'a> {
         Some(Identity { group, replica, hash_key, founders })
     }
 
-    fn is_at_end(&self) -> bool {
+    /// Everything that is left.
+    fn rest(&mut self) -> Bytes {
+        Bytes::copy_from_slice(std::mem::take(&mut self.0))
+    }
+
+    pub(crate) fn is_at_end(&self) -> bool {
         self.0.is_empty()
     }
 }
@@ -276,7 +388,21 @@ mod tests {
     #[test]
     fn requests_come_back_as_they_were_and_cuts_are_noticed() {
         let join = Request::Join { member: member(5) };
-        for request in [Request::Probe, Request::Form(identity()), join, Request::ReadIndex(GroupId(9))] {
+        let leads = Request::Leads { group: GroupId(8), term: 7, node: NodeId([6; 20]) };
+        let hand_over = Request::HandOver { group: GroupId(1), to: ReplicaId(2) };
+        let silent = Request::Silent(vec![NodeId([1; 20]), NodeId([2; 20])]);
+        let come = Request::Come("127.0.0.1:17001".to_owned());
+        for request in [
+            Request::Probe,
+            Request::Form(identity()),
+            join,
+            Request::ReadIndex(GroupId(9)),
+            Request::Hello,
+            leads,
+            come,
+            hand_over,
+            silent,
+        ] {
             let bytes = request.encode();
             assert_eq!(Request::decode(&bytes), Some(request));
             assert!((0..bytes.len()).all(|cut| Request::decode(&bytes[..cut]).is_none()));
@@ -294,6 +420,7 @@ mod tests {
             Answer::Ask("127.0.0.1:17000".into()),
             Answer::Refused("no".into()),
             Answer::Index(7),
+            Answer::Cluster { node, cluster: GroupId(3), nodes: 2, joining: true },
         ];
         for answer in answers {
             let bytes = answer.encode();

@@ -19,9 +19,11 @@ use raft::{Clock, Member, NodeId, Status, Transport};
 use tokio::sync::{mpsc, watch};
 
 use crate::clients::Clients;
+use crate::cluster::Cluster;
 use crate::config::{Config, Settings, ShardSettings};
 use crate::fence::Fence;
 use crate::formation::{self, Identity, Record};
+use crate::holdings::Holdings;
 use crate::inbox::Inbox;
 use crate::io_thread::{self, Accepted};
 use crate::peers::Peers;
@@ -30,7 +32,7 @@ use crate::replica::Replica;
 use crate::shard::Standing;
 use crate::stats::Stats;
 use crate::tasks::Crews;
-use crate::{sealer, tasks};
+use crate::{cluster, sealer, tasks};
 
 /// What clients choose their ways of speaking by (CLIENTS: from 8.4 on tools expect slot migration of another kind).
 pub(crate) const REDIS_VERSION: &str = "7.2.4";
@@ -114,11 +116,14 @@ pub(crate) struct Shared<P: Platform> {
     pub(crate) random: P::Random,
     /// The replica whose data a client of this node sees where nothing else is said.
     home: RwLock<Arc<Replica>>,
+    pub(crate) crews: Crews,
+    /// What there is beside of a node of a cluster.
+    pub(crate) cluster: Option<Cluster>,
     pub(crate) inboxes: Arc<[Inbox]>,
     pub(crate) clients: Clients,
     pub(crate) stats: Stats,
     record: Mutex<Box<dyn Record>>,
-    identity: Mutex<Option<Identity>>,
+    holdings: Mutex<Holdings>,
     /// Fresh replicas that are to be made voters, one at a time, by a task of the raft thread.
     pub(crate) newcomers: mpsc::Sender<Member>,
     arriving: Mutex<Option<mpsc::Receiver<Member>>>,
@@ -160,7 +165,10 @@ impl<P: Platform> Node<P> {
         let wished = config.current().shard.clone();
         let mirror = config.clone();
         let on_settings = Box::new(move |settings: &ShardSettings| mirror.adopt_shard(settings));
-        let home = Replica::new(Fence::All, Arc::clone(&inboxes), clock.clone(), on_settings, &crews)?;
+        let is_cluster = config.current().cluster_enabled;
+        let cluster = is_cluster.then(|| Cluster::new(id, config.clone()));
+        let fence = if is_cluster { Fence::closed() } else { Fence::All };
+        let home = Replica::new(fence, Arc::clone(&inboxes), clock.clone(), on_settings, &crews)?;
         let (stop, stopping) = watch::channel(false);
         let (newcomers, arriving) = mpsc::channel(1);
         let shared = Arc::new(Shared {
@@ -173,11 +181,13 @@ impl<P: Platform> Node<P> {
             clock,
             random,
             home: RwLock::new(Arc::new(home)),
+            crews,
+            cluster,
             inboxes,
             clients: Clients::default(),
             stats: Stats::default(),
             record: Mutex::new(record),
-            identity: Mutex::new(None),
+            holdings: Mutex::default(),
             newcomers,
             arriving: Mutex::new(Some(arriving)),
             resident_bytes,
@@ -195,7 +205,7 @@ impl<P: Platform> Node<P> {
             Box::pin(async move {
                 let (transport, serving) = network(Peers::new(Arc::clone(&shared)));
                 serving.into_iter().for_each(|serving| drop(tasks::beside(serving)));
-                if let Err(why) = run_replica(&shared, log_store, transport).await {
+                if let Err(why) = run(&shared, log_store, transport).await {
                     shared.fail(why.to_string());
                 }
             })
@@ -282,19 +292,21 @@ impl<P: Platform> Node<P> {
     /// Ends what `raft` still runs for this node, without a word to anybody. For a node whose power was cut: its places
     /// are gone, and neither its disk nor its links hear it any more.
     pub async fn bury(&self) {
-        self.shared.home().stop().await;
+        self.shared.stop_groups().await;
     }
 
     /// Stops: refuses new commands, answers what is in flight, hands leadership over, closes connections.
     pub async fn stop(&self) {
         let shared = &self.shared;
-        let home = shared.home();
         let orderly = async {
-            home.shard.close();
-            while !home.shard.is_idle() {
+            let replicas = shared.replicas();
+            replicas.iter().for_each(|replica| replica.shard.close());
+            while !replicas.iter().all(|replica| replica.shard.is_idle()) {
                 tokio::time::sleep(Duration::from_millis(2)).await;
             }
-            home.hand_over().await;
+            for replica in &replicas {
+                replica.hand_over().await;
+            }
             let _ = shared.stop.send(true);
             while shared.clients.len() > 0 {
                 tokio::time::sleep(Duration::from_millis(2)).await;
@@ -304,7 +316,7 @@ impl<P: Platform> Node<P> {
             tracing::warn!("stopping before everything was answered");
         }
         let _ = shared.stop.send(true);
-        home.stop().await;
+        shared.stop_groups().await;
     }
 }
 
@@ -312,6 +324,20 @@ impl<P: Platform> Shared<P> {
     /// The replica whose data a client of this node sees where nothing else is said.
     pub(crate) fn home(&self) -> Arc<Replica> {
         Arc::clone(&self.home.read())
+    }
+
+    /// Makes another replica that of the node's home shard.
+    pub(crate) fn set_home(&self, replica: Arc<Replica>) {
+        *self.home.write() = replica;
+        self.loaded.send_if_modified(|loaded| !std::mem::replace(loaded, true));
+    }
+
+    /// Every replica of a shard on this node.
+    pub(crate) fn replicas(&self) -> Vec<Arc<Replica>> {
+        match &self.cluster {
+            Some(cluster) => cluster.replicas().into_iter().map(|(_, replica)| replica).collect(),
+            None => vec![self.home()],
+        }
     }
 
     /// The links to other nodes, once there are any.
@@ -329,22 +355,36 @@ impl<P: Platform> Shared<P> {
         replica.holds_lease(self.clock.monotonic_ns())
     }
 
-    /// Reads the node's record of its replica.
-    pub(crate) fn load_identity(&self) -> io::Result<Option<Identity>> {
-        let identity = Identity::decode(&self.record.lock().load()?).map_err(io::Error::other)?;
-        self.identity.lock().clone_from(&identity);
-        Ok(identity)
+    /// Reads the node's record of what it holds.
+    pub(crate) fn load_holdings(&self) -> io::Result<Holdings> {
+        let holdings = Holdings::decode(&self.record.lock().load()?).map_err(io::Error::other)?;
+        self.holdings.lock().clone_from(&holdings);
+        Ok(holdings)
     }
 
-    /// Makes this the node's replica, durably.
-    pub(crate) fn save_identity(&self, identity: &Identity) -> io::Result<()> {
-        self.record.lock().save(&identity.encode())?;
-        *self.identity.lock() = Some(identity.clone());
+    /// Changes what the node holds, durably.
+    pub(crate) fn change_holdings(&self, change: impl FnOnce(&mut Holdings)) -> io::Result<()> {
+        let mut holdings = self.holdings.lock();
+        let mut next = holdings.clone();
+        change(&mut next);
+        self.record.lock().save(&next.encode())?;
+        *holdings = next;
         Ok(())
     }
 
+    /// What the node holds.
+    pub(crate) fn holdings(&self) -> Holdings {
+        self.holdings.lock().clone()
+    }
+
+    /// Makes this the node's only replica, durably.
+    pub(crate) fn save_identity(&self, identity: &Identity) -> io::Result<()> {
+        self.change_holdings(|holdings| holdings.shards = vec![identity.clone()])
+    }
+
+    /// The replica of a node that is no cluster's.
     pub(crate) fn identity(&self) -> Option<Identity> {
-        self.identity.lock().clone()
+        self.holdings.lock().shards.first().cloned()
     }
 
     pub(crate) fn ask_to_stop(&self) {
@@ -358,6 +398,16 @@ impl<P: Platform> Shared<P> {
     /// Whether the disk has less than its reserve left. Looked up by the sealer, every second.
     pub(crate) fn is_disk_low(&self) -> bool {
         (self.free_disk_bytes)().is_some_and(|free| free < DISK_RESERVE_BYTES)
+    }
+
+    /// Ends what `raft` runs for this node.
+    async fn stop_groups(&self) {
+        for replica in self.replicas() {
+            replica.stop().await;
+        }
+        if let Some(meta) = self.cluster.as_ref().and_then(Cluster::meta) {
+            meta.stop().await;
+        }
     }
 
     pub(crate) fn fail(&self, why: String) {
@@ -398,12 +448,13 @@ impl<P: Platform> Shared<P> {
     }
 
     /// Renews what connections see of a replica's group.
-    fn observe(&self, replica: &Replica, status: &Status) {
+    pub(crate) fn observe(&self, replica: &Replica, status: &Status) {
         let begins = replica.observe(status, self.clock.wall_ms());
         if begins {
             self.propose_wished_settings(replica);
         }
-        if replica.shard.standing() != Standing::Leaderless {
+        // A node of a cluster serves clients as soon as it knows where to send them.
+        if self.cluster.is_none() && replica.shard.standing() != Standing::Leaderless {
             self.loaded.send_if_modified(|loaded| !std::mem::replace(loaded, true));
         }
         if let Some(why) = &status.stopped {
@@ -424,13 +475,22 @@ fn start_io<P: Platform>(threads: &P::Threads, shared: &Arc<Shared<P>>) -> io::R
     (0..threads.io_threads()).map(start).collect()
 }
 
-/// The raft thread's work: the replica from its identity on.
+/// The raft thread's work: as a node of a cluster, or with one replica.
+async fn run<P: Platform>(shared: &Arc<Shared<P>>, log_store: P::LogStore, transport: P::Transport) -> io::Result<()> {
+    assert!(shared.transport.set(transport.clone()).is_ok(), "a node has one transport");
+    if shared.cluster.is_some() {
+        cluster::run(Arc::clone(shared), log_store, transport).await
+    } else {
+        run_replica(shared, log_store, transport).await
+    }
+}
+
+/// The replica from its identity on.
 async fn run_replica<P: Platform>(
     shared: &Arc<Shared<P>>,
     log_store: P::LogStore,
     transport: P::Transport,
 ) -> io::Result<()> {
-    assert!(shared.transport.set(transport.clone()).is_ok(), "a node has one transport");
     let home = shared.home();
     let group = formation::open_group(shared, &home, log_store, transport).await?;
     home.opened(group.clone());

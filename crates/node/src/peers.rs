@@ -4,12 +4,12 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use bytes::Bytes;
-use raft::{Class, GroupId, Member, NodeId, PeerService};
+use raft::{Class, GroupId, Member, NodeId, PeerService, ReplicaId};
 
-use crate::formation;
 use crate::messages::{Answer, MARK, Request};
 use crate::node::Shared;
 use crate::platform::Platform;
+use crate::{cluster, formation};
 
 /// Answers the requests of other nodes. Cheap to clone; lives on the raft thread.
 pub struct Peers<P: Platform> {
@@ -23,20 +23,24 @@ impl<P: Platform> Clone for Peers<P> {
 }
 
 /// A request that has taken its place.
-enum Work<P: Platform, F> {
+enum Work<P: Platform, F, M> {
     Answered(Bytes),
     Raft(F),
+    Meta(M),
     ReadIndex(Arc<Shared<P>>, GroupId),
+    Joiner(Arc<Shared<P>>, Request),
+    HandOver(Arc<Shared<P>>, GroupId, ReplicaId),
 }
 
 /// Everything acknowledged by now is applied on the leader by now: its applied index is enough, once it is sure to lead.
 async fn read_index<P: Platform>(node: &Shared<P>, wanted: GroupId) -> Answer {
-    let home = node.home();
-    let Some(group) = home.group().filter(|group| group.id() == wanted) else {
+    let Some(replica) = node.replica_of(wanted).filter(|replica| replica.group().is_some_and(|of| of.id() == wanted))
+    else {
         return Answer::Refused("the group is not open here".to_owned());
     };
+    let Some(group) = replica.group() else { return Answer::Refused("the group is not open yet".to_owned()) };
     match group.read_barrier().await {
-        Ok(()) => Answer::Index(home.shard.applied_index()),
+        Ok(()) => Answer::Index(replica.shard.applied_index()),
         Err(why) => Answer::Refused(why.to_string()),
     }
 }
@@ -45,20 +49,33 @@ impl<P: Platform> PeerService for Peers<P> {
     fn serve(&self, _: NodeId, class: Class, message: Bytes) -> impl Future<Output = Bytes> + Send {
         // What must keep order takes its place here, before the first await.
         let work = if message.first() != Some(&MARK) {
-            // Before the group is open its messages find nobody: the peer tries again.
-            self.node
-                .home()
-                .group()
-                .map_or(Work::Answered(Bytes::new()), |group| Work::Raft(group.serve(class, message)))
+            // Before a group is open its messages find nobody: the peer tries again.
+            let group = raft::group_of(&message).unwrap_or(GroupId(0));
+            let meta = self.node.meta_of(group);
+            let replica = if meta.is_none() { self.node.replica_of(group) } else { None };
+            match (meta.as_ref().and_then(|meta| meta.group()), replica.as_ref().and_then(|replica| replica.group())) {
+                (Some(group), _) => Work::Meta(group.serve(class, message)),
+                (None, Some(group)) => Work::Raft(group.serve(class, message)),
+                (None, None) => Work::Answered(Bytes::new()),
+            }
         } else if let Some(Request::ReadIndex(group)) = Request::decode(&message) {
             Work::ReadIndex(Arc::clone(&self.node), group)
         } else {
-            Work::Answered(self.answer(&message).encode())
+            match Request::decode(&message) {
+                Some(Request::HandOver { group, to }) => Work::HandOver(Arc::clone(&self.node), group, to),
+                Some(request @ (Request::Hello | Request::Come(_) | Request::TakeIn(..))) => {
+                    Work::Joiner(Arc::clone(&self.node), request)
+                }
+                request => Work::Answered(self.answer(request).encode()),
+            }
         };
         async move {
             match work {
                 Work::Answered(answer) => answer,
                 Work::Raft(serving) => serving.await,
+                Work::Meta(serving) => serving.await,
+                Work::HandOver(node, group, to) => cluster::hand_over(node, group, to).await.encode(),
+                Work::Joiner(node, request) => cluster::answer_joiner(node, request).await.encode(),
                 Work::ReadIndex(node, group) => read_index(&node, group).await.encode(),
             }
         }
@@ -70,8 +87,8 @@ impl<P: Platform> Peers<P> {
         Self { node }
     }
 
-    fn answer(&self, message: &[u8]) -> Answer {
-        match Request::decode(message) {
+    fn answer(&self, request: Option<Request>) -> Answer {
+        match request {
             None => Answer::Refused("a message that this version does not know".to_owned()),
             Some(Request::Probe) => {
                 Answer::Node { node: self.node.id, group: self.node.identity().map(|identity| identity.group) }
@@ -87,7 +104,39 @@ impl<P: Platform> Peers<P> {
                 },
             },
             Some(Request::Join { member }) => self.join(member),
-            Some(Request::ReadIndex(_)) => unreachable!("answered where it can wait"),
+            Some(Request::Change(group, payload)) => {
+                if self.node.take_in_change(group, payload) {
+                    Answer::Accepted(None)
+                } else {
+                    Answer::Ask(String::new())
+                }
+            }
+            Some(Request::Leads { group, term, node }) => {
+                if let Some(cluster) = &self.node.cluster {
+                    cluster.announced(topology::ShardId(group.0), term, topology::NodeId(node.0));
+                }
+                Answer::Accepted(None)
+            }
+            Some(Request::Silent(nodes)) => {
+                let nodes: Vec<_> = nodes.iter().map(|node| topology::NodeId(node.0)).collect();
+                self.node.cluster.iter().for_each(|cluster| cluster.marked(&nodes));
+                Answer::Accepted(None)
+            }
+            Some(Request::Knows(node)) => {
+                let topology = self.node.cluster.as_ref().and_then(|cluster| cluster.topology());
+                match topology.map(|topology| topology.node(topology::NodeId(node.0)).is_some()) {
+                    Some(true) => Answer::Accepted(None),
+                    Some(false) => Answer::Refused("it is none of the cluster".to_owned()),
+                    None => Answer::Ask(String::new()),
+                }
+            }
+            Some(
+                Request::ReadIndex(_)
+                | Request::Hello
+                | Request::Come(_)
+                | Request::TakeIn(..)
+                | Request::HandOver { .. },
+            ) => unreachable!("answered where it can wait"),
         }
     }
 

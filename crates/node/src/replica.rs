@@ -9,7 +9,7 @@ use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use keyspace::{Keyspace, Settings as KeyspaceSettings};
-use raft::{Clock, Group, Role, Status, Transport};
+use raft::{Clock, Group, Member, Role, Status, Transport};
 use tokio::sync::watch;
 
 use crate::fence::Fence;
@@ -133,9 +133,14 @@ impl Replica {
 
     /// Gives leadership to the voter that is furthest, if there is another.
     pub(crate) async fn hand_over(&self) {
+        self.hand_over_to(|_| true).await;
+    }
+
+    /// Gives leadership to the furthest of those voters, if there is another. Clients wait; [`Shard::pause`] lets them go on.
+    pub(crate) async fn hand_over_to(&self, suits: impl Fn(&Member) -> bool) {
         let status = self.status();
         let Some(group) = self.group.get().filter(|_| status.leads()) else { return };
-        let others = status.matched.iter().filter(|(replica, _)| status.voters.contains_key(replica));
+        let others = status.matched.iter().filter(|(replica, _)| status.voters.get(replica).is_some_and(&suits));
         let Some((&successor, _)) = others.max_by_key(|(_, matched)| **matched) else { return };
         self.shard.pause(true);
         if let Err(why) = group.transfer_leader(successor).await {

@@ -4,10 +4,12 @@
 //! write is staged, the rest is about the session (`session/`) or about the node.
 
 mod client;
+mod cluster;
 mod config;
 mod help;
 mod node_commands;
 mod transaction;
+mod way;
 
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
@@ -20,14 +22,16 @@ use resp::{Arguments, Protocol, Reply};
 
 use crate::batch::Staged;
 use crate::clients::Client;
-use crate::fence::Data;
+use crate::fence::{Data, NOT_SERVED};
 use crate::inbox::Mailbox;
 use crate::node::Shared;
 use crate::platform::{Platform, Random};
 use crate::replica::Replica;
 use crate::shard::{COMMAND_BYTES_MAX, MISCONF, Shard, Standing, TOO_LARGE};
+pub(crate) use cluster::{ClusterWork, with_facts};
 pub(crate) use node_commands::split_address;
 use transaction::Transaction;
+use way::Ways;
 
 /// So many reads of one pipeline run under one taking of the lock.
 const READS_PER_LOCK: u32 = 64;
@@ -56,6 +60,10 @@ pub(crate) enum Step {
     AfterReplies,
     /// Not looked at: the right to read has to be confirmed by the group.
     Confirm,
+    /// Not looked at: it is about another replica of this node.
+    Elsewhere(Arc<Replica>),
+    /// Not looked at: nobody is known to lead the shard that it is about.
+    Leaderless,
     /// It takes its time; see [`Session::finish`].
     Later(Later),
     /// The client leaves.
@@ -70,6 +78,8 @@ pub(crate) enum Later {
     Wait { replicas: usize, timeout: Option<Duration> },
     /// SAVE.
     Save,
+    /// A command of the cluster that takes its time.
+    Cluster(ClusterWork),
     /// CONFIG SET of settings of the shard, which become an entry: the connection proposes it.
     Config(crate::config::Plan),
     /// A transaction with commands that are not about data among the others: the connection stitches the replies.
@@ -174,6 +184,8 @@ pub(crate) struct Session<P: Platform> {
     node: Arc<Shared<P>>,
     /// The replica that its commands are about.
     replica: Arc<Replica>,
+    /// In a cluster: where slots are.
+    way: Ways,
     client: Arc<Client>,
     database: usize,
     authenticated: bool,
@@ -194,6 +206,7 @@ impl<P: Platform> Session<P> {
         let seed = node.random.next_u64();
         Self {
             replica: node.home(),
+            way: Ways::default(),
             node,
             client,
             database: 0,
@@ -296,6 +309,11 @@ impl<P: Platform> Session<P> {
         reading: &mut Reading<'_>,
         exchange: &mut Exchange,
     ) -> Step {
+        if let Some(cluster) = &self.node.cluster
+            && let Some(step) = self.find_way(cluster.me, spec, arguments, exchange)
+        {
+            return step;
+        }
         if self.transaction.is_some() && !transaction::runs_at_once(spec) {
             if exchange.must_wait() {
                 return Step::AfterReplies;
@@ -308,7 +326,10 @@ impl<P: Platform> Session<P> {
             Handler::Read(_) => self.read(spec, arguments, reading, exchange),
             Handler::Write(_) => self.write(spec, arguments, exchange),
             _ if exchange.must_wait() => Step::AfterReplies,
-            Handler::Cluster(_) => self.cluster_command(&mut exchange.reply),
+            Handler::Cluster(command) => {
+                reading.release();
+                self.cluster_command(*command, arguments, &mut exchange.reply)
+            }
             Handler::Container => unreachable!("a container's name alone is a wrong arity"),
             Handler::Session(command) => {
                 reading.release();
@@ -319,18 +340,11 @@ impl<P: Platform> Session<P> {
                 self.node_command(*command, arguments, &mut exchange.reply)
             }
         };
-        if !matches!(step, Step::AfterReplies | Step::Confirm) {
+        if !matches!(step, Step::AfterReplies | Step::Confirm | Step::Elsewhere(_) | Step::Leaderless) {
             self.last = Some(spec);
             exchange.commands += 1;
         }
         step
-    }
-
-    /// What the commands about a cluster answer where there is none.
-    #[expect(clippy::unused_self, reason = "where there is one, the session asks the node's face")]
-    fn cluster_command(&self, reply: &mut Reply) -> Step {
-        reply.error("ERR This instance has cluster support disabled");
-        Step::Done
     }
 
     fn read(
@@ -354,6 +368,10 @@ impl<P: Platform> Session<P> {
         let seed = reading.seed();
         let wall_ms = reading.wall_ms;
         let keyspace = reading.data();
+        if !keyspace.fence.admits(spec, arguments) {
+            exchange.reply.error(NOT_SERVED);
+            return Step::Done;
+        }
         let clock_ms = keyspace.clock_ms();
         let now_ms = if right == Right::Stale { clock_ms.max(wall_ms) } else { clock_ms };
         let context = Context::of_read(self.database, now_ms, wall_ms, seed);

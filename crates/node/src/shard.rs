@@ -219,6 +219,12 @@ impl Shard {
         self.due.notify_one();
     }
 
+    /// Proposes the key of the shard's hash tables; it counts once, while there are no keys.
+    pub(crate) fn propose_hash_key(&self, key: [u64; 2], now_ns: u64) {
+        self.hold(Batch::of_hash_key(key, now_ns));
+        self.due.notify_one();
+    }
+
     /// Proposes a change of the fence, before anything that waits in the open batch.
     pub(crate) fn propose_fence(&self, fence: &FencedSlots, now_ns: u64) {
         self.hold(Batch::of_fence(fence, now_ns));

@@ -13,7 +13,7 @@ use bytes::Bytes;
 use futures_util::FutureExt;
 use openraft::async_runtime::watch::WatchReceiver;
 use openraft::errors::{ChangeMembershipError, ClientWriteError, Fatal, RaftError};
-use openraft::{AsyncRuntime, ChangeMembers, Raft};
+use openraft::{AsyncRuntime, ChangeMembers, Instant, Raft};
 use tokio::sync::{Mutex, watch};
 use tokio::task::coop::unconstrained;
 
@@ -30,7 +30,7 @@ use crate::network::Network;
 use crate::observer::{ClockPair, Observer};
 use crate::reads::{ReadError, Reads};
 use crate::reply::{Reply, Waiting};
-use crate::runtime::{self, Local, SeededRuntime};
+use crate::runtime::{self, Local, LocalInstant, SeededRuntime};
 use crate::serve::Server;
 use crate::snapshot::{GroupSnapshots, Snapshots};
 use crate::state::{Progress, State};
@@ -325,6 +325,14 @@ impl<W: Waiter> Group<W> {
             [_, .., newer] => self.change_voters(newer.iter().map(|&voter| ReplicaId(voter)).collect(), false).await,
             _ => Ok(()),
         }
+    }
+
+    /// On the leader: how long ago each other member last answered, in ms; of those that ever did.
+    pub fn heard_ms_ago(&self) -> BTreeMap<ReplicaId, u64> {
+        let data = self.inner.raft.data_metrics().borrow_watched().clone();
+        let ago = |at: LocalInstant| u64::try_from((LocalInstant::now() - at).as_millis()).unwrap_or(u64::MAX);
+        let heard = data.heartbeat.into_iter().flatten();
+        heard.filter_map(|(id, at)| Some((ReplicaId(id), ago(at?.into_inner())))).collect()
     }
 
     /// Removes learners from the group.

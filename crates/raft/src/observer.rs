@@ -132,6 +132,8 @@ impl<W: Waiter, C: Clock> Observer<W, C> {
             term: server.vote.leader_id.term,
             leader: server.current_leader.and_then(|leader| membership.get_node(&leader)).cloned(),
             joint: membership.get_joint_config().len() > 1,
+            members_at: server.membership_config.log_id().as_ref().map_or(0, |id| id.index),
+            members_stand: server.membership_config == server.committed_membership_config,
             last: self.log.last(),
             committed: data.local_committed.as_ref().map(log_id),
             applied: self.progress.applied(),

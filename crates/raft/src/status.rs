@@ -37,6 +37,10 @@ pub struct Status {
     pub learners: BTreeMap<ReplicaId, Member>,
     /// A change of voters is under way.
     pub joint: bool,
+    /// The place of this membership in the log.
+    pub members_at: u64,
+    /// Whether that place is committed: then this membership stands.
+    pub members_stand: bool,
     /// The last entry of the log.
     pub last: Option<LogId>,
     /// The last entry known to be committed.

@@ -105,7 +105,11 @@ fn say_hello(settings: &Settings, clients: &[TcpListener], notes: &[String]) {
     let addresses: Vec<String> =
         clients.iter().filter_map(|listener| Some(listener.local_addr().ok()?.to_string())).collect();
     let clients = if addresses.is_empty() { "none".to_owned() } else { addresses.join(" ") };
-    let mode = if settings.initial_members.is_empty() { "standalone" } else { "replicated" };
+    let mode = match (settings.cluster_enabled, settings.initial_members.is_empty()) {
+        (true, _) => "cluster",
+        (false, true) => "standalone",
+        (false, false) => "replicated",
+    };
     let peers = settings.peer_port().map_or_else(String::new, |port| format!(", peers on port {port}"));
     tracing::info!(
         target: BANNER,

@@ -123,6 +123,11 @@ impl Overlay {
         before.unwrap_or_default() != mark
     }
 
+    /// How a node is marked.
+    pub fn mark_of(&self, node: NodeId) -> Mark {
+        self.marks.get(&node).copied().unwrap_or_default()
+    }
+
     /// Drops what the topology does not know any more. What it has caught up with stays: it may be as new as it is.
     pub fn prune(&mut self, topology: &Topology) {
         self.leaders.retain(|shard, _| topology.shard(*shard).is_some());

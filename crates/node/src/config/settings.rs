@@ -76,8 +76,30 @@ pub struct Settings {
     pub aof_use_rdb_preamble: bool,
     /// Kept for CONFIG GET: (seconds, changes) pairs.
     pub save: Vec<(u64, u64)>,
-    /// Only `false` passes the checks for now.
+    /// Whether the node is one of a cluster.
     pub cluster_enabled: bool,
+    /// Milliseconds without a word after which a node is shown as failing.
+    pub cluster_node_timeout_ms: u64,
+    /// Whether nothing is served while some slot has no owner.
+    pub cluster_require_full_coverage: bool,
+    /// Whether reads are served while the cluster is down.
+    pub cluster_allow_reads_when_down: bool,
+    /// Voters of a shard with slots, when this node founds a cluster. Odd.
+    pub cluster_replication_factor: u8,
+    /// The address that is shown to clients and peers; empty: the first of `bind`.
+    pub cluster_announce_ip: String,
+    /// The client port that is shown; 0: `port`.
+    pub cluster_announce_port: u16,
+    /// The TLS port that is shown; 0: `tls_port`.
+    pub cluster_announce_tls_port: u16,
+    /// The peer port that is shown; 0: the real one.
+    pub cluster_announce_bus_port: u16,
+    /// The host name that is shown; empty: none.
+    pub cluster_announce_hostname: String,
+    /// The node's name in logs; empty: none.
+    pub cluster_announce_human_nodename: String,
+    /// What clients are sent to: address, host name, or the host they know.
+    pub cluster_preferred_endpoint_type: EndpointType,
     /// Milliseconds after which a dead voter is replaced in cluster mode.
     pub cluster_voter_replace_after_ms: u64,
     /// The shortest and the longest wait for a leader before an election, in milliseconds.
@@ -115,6 +137,24 @@ pub struct ShardSettings {
     pub zset_max_listpack_entries: u64,
     /// Longest member of a sorted set in the small encoding, in bytes.
     pub zset_max_listpack_value: u64,
+}
+
+/// `cluster-preferred-endpoint-type`: what clients are sent to.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum EndpointType {
+    /// The address.
+    #[default]
+    Ip,
+    /// The host name, or `?` where a node announces none.
+    Hostname,
+    /// The host that the client used.
+    Unknown,
+}
+
+impl EndpointType {
+    /// The directive's words, in the order of the variants.
+    pub(super) const WORDS: &'static [&'static str] = &["ip", "hostname", "unknown-endpoint"];
+    pub(super) const ALL: [Self; 3] = [Self::Ip, Self::Hostname, Self::Unknown];
 }
 
 /// One address of `bind`.
@@ -315,10 +355,14 @@ impl Settings {
         settings
     }
 
+    /// Whether there are other nodes to speak with.
+    pub fn has_peers(&self) -> bool {
+        !self.initial_members.is_empty() || self.replicaof.is_some() || self.cluster_enabled
+    }
+
     /// The port for peers, when there is one: with `initial-members`, `replicaof` or `cluster-enabled`.
     pub fn peer_port(&self) -> Option<u16> {
-        let has_peers = !self.initial_members.is_empty() || self.replicaof.is_some() || self.cluster_enabled;
-        match (has_peers, self.cluster_port, self.port) {
+        match (self.has_peers(), self.cluster_port, self.port) {
             (false, _, _) | (true, 0, 0) => None,
             (true, 0, port) => port.checked_add(PEER_PORT_OFFSET),
             (true, cluster_port, _) => Some(cluster_port),
@@ -343,11 +387,19 @@ impl Settings {
         }
         self.check_not_yet()?;
         self.check_members()?;
-        if self.initial_members.is_empty() {
+        if self.cluster_enabled && !self.initial_members.is_empty() {
+            let reason =
+                "a cluster is formed by CLUSTER MEET, or by redis-cli --cluster create: leave initial-members out";
+            return Err(("cluster-enabled", reason.to_owned()));
+        }
+        if self.cluster_replication_factor.is_multiple_of(2) {
+            return Err(("cluster-replication-factor", "argument must be odd".to_owned()));
+        }
+        if !self.has_peers() {
             return Ok(());
         }
         if self.port == 0 {
-            return Err(("port", "a node of initial-members needs a client port: it is known by it".to_owned()));
+            return Err(("port", "a node with peers needs a client port: it is known by it".to_owned()));
         }
         let Some(peer_port) = self.port.checked_add(PEER_PORT_OFFSET) else {
             return Err((
@@ -391,9 +443,6 @@ impl Settings {
             if port != 0 {
                 return Err((name, format!("{what} is not in this version yet: leave it at 0")));
             }
-        }
-        if self.cluster_enabled {
-            return Err(("cluster-enabled", "cluster mode is not in this version yet: leave it at no".to_owned()));
         }
         if self.daemonize {
             let reason = "the server runs in the foreground only: start it from a supervisor, or leave it at no";

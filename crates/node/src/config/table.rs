@@ -8,7 +8,7 @@
 //! The casts in the rows are exact, because a value is in its row's range before it is written.
 
 use super::params::{Home, Kind, Param};
-use super::settings::{DebugCommand, EvictionPolicy, Fsync, LogLevel, Settings, Supervised};
+use super::settings::{DebugCommand, EndpointType, EvictionPolicy, Fsync, LogLevel, Settings, Supervised};
 use super::words;
 
 /// The largest C int, the bound of many of Redis's directives.
@@ -49,7 +49,8 @@ pub const PARAMS: &[Param] = &[
         Home::Node,
         integer(0, 65_535, |s| s.cluster_port.into(), |s, v| s.cluster_port = v as u16),
         "0",
-        "TCP port for peers; 0 is port + 10000, where they look for each other. It opens only with initial-members.",
+        "TCP port for peers; 0 is port + 10000, where they look for each other. It opens only with cluster-enabled or \
+         initial-members.",
     )
     .fixed(),
     Param::new(
@@ -312,9 +313,89 @@ pub const PARAMS: &[Param] = &[
         Home::Node,
         Kind::Flag { get: |s| s.cluster_enabled, set: |s, v| s.cluster_enabled = v },
         "no",
-        "Cluster mode; only 'no' in this version.",
+        "Whether the node is one of a cluster.",
     )
     .fixed(),
+    Param::new(
+        "cluster-node-timeout",
+        Home::Node,
+        integer(0, INT_MAX, |s| s.cluster_node_timeout_ms as i64, |s, v| s.cluster_node_timeout_ms = v as u64),
+        "15000",
+        "Milliseconds without a word after which a node is shown as failing. Failover does not wait for it: see \
+         election-timeout-ms.",
+    ),
+    Param::new(
+        "cluster-require-full-coverage",
+        Home::Node,
+        Kind::Flag { get: |s| s.cluster_require_full_coverage, set: |s, v| s.cluster_require_full_coverage = v },
+        "yes",
+        "Whether nothing is served while some slot has no owner.",
+    ),
+    Param::new(
+        "cluster-allow-reads-when-down",
+        Home::Node,
+        Kind::Flag { get: |s| s.cluster_allow_reads_when_down, set: |s, v| s.cluster_allow_reads_when_down = v },
+        "no",
+        "Whether reads are served while some slot has no owner.",
+    ),
+    Param::new(
+        "cluster-replication-factor",
+        Home::Cluster,
+        integer(1, 9, |s| s.cluster_replication_factor.into(), |s, v| s.cluster_replication_factor = v as u8),
+        "3",
+        "Voters of a shard with slots, an odd number: counts when this node founds a cluster.",
+    )
+    .fixed(),
+    text(
+        "cluster-announce-ip",
+        |s| &s.cluster_announce_ip,
+        |s, v| s.cluster_announce_ip = v,
+        "Address that is shown to clients and peers; empty is the first of bind.",
+    ),
+    Param::new(
+        "cluster-announce-port",
+        Home::Node,
+        integer(0, 65_535, |s| s.cluster_announce_port.into(), |s, v| s.cluster_announce_port = v as u16),
+        "0",
+        "Client port that is shown; 0 is port.",
+    ),
+    Param::new(
+        "cluster-announce-tls-port",
+        Home::Node,
+        integer(0, 65_535, |s| s.cluster_announce_tls_port.into(), |s, v| s.cluster_announce_tls_port = v as u16),
+        "0",
+        "TLS port that is shown; 0 is tls-port.",
+    ),
+    Param::new(
+        "cluster-announce-bus-port",
+        Home::Node,
+        integer(0, 65_535, |s| s.cluster_announce_bus_port.into(), |s, v| s.cluster_announce_bus_port = v as u16),
+        "0",
+        "Peer port that is shown; 0 is the real one.",
+    ),
+    text(
+        "cluster-announce-hostname",
+        |s| &s.cluster_announce_hostname,
+        |s, v| s.cluster_announce_hostname = v,
+        "Host name that is shown; empty is none.",
+    ),
+    text(
+        "cluster-announce-human-nodename",
+        |s| &s.cluster_announce_human_nodename,
+        |s, v| s.cluster_announce_human_nodename = v,
+        "The node's name in logs; empty is none.",
+    ),
+    Param::new(
+        "cluster-preferred-endpoint-type",
+        Home::Node,
+        Kind::Choice {
+            words: EndpointType::WORDS,
+            get: |s| s.cluster_preferred_endpoint_type as usize,
+            set: |s, v| s.cluster_preferred_endpoint_type = EndpointType::ALL[v],
+        },
+        "ip",
+        "What clients are sent to: the address, the host name, or the host that they used.",
+    ),
     Param::new(
         "cluster-voter-replace-after-ms",
         Home::Cluster,
@@ -325,10 +406,9 @@ pub const PARAMS: &[Param] = &[
             |s, v| s.cluster_voter_replace_after_ms = v as u64,
         ),
         "60000",
-        "Milliseconds after which a dead voter of a cluster is replaced.",
+        "Milliseconds after which a dead voter of a cluster is replaced: counts when this node founds a cluster.",
     )
-    .fixed()
-    .inert(NOT_YET),
+    .fixed(),
     // Durability.
     Param::new(
         "appendfsync",
@@ -468,6 +548,15 @@ pub const PARAMS: &[Param] = &[
     )
     .alias("zset-max-ziplist-value"),
 ];
+
+const fn text(
+    name: &'static str,
+    get: fn(&Settings) -> &str,
+    set: fn(&mut Settings, String),
+    doc: &'static str,
+) -> Param {
+    Param::new(name, Home::Node, Kind::Text { get, set }, "", doc)
+}
 
 const fn integer(min: i64, max: i64, get: fn(&Settings) -> i64, set: fn(&mut Settings, i64)) -> Kind {
     Kind::Integer { min, max, get, set }

@@ -329,12 +329,7 @@ fn errors_name_file_line_and_reason() {
         ),
         ("include b.conf", 1, "include b.conf", "can't open config file 'b.conf': entity not found"),
         ("include a.conf", 1, "include a.conf", "too many files include each other"),
-        (
-            "cluster-enabled yes\nport 1",
-            1,
-            "cluster-enabled yes",
-            "cluster mode is not in this version yet: leave it at no",
-        ),
+        ("port 1\ncluster-replication-factor 4", 2, "cluster-replication-factor 4", "argument must be odd"),
     ] {
         assert_eq!(file(text).unwrap_err(), error(&at(line), shown, reason));
     }

@@ -78,8 +78,12 @@ impl<P: Platform> Session<P> {
                 reply.verbatim(b"txt", line);
             }
             SessionCommand::ClientHelp => super::help::of("CLIENT", reply),
-            SessionCommand::ReadOnly | SessionCommand::ReadWrite => {
+            SessionCommand::ReadOnly | SessionCommand::ReadWrite if self.node.cluster.is_none() => {
                 reply.error("ERR This instance has cluster support disabled");
+            }
+            SessionCommand::ReadOnly | SessionCommand::ReadWrite => {
+                self.way.stale = command == SessionCommand::ReadOnly;
+                reply.ok();
             }
             SessionCommand::Unwatch => {
                 self.forget_watches();
@@ -96,6 +100,7 @@ impl<P: Platform> Session<P> {
     fn reset(&mut self, reply: &mut Reply) {
         self.transaction = None;
         self.forget_watches();
+        self.way.stale = false;
         self.database = 0;
         self.name.clear();
         self.authenticated = self.node.config.current().requirepass.is_empty();
@@ -108,6 +113,9 @@ impl<P: Platform> Session<P> {
     fn select(&mut self, arguments: Arguments<'_>, reply: &mut Reply) {
         let index = arguments.get(1).unwrap_or_default();
         match selected(arguments, self.node.config.current().databases) {
+            Some(database) if database > 0 && self.node.cluster.is_some() => {
+                reply.error("ERR SELECT is not allowed in cluster mode");
+            }
             Some(database) => {
                 self.database = database;
                 reply.ok();
@@ -201,9 +209,9 @@ impl<P: Platform> Session<P> {
         reply.bulk("id");
         reply.integer(i64::try_from(self.client.id).expect("ids count up from 1"));
         reply.bulk("mode");
-        reply.bulk("standalone");
+        reply.bulk(if self.node.cluster.is_some() { "cluster" } else { "standalone" });
         reply.bulk("role");
-        reply.bulk(if self.replica.leads() { "master" } else { "replica" });
+        reply.bulk(if self.node.home().leads() { "master" } else { "replica" });
         reply.bulk("modules");
         reply.array(0);
     }

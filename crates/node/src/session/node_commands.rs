@@ -71,6 +71,7 @@ impl<P: Platform> Session<P> {
                 Ok(()) => exchange.reply.ok(),
                 Err(why) => exchange.reply.error(format!("ERR {why}")),
             },
+            Later::Cluster(work) => self.finish_cluster(work, exchange).await,
             Later::Config(_) | Later::Transaction(_) => unreachable!("the connection proposes these"),
         }
     }
@@ -106,6 +107,9 @@ impl<P: Platform> Session<P> {
 
     /// ROLE: "master" only with a valid lease, so that a cut-off leader does not call itself one.
     fn role(&self, reply: &mut Reply) {
+        if let Some(face) = &self.routes().face {
+            return super::with_facts(&self.node, |facts| face.role(faces::Transport::Plain, facts, reply));
+        }
         let status = self.replica.status();
         let offset = i64::try_from(status.applied.map_or(0, |id| id.index)).unwrap_or(i64::MAX);
         if self.replica.leads() && self.node.holds_lease(&self.replica) {

@@ -5,11 +5,14 @@
 //! the others: then the entry holds the rest, and when it is applied they run here and their replies are put in their places.
 
 use commands::{Flags, Handler, SessionCommand, Spec};
+use faces::CROSS_SLOT;
 use keyspace::{Context, Keyspace};
 use resp::{ArgumentRanges, Arguments, Reply};
+use slot::Slot;
 
 use super::{Exchange, Later, Reading, Right, Session, Step};
 use crate::entry::Precondition;
+use crate::fence::{Fence, NOT_SERVED};
 use crate::platform::Platform;
 use crate::shard::{COMMAND_BYTES_MAX, TOO_LARGE};
 
@@ -23,6 +26,10 @@ pub(crate) struct Transaction {
     bytes: Vec<u8>,
     commands: Vec<Queued>,
     spoilt: bool,
+    /// In a cluster: the slot of the keys so far.
+    slot: Option<Slot>,
+    /// They are in more than one.
+    crosses: bool,
 }
 
 #[derive(Clone, Copy)]
@@ -42,6 +49,28 @@ impl Transaction {
     /// A queued command was refused: EXEC will refuse them all.
     pub(super) fn spoil(&mut self) {
         self.spoilt = true;
+    }
+
+    /// In a cluster: takes note of the slot of a queued command's keys.
+    pub(super) fn touch(&mut self, slot: Slot) {
+        self.crosses |= *self.slot.get_or_insert(slot) != slot;
+    }
+
+    /// The slot that the transaction is about, if it has keys.
+    ///
+    /// # Errors
+    /// When its keys are in different slots.
+    pub(super) fn slot(&self) -> Result<Option<Slot>, &'static str> {
+        if self.crosses { Err(CROSS_SLOT) } else { Ok(self.slot) }
+    }
+
+    /// Whether it holds a command that writes.
+    pub(super) fn writes(&self) -> bool {
+        self.any(|queued| matches!(queued.spec.handler, Handler::Write(_)))
+    }
+
+    pub(super) fn is_spoilt(&self) -> bool {
+        self.spoilt
     }
 
     pub(super) fn len(&self) -> usize {
@@ -223,6 +252,10 @@ impl<P: Platform> Session<P> {
         reading.release();
         // One taking of the lock from the watched keys to the last read.
         let keyspace = replica.shard.data.read();
+        if self.is_fenced_out(&keyspace.fence, &transaction) {
+            exchange.reply.error(NOT_SERVED);
+            return Step::Done;
+        }
         let clock_ms = keyspace.clock_ms();
         let now_ms = if right == Right::Stale { clock_ms.max(wall_ms) } else { clock_ms };
         if !watched.iter().all(|condition| is_unchanged(&keyspace, condition, now_ms, wall_ms)) {
@@ -269,7 +302,7 @@ impl<P: Platform> Session<P> {
         let step = match &spec.handler {
             Handler::Session(command) => self.session_command_queued(*command, arguments, &mut exchange.reply),
             Handler::Node(command) => self.node_command(*command, arguments, &mut exchange.reply),
-            Handler::Cluster(_) => self.cluster_command(&mut exchange.reply),
+            Handler::Cluster(command) => self.cluster_command(*command, arguments, &mut exchange.reply),
             Handler::Read(_) | Handler::Write(_) | Handler::Container => unreachable!("not queued as such"),
         };
         match step {
@@ -283,9 +316,14 @@ impl<P: Platform> Session<P> {
         }
     }
 
-    fn end_transaction(&mut self) {
+    pub(super) fn end_transaction(&mut self) {
         self.transaction = None;
         self.forget_watches();
+    }
+
+    /// Whether the shard does not serve the slot of the transaction (any more).
+    fn is_fenced_out(&self, fence: &Fence, transaction: &Transaction) -> bool {
+        transaction.slot.is_some_and(|slot| !fence.serves(slot))
     }
 
     fn end_transaction_with_watches(&mut self) -> (Transaction, Vec<Precondition>) {

@@ -77,7 +77,7 @@ const ROWS: &[Row] = &[
     },
     Row {
         name: "node",
-        uses: &["slot", "resp", "keyspace", "rdb", "commands", "raft"],
+        uses: &["slot", "resp", "keyspace", "rdb", "commands", "topology", "faces", "raft"],
         tests_use: &[],
         libraries: &["tokio", "bytes", "tracing", "parking_lot"],
         pure: false,

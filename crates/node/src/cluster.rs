@@ -1,0 +1,226 @@
+//! The node as a member of a cluster: its replica of the meta group, its replicas of shards, and what it makes of both.
+//!
+//! ```text
+//! meta       the topology, and how changes get into it        joining    MEET: how a cluster of one becomes part of another
+//! routes     what connections look slots up in                steward    does what the topology wants: replicas, members, fences
+//! ```
+//!
+//! Everything here runs on the raft thread, but for what connections read: [`Cluster::routes`].
+
+mod joining;
+mod leaving;
+mod members;
+mod meta;
+mod open;
+mod routes;
+mod steward;
+
+use std::collections::BTreeMap;
+use std::io;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use bytes::Bytes;
+use parking_lot::{Mutex, RwLock};
+use raft::GroupId;
+use tokio::sync::{Notify, mpsc, oneshot, watch};
+use topology::{Change, Mark, NodeId, Overlay, ShardId, Topology, View};
+
+pub(crate) use joining::{Meet, answer as answer_joiner};
+pub(crate) use leaving::{fail_over, hand_over, reset};
+pub(crate) use members::address;
+pub(crate) use meta::{Decision, Meta, Undecided};
+pub(crate) use open::run;
+pub(crate) use routes::Routes;
+
+use crate::config::{Config, EndpointType};
+use crate::node::Shared;
+use crate::platform::{Platform, Random};
+use crate::replica::Replica;
+
+/// MEETs that may wait for each other.
+const MEETS_MAX: usize = 64;
+
+/// See the module.
+pub(crate) struct Cluster {
+    /// This node.
+    pub(crate) me: NodeId,
+    config: Config,
+    meta: RwLock<Option<Arc<Meta>>>,
+    replicas: Mutex<BTreeMap<ShardId, Arc<Replica>>>,
+    overlay: Mutex<Overlay>,
+    routes: RwLock<Arc<Routes>>,
+    /// Rises with every change of the routes.
+    version: AtomicU64,
+    /// Tells of every change of the routes.
+    news: watch::Sender<u64>,
+    /// Set off by whatever may change the routes, or what this node should hold.
+    changed: Arc<Notify>,
+    meets: mpsc::Sender<Meet>,
+    waiting_meets: Mutex<Option<mpsc::Receiver<Meet>>>,
+    resets: mpsc::Sender<Reset>,
+    waiting_resets: Mutex<Option<mpsc::Receiver<Reset>>>,
+}
+
+/// Tells whoever asked for a reset what became of it.
+type Reset = oneshot::Sender<Result<(), String>>;
+
+impl Cluster {
+    pub(crate) fn new(me: raft::NodeId, config: Config) -> Self {
+        let (meets, waiting_meets) = mpsc::channel(MEETS_MAX);
+        let (resets, waiting_resets) = mpsc::channel(1);
+        Self {
+            me: NodeId(me.0),
+            config,
+            meta: RwLock::new(None),
+            replicas: Mutex::default(),
+            overlay: Mutex::default(),
+            routes: RwLock::default(),
+            version: AtomicU64::new(0),
+            news: watch::Sender::new(0),
+            changed: Arc::new(Notify::new()),
+            meets,
+            waiting_meets: Mutex::new(Some(waiting_meets)),
+            resets,
+            waiting_resets: Mutex::new(Some(waiting_resets)),
+        }
+    }
+
+    /// The meta group's replica, once there is one.
+    pub(crate) fn meta(&self) -> Option<Arc<Meta>> {
+        self.meta.read().clone()
+    }
+
+    /// The topology as this node knows it.
+    pub(crate) fn topology(&self) -> Option<Arc<Topology>> {
+        self.meta()?.topology()
+    }
+
+    /// The present routes.
+    pub(crate) fn routes(&self) -> Arc<Routes> {
+        Arc::clone(&self.routes.read())
+    }
+
+    /// A number that rises with every change of the routes: one atomic load.
+    pub(crate) fn version(&self) -> u64 {
+        self.version.load(Ordering::Acquire)
+    }
+
+    /// Tells of every change of the routes.
+    pub(crate) fn news(&self) -> watch::Receiver<u64> {
+        self.news.subscribe()
+    }
+
+    /// This node's replica of a shard.
+    pub(crate) fn replica(&self, shard: ShardId) -> Option<Arc<Replica>> {
+        self.replicas.lock().get(&shard).cloned()
+    }
+
+    /// The replicas of shards that this node holds.
+    pub(crate) fn replicas(&self) -> Vec<(ShardId, Arc<Replica>)> {
+        self.replicas.lock().iter().map(|(&shard, replica)| (shard, Arc::clone(replica))).collect()
+    }
+
+    /// Asks for a MEET. False when too many wait.
+    pub(crate) fn meet(&self, meet: Meet) -> bool {
+        self.meets.try_send(meet).is_ok()
+    }
+
+    /// Drops everything of this cluster and founds another, on the raft thread.
+    async fn begin_anew(&self) -> Result<(), String> {
+        let (tell, done) = oneshot::channel();
+        let stopping = || "The node is stopping".to_owned();
+        self.resets.send(tell).await.map_err(|_| stopping())?;
+        done.await.unwrap_or_else(|_| Err(stopping()))
+    }
+
+    /// Nodes that are not heard of, as the meta leader says.
+    pub(crate) fn marked(&self, failed: &[NodeId]) {
+        let Some(topology) = self.topology() else { return };
+        let mut is_new = false;
+        {
+            let mut overlay = self.overlay.lock();
+            for &node in topology.nodes().keys() {
+                let mark = if failed.contains(&node) && node != self.me { Mark::Failed } else { Mark::Live };
+                is_new |= overlay.mark(node, mark);
+            }
+        }
+        if is_new {
+            self.renew();
+        }
+    }
+
+    /// Somebody says who leads a shard.
+    pub(crate) fn announced(&self, shard: ShardId, term: u64, node: NodeId) {
+        if self.overlay.lock().announce(shard, term, node) {
+            self.renew();
+        }
+    }
+
+    fn face_settings(&self) -> faces::Settings {
+        let settings = self.config.current();
+        let endpoint = match settings.cluster_preferred_endpoint_type {
+            EndpointType::Ip => faces::PreferredEndpoint::Ip,
+            EndpointType::Hostname => faces::PreferredEndpoint::Hostname,
+            EndpointType::Unknown => faces::PreferredEndpoint::Unknown,
+        };
+        faces::Settings { myself: self.me, endpoint, full_coverage: settings.cluster_require_full_coverage }
+    }
+
+    /// Makes the routes anew from the topology, what was announced, and the replicas that are here.
+    fn renew(&self) {
+        let Some(topology) = self.topology() else { return };
+        // Held throughout, so that a newer view is not replaced by an older one.
+        let mut overlay = self.overlay.lock();
+        overlay.prune(&topology);
+        let view = View::new(&topology, &overlay);
+        let replicas = self.replicas.lock().clone();
+        let home = topology.node(self.me).map(|node| node.home);
+        let face = faces::Face::new(Arc::new(view), self.face_settings(), links(&topology, &overlay));
+        *self.routes.write() = Arc::new(Routes::new(face, replicas, home));
+        let version = self.version.fetch_add(1, Ordering::AcqRel) + 1;
+        drop(overlay);
+        self.news.send_replace(version);
+    }
+}
+
+impl<P: Platform> Shared<P> {
+    /// Makes these changes of the topology together, or none of them.
+    ///
+    /// # Errors
+    /// [`Undecided`] when it is not known in time what became of them.
+    pub(crate) async fn change_topology(&self, changes: Vec<Change>) -> Result<Decision, Undecided> {
+        let cluster = self.cluster.as_ref().ok_or(Undecided)?;
+        let (Some(meta), Some(transport)) = (cluster.meta(), self.transport()) else { return Err(Undecided) };
+        meta.change(self.random.next_u64(), changes, transport).await
+    }
+
+    /// The group of this node that a message is for.
+    pub(crate) fn meta_of(&self, group: GroupId) -> Option<Arc<Meta>> {
+        self.cluster.as_ref()?.meta().filter(|meta| meta.identity.group == group)
+    }
+
+    /// The replica of a shard that a message is for.
+    pub(crate) fn replica_of(&self, group: GroupId) -> Option<Arc<Replica>> {
+        match &self.cluster {
+            Some(cluster) => cluster.replica(ShardId(group.0)),
+            None => Some(self.home()),
+        }
+    }
+
+    /// Another node's change of the topology, to be proposed here if this node leads the meta group.
+    pub(crate) fn take_in_change(&self, group: GroupId, payload: Bytes) -> bool {
+        self.meta_of(group).is_some_and(|meta| meta.take_in(payload))
+    }
+}
+
+/// The links to other nodes as clients are shown them: up to those that are heard of.
+fn links(topology: &Topology, overlay: &Overlay) -> BTreeMap<NodeId, faces::Link> {
+    let link = |node: &NodeId| faces::Link { is_up: overlay.mark_of(*node) == Mark::Live, ..faces::Link::default() };
+    topology.nodes().keys().map(|node| (*node, link(node))).collect()
+}
+
+/// An error of the start: the directory is not that of a cluster's node.
+fn not_a_cluster() -> io::Error {
+    io::Error::other("the directory holds a server that is no cluster: set cluster-enabled no, or another dir")
+}

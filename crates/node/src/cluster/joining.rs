@@ -1,0 +1,224 @@
+//! MEET: how a cluster of one becomes part of another, step by step; every step may be repeated, also after a crash.
+//!
+//! ```text
+//! Hello                  which cluster is the other of? The same: done. Two larger ones: refused
+//! who joins              the single one; of two single ones that with the larger cluster id, whoever was asked
+//! Joining                in the joiner's own meta group: nothing else may change there any more
+//! TakeIn                 the other cluster's topology takes node, shard and slots in, or refuses: then UndoJoining
+//! Joined                 the own meta group is retired; the node goes on with its replica of the other's
+//! ```
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use bytes::Bytes;
+use raft::{GroupId, NodeId, PeerAddress, ReplicaId};
+use topology::{Change, ClusterId, Phase, Refusal};
+
+use super::open::{Ground, endpoint, forget, open_meta};
+use crate::formation;
+use crate::holdings::Joining;
+use crate::messages::{Answer, Identity, Request};
+use crate::node::Shared;
+use crate::platform::{Platform, Random};
+
+/// How long a MEET is tried while the other does not answer, or is joining somebody itself.
+const MEET_WITHIN: Duration = Duration::from_secs(15);
+/// Between two attempts.
+const AGAIN_AFTER: Duration = Duration::from_millis(100);
+
+/// A MEET that was asked for: the peer address of the other node.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Meet {
+    pub(crate) address: String,
+}
+
+/// How one attempt went.
+enum Attempt {
+    Done,
+    Again,
+    Refused(String),
+}
+
+/// Carries MEETs out, one after the other, for as long as the node lives.
+pub(super) async fn run<P: Platform>(ground: Ground<P>) {
+    let waiting = ground.cluster().waiting_meets.lock().take();
+    let mut meets = waiting.expect("a node carries its MEETs out once");
+    while let Some(Meet { address }) = meets.recv().await {
+        let trying = async {
+            loop {
+                match meet(&ground, &address).await {
+                    Attempt::Done => return,
+                    Attempt::Refused(why) => return tracing::warn!(address, "CLUSTER MEET was refused: {why}"),
+                    Attempt::Again => tokio::time::sleep(AGAIN_AFTER).await,
+                }
+            }
+        };
+        if tokio::time::timeout(MEET_WITHIN, trying).await.is_err() {
+            tracing::warn!(address, "CLUSTER MEET was given up: the node did not answer, or is busy");
+        }
+    }
+}
+
+fn peer(address: &str) -> PeerAddress {
+    PeerAddress { node: NodeId([0; 20]), address: address.to_owned() }
+}
+
+async fn meet<P: Platform>(ground: &Ground<P>, address: &str) -> Attempt {
+    let other = formation::ask(&ground.transport, &peer(address), &Request::Hello).await;
+    let Some(Answer::Cluster { cluster: theirs, nodes, joining, .. }) = other else { return Attempt::Again };
+    let cluster = ground.cluster();
+    let (Some(meta), Some(topology)) = (cluster.meta(), cluster.topology()) else { return Attempt::Again };
+    let ours = meta.identity.group;
+    if theirs == ours {
+        return Attempt::Done;
+    }
+    if joining || topology.phase() != Phase::Living {
+        return Attempt::Again;
+    }
+    let (we_are_single, they_are_single) = (topology.nodes().len() == 1, nodes == 1);
+    match (we_are_single, they_are_single) {
+        (false, false) => Attempt::Refused("both nodes are of clusters with other nodes".to_owned()),
+        (true, false) => join(ground, theirs, address).await,
+        (true, true) if ours > theirs => join(ground, theirs, address).await,
+        _ => {
+            let me = endpoint(&ground.node.config.current());
+            let come = Request::Come(super::members::address(&me.ip, me.peer_port));
+            // It asks to be taken in by and by; until then it is asked again.
+            match formation::ask(&ground.transport, &peer(address), &come).await {
+                Some(Answer::Refused(why)) => Attempt::Refused(why),
+                _ => Attempt::Again,
+            }
+        }
+    }
+}
+
+/// Joins another cluster: from the first step, or from where a crash left it.
+async fn join<P: Platform>(ground: &Ground<P>, theirs: GroupId, address: &str) -> Attempt {
+    let node = &ground.node;
+    let replica = ReplicaId(node.random.next_u64());
+    let joining = Joining { cluster: theirs, replica, address: address.to_owned() };
+    // BEFORE the first step: what the other is told must be the same after a crash.
+    if node.change_holdings(|holdings| holdings.joining = Some(joining.clone())).is_err() {
+        return Attempt::Again;
+    }
+    match node.change_topology(vec![Change::Joining { cluster: ClusterId(theirs.0) }]).await {
+        Ok(Ok(_)) => ask_in(ground, &joining).await,
+        Ok(Err(refusal)) => give_up(ground, refusal.to_string()).await,
+        Err(_) => Attempt::Again,
+    }
+}
+
+/// Takes up a join that a crash interrupted.
+pub(super) async fn resume<P: Platform>(ground: Ground<P>) {
+    let Some(joining) = ground.node.holdings().joining else { return };
+    let Some(meta) = ground.cluster().meta() else { return };
+    let topology = meta.wait_for(|_| true).await;
+    match topology.phase() {
+        // Nothing was asked yet: whoever wanted it asks again.
+        Phase::Living => drop(give_up(&ground, "the node stopped before".to_owned()).await),
+        Phase::Joining(_) => {
+            while matches!(ask_in(&ground, &joining).await, Attempt::Again) {
+                tokio::time::sleep(AGAIN_AFTER).await;
+            }
+        }
+        Phase::Retired(_) => move_over(&ground, &joining).await,
+    }
+}
+
+/// Asks the other cluster until it has decided.
+async fn ask_in<P: Platform>(ground: &Ground<P>, joining: &Joining) -> Attempt {
+    let Some(topology) = ground.cluster().topology() else { return Attempt::Again };
+    let cluster = ClusterId(joining.cluster.0);
+    if topology.phase() != Phase::Joining(cluster) {
+        return Attempt::Again;
+    }
+    let Some(change) = topology.join_change(topology::ReplicaId(joining.replica.0)) else { return Attempt::Again };
+    let payload = Bytes::from(topology::encode_batch(&[vec![change]]));
+    let request = Request::TakeIn(joining.cluster, payload);
+    loop {
+        match formation::ask(&ground.transport, &peer(&joining.address), &request).await {
+            Some(Answer::Accepted(_)) => break,
+            Some(Answer::Refused(why)) => {
+                // Until this is done the node could not change, so it is tried for as long as it takes.
+                while !matches!(ground.node.change_topology(vec![Change::UndoJoining { cluster }]).await, Ok(Ok(_))) {}
+                return give_up(ground, why).await;
+            }
+            _ => tokio::time::sleep(AGAIN_AFTER).await,
+        }
+    }
+    while !matches!(ground.node.change_topology(vec![Change::Joined { cluster }]).await, Ok(Ok(_))) {}
+    move_over(ground, joining).await;
+    Attempt::Done
+}
+
+async fn give_up<P: Platform>(ground: &Ground<P>, why: String) -> Attempt {
+    match ground.node.change_holdings(|holdings| holdings.joining = None) {
+        Ok(()) => Attempt::Refused(why),
+        Err(_) => Attempt::Again,
+    }
+}
+
+/// Goes on with the other cluster's meta group.
+async fn move_over<P: Platform>(ground: &Ground<P>, joining: &Joining) {
+    let cluster = ground.cluster();
+    let old = cluster.meta();
+    let identity =
+        Identity { group: joining.cluster, replica: joining.replica, hash_key: [0; 2], founders: Vec::new() };
+    let moved = ground.node.change_holdings(|holdings| {
+        (holdings.meta, holdings.joining) = (Some(identity.clone()), None);
+        // The shard came along: what it was founded with is past.
+        holdings.shards.iter_mut().for_each(|shard| shard.founders.clear());
+    });
+    let opened = match moved {
+        Ok(()) => open_meta(ground, identity, None).await.map(drop),
+        Err(why) => Err(why),
+    };
+    if let Err(why) = opened {
+        return ground.node.fail(why.to_string());
+    }
+    if let Some(old) = old {
+        old.stop().await;
+        forget(ground, old.identity.group);
+    }
+    tracing::info!(cluster = %joining.cluster, "joined a cluster");
+}
+
+/// Answers what other nodes ask about meeting and joining.
+pub(crate) async fn answer<P: Platform>(node: Arc<Shared<P>>, request: Request) -> Answer {
+    let Some(cluster) = &node.cluster else { return Answer::Refused("the node is not one of a cluster".to_owned()) };
+    let (Some(meta), Some(topology)) = (cluster.meta(), cluster.topology()) else {
+        return Answer::Ask(String::new());
+    };
+    match request {
+        Request::Hello => Answer::Cluster {
+            node: node.id,
+            cluster: meta.identity.group,
+            nodes: topology.nodes().len() as u64,
+            joining: topology.phase() != Phase::Living,
+        },
+        Request::Come(address) => {
+            if topology.nodes().len() > 1 {
+                return Answer::Refused("the node is of a cluster with other nodes".to_owned());
+            }
+            cluster.meet(Meet { address });
+            Answer::Accepted(None)
+        }
+        Request::TakeIn(group, payload) if group == meta.identity.group => take_in(&node, &payload).await,
+        _ => Answer::Refused("the node is of another cluster".to_owned()),
+    }
+}
+
+async fn take_in<P: Platform>(node: &Shared<P>, payload: &[u8]) -> Answer {
+    let changes = topology::decode_batch(payload).map(|commands| commands.concat());
+    let is_join = |changes: &Vec<Change>| matches!(changes.as_slice(), [Change::Join(_)]);
+    let Some(changes) = changes.ok().filter(is_join) else {
+        return Answer::Refused("it does not say who is to be taken in".to_owned());
+    };
+    match node.change_topology(changes).await {
+        Ok(Ok(_)) => Answer::Accepted(None),
+        // It may be over soon.
+        Ok(Err(Refusal::Joining)) | Err(_) => Answer::Ask(String::new()),
+        Ok(Err(refusal)) => Answer::Refused(refusal.to_string()),
+    }
+}

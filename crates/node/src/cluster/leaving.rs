@@ -1,0 +1,121 @@
+//! What a client asks of this node alone: to lead its shard, and to leave its cluster.
+
+use std::sync::Arc;
+
+use topology::{Change, Phase, Refusal};
+
+use super::open::{Ground, forget, found};
+use super::steward::peer;
+use crate::formation;
+use crate::messages::{Answer, Request};
+use crate::node::Shared;
+use crate::platform::Platform;
+
+/// CLUSTER FAILOVER: asks the leader of the home shard to hand over to this node's replica, and waits until it leads.
+pub(crate) async fn fail_over<P: Platform>(node: &Arc<Shared<P>>) -> Result<(), String> {
+    let home = node.home();
+    if home.leads() {
+        return Err("You should send CLUSTER FAILOVER to a replica".to_owned());
+    }
+    let (Some(group), Some(cluster), Some(transport)) = (home.group(), &node.cluster, node.transport()) else {
+        return Err("The node is not ready yet".to_owned());
+    };
+    let leader = home.status().leader.ok_or("Master is down or failed, please use CLUSTER FAILOVER FORCE")?;
+    let request = Request::HandOver { group: group.id(), to: group.me().replica };
+    match formation::ask(transport, &leader.address(), &request).await {
+        Some(Answer::Accepted(_)) => (),
+        Some(Answer::Refused(why)) => return Err(why),
+        _ => return Err("Master is down or failed, please use CLUSTER FAILOVER FORCE".to_owned()),
+    }
+    let mut news = cluster.news();
+    while !home.leads() {
+        news.changed().await.map_err(|_| "The node is stopping".to_owned())?;
+    }
+    Ok(())
+}
+
+/// The leader's side of [`fail_over`].
+pub(crate) async fn hand_over<P: Platform>(node: Arc<Shared<P>>, group: raft::GroupId, to: raft::ReplicaId) -> Answer {
+    let Some(replica) = node.replica_of(group).filter(|replica| replica.leads()) else {
+        return Answer::Refused("Another node leads by now, ask again".to_owned());
+    };
+    if !replica.status().voters.contains_key(&to) {
+        return Answer::Refused("The replica does not vote: it has not caught up yet".to_owned());
+    }
+    replica.hand_over_to(|member| member.replica == to).await;
+    replica.shard.pause(false);
+    Answer::Accepted(None)
+}
+
+/// CLUSTER RESET SOFT: leaves the cluster, drops all data of it, and begins as a cluster of one under the same node id.
+pub(crate) async fn reset<P: Platform>(node: &Arc<Shared<P>>) -> Result<(), String> {
+    let cluster = node.cluster.as_ref().ok_or("The node is none of a cluster")?;
+    let topology = cluster.topology().ok_or("The node is not ready yet")?;
+    if topology.phase() != Phase::Living {
+        return Err("The node is joining another cluster".to_owned());
+    }
+    if topology.nodes().len() > 1 && topology.node(cluster.me).is_some() && !was_forgotten(node).await {
+        match node.change_topology(vec![Change::Forget { node: cluster.me }]).await {
+            Ok(Ok(_)) => (),
+            Ok(Err(Refusal::LastHome)) => {
+                return Err(
+                    "The node is the only one that shows its slots: move them, or give it a replica first".into()
+                );
+            }
+            Ok(Err(refusal)) => return Err(refusal.to_string()),
+            Err(_) => return Err("The cluster has no majority to let the node go".to_owned()),
+        }
+    }
+    cluster.begin_anew().await
+}
+
+/// Whether the other nodes know this one no more: then nobody tells it.
+async fn was_forgotten<P: Platform>(node: &Shared<P>) -> bool {
+    let Some((cluster, transport)) = node.cluster.as_ref().zip(node.transport()) else { return false };
+    let Some(topology) = cluster.topology() else { return false };
+    for (id, other) in topology.nodes().iter().filter(|(id, _)| **id != cluster.me) {
+        let request = Request::Knows(node.id);
+        match formation::ask(transport, &peer(*id, &other.endpoint), &request).await {
+            Some(Answer::Accepted(_)) => return false,
+            Some(Answer::Refused(_)) => return true,
+            _ => (),
+        }
+    }
+    false
+}
+
+/// Carries resets out, on the raft thread, for as long as the node lives.
+pub(super) async fn run<P: Platform>(ground: Ground<P>) {
+    let cluster = ground.cluster();
+    let waiting = cluster.waiting_resets.lock().take();
+    let mut resets = waiting.expect("a node carries its resets out once");
+    while let Some(done) = resets.recv().await {
+        // Whoever asked has gone otherwise.
+        let _ = done.send(leave(&ground).await.map_err(|why| why.to_string()));
+    }
+}
+
+async fn leave<P: Platform>(ground: &Ground<P>) -> std::io::Result<()> {
+    let (cluster, node) = (ground.cluster(), &ground.node);
+    let old = node.holdings();
+    let replicas = std::mem::take(&mut *cluster.replicas.lock());
+    let meta = cluster.meta.write().take();
+    for replica in replicas.values() {
+        replica.shard.close();
+        replica.stop().await;
+    }
+    if let Some(meta) = meta {
+        meta.stop().await;
+    }
+    node.change_holdings(|holdings| *holdings = crate::holdings::Holdings::default())?;
+    for identity in old.shards.iter().chain(&old.meta) {
+        forget(ground, identity.group);
+    }
+    *cluster.overlay.lock() = topology::Overlay::default();
+    found(ground).await?;
+    let meta = cluster.meta().ok_or_else(|| std::io::Error::other("it was founded just now"))?;
+    meta.wait_for(|_| true).await;
+    cluster.changed.notify_one();
+    tracing::info!("left the cluster: a cluster of one again");
+    Ok(())
+}

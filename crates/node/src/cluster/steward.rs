@@ -1,0 +1,376 @@
+//! Does what the topology wants of this node: holds the replicas that it should, and for each group that it leads sees to
+//! members, fence and announcements. On the meta leader: draws up what the topology should want.
+
+use std::collections::BTreeSet;
+use std::io;
+use std::sync::Arc;
+use std::time::Duration;
+
+use raft::{Class, Clock, Group, PeerAddress, Role, Status, Transport, Waiter};
+use topology::{
+    Change, Group as Wanted, Liveness, NodeId, Replica as WantedReplica, ReplicaId, ShardId, Topology, plan,
+};
+
+use super::members::{address, realise};
+use super::meta::Meta;
+use super::open::{Ground, end_replica, endpoint, open_replica};
+use crate::fence::FencedSlots;
+use crate::messages::{Identity, Request};
+use crate::node::Shared;
+use crate::platform::{Platform, Random};
+use crate::replica::Replica;
+use crate::shard::EntryWaiter;
+use crate::tasks;
+
+/// How often everything is looked at when nothing seems to happen.
+const LOOK_EVERY: Duration = Duration::from_secs(1);
+/// Between two makings of the routes, however much happens.
+const ROUTES_PAUSE: Duration = Duration::from_millis(2);
+/// Between two looks, however much happens.
+const PAUSE: Duration = Duration::from_millis(20);
+/// For how long a hidden leader looks for a home voter before it serves clients itself.
+const HIDDEN_FOR: Duration = Duration::from_secs(2);
+/// How long a node that was told of a leader has to say so; nobody waits for it.
+const TOLD_WITHIN: Duration = Duration::from_millis(500);
+
+/// Keeps the node's routes and replicas as the topology has them, until the node stops.
+pub(super) async fn run<P: Platform>(ground: Ground<P>) -> io::Result<()> {
+    let cluster = ground.cluster();
+    drop(tasks::beside(renew(ground.clone())));
+    let mut news = cluster.news();
+    // Replicas that the topology has named: one that it names no more has left for good.
+    let mut named = BTreeSet::new();
+    loop {
+        tokio::select! {
+            biased;
+            _ = news.changed() => (),
+            () = tokio::time::sleep(LOOK_EVERY) => (),
+        }
+        if let Some(topology) = cluster.topology() {
+            hold(&ground, &topology, &mut named).await?;
+        }
+        tokio::time::sleep(PAUSE).await;
+    }
+}
+
+/// Makes the routes anew whenever the topology or what is here has changed.
+async fn renew<P: Platform>(ground: Ground<P>) {
+    loop {
+        ground.cluster().changed.notified().await;
+        ground.cluster().renew();
+        tokio::time::sleep(ROUTES_PAUSE).await;
+    }
+}
+
+/// Opens what this node should hold, ends what it should not.
+async fn hold<P: Platform>(ground: &Ground<P>, topology: &Topology, named: &mut BTreeSet<ReplicaId>) -> io::Result<()> {
+    let cluster = ground.cluster();
+    let held = ground.node.holdings().shards;
+    let wanted: Vec<(ShardId, &WantedReplica)> =
+        topology.held_by(cluster.me).filter_map(|(group, replica)| Some((group.shard()?, replica))).collect();
+    named.extend(wanted.iter().map(|(_, replica)| replica.id));
+    for identity in &held {
+        let shard = ShardId(identity.group.0);
+        let is_wanted = wanted.iter().any(|(of, replica)| *of == shard && replica.id.0 == identity.replica.0);
+        // One that was never named may be on its way here, with a topology that is still to come.
+        if !is_wanted && named.contains(&ReplicaId(identity.replica.0)) {
+            end_replica(ground, shard).await?;
+        }
+    }
+    for (shard, replica) in wanted {
+        let has = |identity: &Identity| identity.group.0 == shard.0;
+        if ground.node.holdings().shards.iter().any(has) {
+            continue;
+        }
+        let identity = Identity {
+            group: raft::GroupId(shard.0),
+            replica: raft::ReplicaId(replica.id.0),
+            hash_key: [0; 2],
+            founders: Vec::new(),
+        };
+        // BEFORE it is opened: what votes must be remembered.
+        ground.node.change_holdings(|holdings| holdings.shards.push(identity.clone()))?;
+        open_replica(ground, identity).await?;
+    }
+    if let Some(home) = topology.node(cluster.me).and_then(|node| cluster.replica(node.home)) {
+        ground.node.set_home(home);
+    }
+    Ok(())
+}
+
+/// Watches a replica's group: what connections see of it, and who leads.
+pub(super) async fn watch<P: Platform>(
+    ground: Ground<P>,
+    shard: ShardId,
+    replica: Arc<Replica>,
+    group: Group<EntryWaiter>,
+) {
+    let (cluster, node) = (ground.cluster(), &ground.node);
+    let mut status = group.status();
+    let mut hidden_since = None;
+    loop {
+        let now = status.borrow_and_update().clone();
+        if now.stopped.is_some() && cluster.replica(shard).is_none_or(|current| !Arc::ptr_eq(&current, &replica)) {
+            // Ended by the node itself.
+            replica.observe(&Status::default(), node.clock.wall_ms());
+            return;
+        }
+        let led = replica.leads();
+        node.observe(&replica, &now);
+        if replica.leads() != led {
+            // Connections that wait for a leader look again.
+            cluster.renew();
+        }
+        match leader(&now) {
+            Some(leader) if leader == cluster.me && !replica.leads() => (),
+            Some(leader) if leader == cluster.me && is_hidden(&ground, shard) => {
+                let since = *hidden_since.get_or_insert_with(|| node.clock.monotonic_ns());
+                let waited = Duration::from_nanos(node.clock.monotonic_ns().saturating_sub(since));
+                if waited < HIDDEN_FOR {
+                    let replica = Arc::clone(&replica);
+                    let homes = homes(&ground, shard);
+                    hand_to_home(&replica, &homes).await;
+                } else {
+                    announce(&ground, shard, now.term);
+                }
+            }
+            Some(leader) if leader == cluster.me => {
+                hidden_since = None;
+                announce(&ground, shard, now.term);
+            }
+            Some(leader) => {
+                hidden_since = None;
+                cluster.announced(shard, now.term, leader);
+            }
+            None => (),
+        }
+        let changed = async {
+            match hidden_since {
+                Some(_) => drop(tokio::time::timeout(Duration::from_millis(100), status.changed()).await),
+                None => drop(status.changed().await),
+            }
+        };
+        changed.await;
+        if status.has_changed().is_err() {
+            return;
+        }
+    }
+}
+
+fn leader(status: &Status) -> Option<NodeId> {
+    status.leader.as_ref().filter(|_| status.role != Role::Candidate).map(|member| NodeId(member.node.0))
+}
+
+fn is_hidden<P: Platform>(ground: &Ground<P>, shard: ShardId) -> bool {
+    let topology = ground.cluster().topology();
+    let replica = topology.as_ref().and_then(|topology| topology.shard(shard)?.replica_on(ground.cluster().me));
+    replica.is_some_and(|replica| replica.hidden)
+}
+
+/// The nodes whose home a shard is.
+fn homes<P: Platform>(ground: &Ground<P>, shard: ShardId) -> Vec<NodeId> {
+    ground.cluster().topology().map(|topology| topology.homes(shard).collect()).unwrap_or_default()
+}
+
+/// Gives leadership to the furthest voter at home, if one is there.
+async fn hand_to_home(replica: &Replica, homes: &[NodeId]) {
+    let is_home = |member: &raft::Member| homes.contains(&NodeId(member.node.0));
+    replica.hand_over_to(is_home).await;
+    replica.shard.pause(false);
+}
+
+/// Tells the cluster that this node leads a shard: the routes here, then every node, then (by the shard's keeper) the topology.
+fn announce<P: Platform>(ground: &Ground<P>, shard: ShardId, term: u64) {
+    let cluster = ground.cluster();
+    let is_known =
+        cluster.routes().view().and_then(|view| view.leader(shard)).is_some_and(|leader| leader.term >= term);
+    cluster.announced(shard, term, cluster.me);
+    if is_known {
+        return;
+    }
+    let Some(topology) = cluster.topology() else { return };
+    let request = Request::Leads { group: raft::GroupId(shard.0), term, node: ground.node.id }.encode();
+    for (id, other) in topology.nodes().iter().filter(|(id, _)| **id != cluster.me) {
+        let to = peer(*id, &other.endpoint);
+        // Sent at once; who does not hear it learns it from the topology.
+        drop(ground.transport.request(&to, Class::Control, request.clone(), TOLD_WITHIN));
+    }
+}
+
+/// Where the transport finds a node.
+pub(super) fn peer(id: NodeId, endpoint: &topology::Endpoint) -> PeerAddress {
+    PeerAddress { node: raft::NodeId(id.0), address: address(&endpoint.ip, endpoint.peer_port) }
+}
+
+/// For a shard that this replica leads: its members, its fence, and what the topology is told of it. Ends with the replica.
+pub(super) async fn keep_shard<P: Platform>(
+    ground: Ground<P>,
+    shard: ShardId,
+    replica: Arc<Replica>,
+    group: Group<EntryWaiter>,
+) {
+    let cluster = ground.cluster();
+    let mut looks = Looks::new(&ground, &group);
+    while looks.next().await {
+        let Some(topology) = cluster.topology().filter(|_| replica.leads()) else { continue };
+        let Some(known) = topology.shard(shard) else { continue };
+        let status = replica.status();
+        let mut news = Vec::new();
+        let announced = cluster.routes().view().and_then(|view| view.leader(shard));
+        if announced.is_some_and(|leader| leader.node == cluster.me && leader.term == status.term)
+            && known.leader.is_none_or(|leader| leader.term < status.term)
+        {
+            news.push(Change::LeaderChanged { shard, term: status.term, node: cluster.me });
+        }
+        fence(&ground.node, &replica, known, &mut news, shard);
+        news.extend(realise(&group, Wanted::Shard(shard), &topology).await);
+        tell(&ground.node, news).await;
+    }
+}
+
+/// Brings what the topology says of the shard's slots into its log; says which slots are closed there.
+fn fence<P: Platform>(
+    node: &Shared<P>,
+    replica: &Replica,
+    known: &topology::Shard,
+    news: &mut Vec<Change>,
+    shard: ShardId,
+) {
+    let wanted = known.fence();
+    let (version, keyless) = {
+        let data = replica.shard.data.read();
+        (data.fence.version().unwrap_or(u64::MAX), data.settings().hash_key == [0; 2])
+    };
+    if keyless {
+        let key = [node.random.next_u64() | 1, node.random.next_u64()];
+        replica.shard.propose_hash_key(key, node.clock.monotonic_ns());
+    }
+    if version < wanted.version {
+        let fenced = FencedSlots { version: wanted.version, slots: wanted.slots };
+        replica.shard.propose_fence(&fenced, node.clock.monotonic_ns());
+        return;
+    }
+    for closing in known.closing.iter().filter(|closing| version >= closing.number) {
+        let kept = replica.shard.data.read().keyspace.occupied_of(&closing.slots);
+        news.push(Change::SlotsClosed { shard, number: closing.number, kept });
+    }
+    if !known.kept.is_empty() {
+        let mut gone = known.kept.clone();
+        gone.subtract(&replica.shard.data.read().keyspace.occupied_of(&known.kept));
+        if !gone.is_empty() {
+            news.push(Change::KeysGone { shard, slots: gone });
+        }
+    }
+}
+
+/// For the meta group, on its leader: its members, and what the topology should want. Ends with the replica.
+pub(super) async fn keep_meta<P: Platform>(ground: Ground<P>, meta: Arc<Meta>) {
+    let Some(group) = meta.group().cloned() else { return };
+    let node = &ground.node;
+    let mut looks = Looks::new(&ground, &group);
+    let (mut shape, mut began_ns, mut led_since_ns) = (0, node.clock.monotonic_ns(), None);
+    let mut marked = Vec::new();
+    while looks.next().await {
+        let Some(topology) = meta.topology() else { continue };
+        let now_ns = node.clock.monotonic_ns();
+        if topology.shape_version() != shape {
+            (shape, began_ns) = (topology.shape_version(), now_ns);
+        }
+        renew_endpoint(&ground, &topology).await;
+        if !meta.leads() {
+            led_since_ns = None;
+            marked.clear();
+            continue;
+        }
+        let led_ms = (now_ns - *led_since_ns.get_or_insert(now_ns)) / 1_000_000;
+        let news = realise(&group, Wanted::Meta, &topology).await;
+        tell(node, news.into_iter().collect()).await;
+        let liveness = liveness(&ground, &group, &topology, led_ms);
+        mark(&ground, &topology, &liveness, &mut marked);
+        let quiet_ms = (now_ns - began_ns) / 1_000_000;
+        for changes in plan(&topology, &liveness, quiet_ms, &mut || ReplicaId(node.random.next_u64())) {
+            // Refused when something changed meanwhile: the next look sees that.
+            let _ = node.change_topology(changes).await;
+        }
+    }
+}
+
+/// When each node was last heard of, by the meta group's heartbeats.
+fn liveness<P: Platform, W: Waiter>(
+    ground: &Ground<P>,
+    group: &Group<W>,
+    topology: &Topology,
+    led_ms: u64,
+) -> Liveness {
+    let heard = group.heard_ms_ago();
+    let mut liveness = Liveness::default();
+    for replica in topology.meta() {
+        let ago = if replica.node == ground.cluster().me {
+            Some(0)
+        } else {
+            heard.get(&raft::ReplicaId(replica.id.0)).copied()
+        };
+        liveness.silent_ms.insert(replica.node, ago.unwrap_or(led_ms));
+    }
+    liveness
+}
+
+/// Tells every node which ones are not heard of: when that changes, and as long as there are any.
+fn mark<P: Platform>(ground: &Ground<P>, topology: &Topology, liveness: &Liveness, marked: &mut Vec<NodeId>) {
+    let after_ms = ground.node.config.current().cluster_node_timeout_ms;
+    let silent = liveness.silent_ms.iter().filter(|(_, ms)| **ms >= after_ms);
+    let failed: Vec<NodeId> = silent.map(|(node, _)| *node).collect();
+    ground.cluster().marked(&failed);
+    if failed.is_empty() && marked.is_empty() {
+        return;
+    }
+    let request = Request::Silent(failed.iter().map(|node| raft::NodeId(node.0)).collect()).encode();
+    for (id, other) in topology.nodes().iter().filter(|(id, _)| **id != ground.cluster().me) {
+        drop(ground.transport.request(&peer(*id, &other.endpoint), Class::Control, request.clone(), TOLD_WITHIN));
+    }
+    *marked = failed;
+}
+
+/// Tells the cluster where this node is reached, if it says otherwise.
+async fn renew_endpoint<P: Platform>(ground: &Ground<P>, topology: &Topology) {
+    let (node, me) = (&ground.node, ground.cluster().me);
+    let endpoint = endpoint(&node.config.current());
+    if topology.node(me).is_some_and(|known| known.endpoint != endpoint) {
+        tell(node, vec![Change::NodeChanged { node: me, endpoint }]).await;
+    }
+}
+
+/// Tells the topology what has come about. Told again with the next look if it did not arrive.
+async fn tell<P: Platform>(node: &Shared<P>, news: Vec<Change>) {
+    for change in news {
+        match node.change_topology(vec![change]).await {
+            Ok(Ok(_)) | Err(_) => (),
+            Ok(Err(refusal)) => tracing::debug!(%refusal, "the topology does not take what it is told"),
+        }
+    }
+}
+
+/// When to look at a group: when the routes or the group changed, and every now and then.
+struct Looks<W: Waiter> {
+    news: tokio::sync::watch::Receiver<u64>,
+    status: tokio::sync::watch::Receiver<Status>,
+    _group: Group<W>,
+}
+
+impl<W: Waiter> Looks<W> {
+    fn new<P: Platform>(ground: &Ground<P>, group: &Group<W>) -> Self {
+        Self { news: ground.cluster().news(), status: group.status(), _group: group.clone() }
+    }
+
+    /// Waits for the next; false once the group has stopped.
+    async fn next(&mut self) -> bool {
+        tokio::time::sleep(PAUSE).await;
+        tokio::select! {
+            biased;
+            news = self.news.changed() => if news.is_err() { return false },
+            status = self.status.changed() => if status.is_err() { return false },
+            () = tokio::time::sleep(LOOK_EVERY) => (),
+        }
+        self.status.borrow_and_update().stopped.is_none()
+    }
+}

@@ -1,0 +1,156 @@
+//! In a cluster: which replica a command is about, before it passes the other gates.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use commands::{Handler, SessionCommand, Spec};
+use faces::{CROSS_SLOT, DOWN};
+use resp::Arguments;
+use slot::Slot;
+use topology::NodeId;
+
+use super::{Exchange, Session, Step};
+use crate::cluster::Routes;
+use crate::platform::Platform;
+use crate::replica::Replica;
+use crate::router::{self, Way};
+
+/// How long a command waits for somebody to lead its shard. An election takes less.
+const PATIENCE_NS: u64 = 2_000_000_000;
+
+/// What a session knows of the cluster.
+#[derive(Default)]
+pub(super) struct Ways {
+    routes: Arc<Routes>,
+    version: u64,
+    /// READONLY was given: reads may be answered by a replica.
+    pub(super) stale: bool,
+    /// Since when the next command waits for a leader, by the monotonic clock.
+    leaderless_since_ns: Option<u64>,
+    /// It has waited long enough.
+    given_up: bool,
+}
+
+impl<P: Platform> Session<P> {
+    /// Takes up the newest routes. Called once per burst; it costs one atomic load when nothing is new.
+    pub(crate) fn renew_routes(&mut self) {
+        let Some(cluster) = &self.node.cluster else { return };
+        let version = cluster.version();
+        if version == self.way.version {
+            return;
+        }
+        self.way.routes = cluster.routes();
+        self.way.version = version;
+        let is_here = |replica: &Arc<Replica>| self.way.routes.holds(replica);
+        if !is_here(&self.replica) {
+            self.replica = self.node.home();
+        }
+    }
+
+    /// What it knows of the cluster.
+    pub(super) fn routes(&self) -> &Arc<Routes> {
+        &self.way.routes
+    }
+
+    /// The version of the routes that it looked at last.
+    pub(crate) fn routes_version(&self) -> u64 {
+        self.way.version
+    }
+
+    /// Its next commands are about this replica.
+    pub(crate) fn turn_to(&mut self, replica: Arc<Replica>) {
+        self.replica = replica;
+    }
+
+    /// For how long the next command may still wait for a leader.
+    pub(crate) fn leaderless_for(&mut self, now_ns: u64) -> Duration {
+        let since_ns = *self.way.leaderless_since_ns.get_or_insert(now_ns);
+        Duration::from_nanos(PATIENCE_NS.saturating_sub(now_ns.saturating_sub(since_ns)))
+    }
+
+    /// The next command has waited long enough.
+    pub(crate) fn give_leader_up(&mut self) {
+        self.way.given_up = true;
+    }
+
+    /// What to do before a command can be looked at here; `None` if nothing.
+    pub(super) fn find_way(
+        &mut self,
+        me: NodeId,
+        spec: &'static Spec,
+        arguments: Arguments<'_>,
+        exchange: &mut Exchange,
+    ) -> Option<Step> {
+        let is_exec = matches!(spec.handler, Handler::Session(SessionCommand::Exec));
+        let slot = match (&self.transaction, is_exec) {
+            (Some(transaction), true) if transaction.is_spoilt() => Ok(None),
+            (Some(transaction), true) => transaction.slot().and_then(|slot| self.slot_with_watches(slot)),
+            _ => router::slot_of(spec, arguments),
+        };
+        let way = match slot {
+            Ok(Some(slot)) => self.way_to(me, slot, spec, is_exec),
+            Ok(None) => Way::Home,
+            Err(why) => Way::Refused(why.to_owned()),
+        };
+        let step = match way {
+            Way::Home if !is_about_data(spec) || self.transaction.is_some() => None,
+            Way::Home => self.turn(self.node.home()),
+            Way::Here(_) if self.transaction.is_some() && !is_exec => None,
+            Way::Here(replica) => self.turn(replica),
+            Way::Unknown if self.way.given_up => Some(self.refuse(DOWN.to_owned(), is_exec, exchange)),
+            Way::Unknown => Some(Step::Leaderless),
+            Way::Refused(why) => Some(self.refuse(why, is_exec, exchange)),
+        };
+        if !matches!(step, Some(Step::Leaderless | Step::AfterReplies)) {
+            (self.way.leaderless_since_ns, self.way.given_up) = (None, false);
+        }
+        if step.is_none()
+            && !is_exec
+            && let (Some(transaction), Ok(Some(slot))) = (&mut self.transaction, slot)
+        {
+            transaction.touch(slot);
+        }
+        step
+    }
+
+    fn turn(&self, replica: Arc<Replica>) -> Option<Step> {
+        (!Arc::ptr_eq(&replica, &self.replica)).then_some(Step::Elsewhere(replica))
+    }
+
+    fn way_to(&self, me: NodeId, slot: Slot, spec: &Spec, is_exec: bool) -> Way {
+        let reads = match &self.transaction {
+            Some(transaction) if is_exec => !transaction.writes(),
+            _ => !matches!(spec.handler, Handler::Write(_)),
+        };
+        let settings = self.node.config.current();
+        router::way_to(&self.way.routes, slot, me, &settings, reads, reads && self.way.stale)
+    }
+
+    /// The slot of a transaction, which must be served together with what is watched.
+    fn slot_with_watches(&self, slot: Option<Slot>) -> Result<Option<Slot>, &'static str> {
+        let mut watched = self.watched.iter().map(|watched| Slot::of_key(&watched.key));
+        match slot {
+            None => Ok(watched.next()),
+            Some(slot) if watched.all(|other| self.way.routes.are_together(slot, other)) => Ok(Some(slot)),
+            Some(_) => Err(CROSS_SLOT),
+        }
+    }
+
+    fn refuse(&mut self, why: String, is_exec: bool, exchange: &mut Exchange) -> Step {
+        if exchange.must_wait() {
+            return Step::AfterReplies;
+        }
+        exchange.commands += 1;
+        if is_exec {
+            self.end_transaction();
+        } else if let Some(transaction) = &mut self.transaction {
+            transaction.spoil();
+        }
+        exchange.reply.error(why);
+        Step::Done
+    }
+}
+
+fn is_about_data(spec: &Spec) -> bool {
+    matches!(spec.handler, Handler::Read(_) | Handler::Write(_))
+}
