@@ -8,6 +8,7 @@ use triomphe::Arc;
 
 use crate::{
     big_string::BigString, digest::Digest, hash::HashValue, list::ListValue, set::SetValue, sorted_set::SortedSetValue,
+    stream::StreamValue,
 };
 
 /// What a value is, as the commands see it.
@@ -24,6 +25,8 @@ pub enum ValueType {
     SortedSet = 3,
     /// Fields with values.
     Hash = 4,
+    /// Entries with ids, and groups that read them.
+    Stream = 5,
 }
 
 impl ValueType {
@@ -35,6 +38,7 @@ impl ValueType {
             Self::Set => "set",
             Self::SortedSet => "zset",
             Self::Hash => "hash",
+            Self::Stream => "stream",
         }
     }
 
@@ -45,7 +49,8 @@ impl ValueType {
             2 => Self::Set,
             3 => Self::SortedSet,
             4 => Self::Hash,
-            _ => unreachable!("only `as u8` of the five types is ever stored"),
+            5 => Self::Stream,
+            _ => unreachable!("only `as u8` of the six types is ever stored"),
         }
     }
 }
@@ -63,6 +68,8 @@ pub enum Collection {
     SortedSet(Arc<SortedSetValue>),
     /// See [`HashValue`].
     Hash(Arc<HashValue>),
+    /// See [`StreamValue`].
+    Stream(Arc<StreamValue>),
 }
 
 /// What the keyspace asks of a type of value. Everything here is O(1) but `digest`.
@@ -116,6 +123,7 @@ macro_rules! with_value {
             Collection::Set($value) => $body,
             Collection::SortedSet($value) => $body,
             Collection::Hash($value) => $body,
+            Collection::Stream($value) => $body,
         }
     };
 }

@@ -94,6 +94,11 @@ impl<T: CollectionValue> Edit<'_, T> {
     pub(crate) fn note_expired_fields(&mut self, count: usize) {
         self.keyspace.effects.expired_fields_count += count;
     }
+
+    /// Hands what was taken out of the collection to the effects, for another thread to free, if it is big.
+    pub fn discard(&mut self, taken: T) {
+        self.keyspace.discard(T::into_collection(Arc::new(taken)));
+    }
 }
 
 impl<T: CollectionValue> Deref for Edit<'_, T> {
@@ -117,7 +122,8 @@ impl<T: CollectionValue> Drop for Edit<'_, T> {
         let (place, key) = (self.place, self.key);
         let collection = T::into_collection(value);
         let Some(home) = self.home.take() else {
-            if !is_empty {
+            // A stream without stream entries is none as long as nobody touches it.
+            if !is_empty && self.changed {
                 self.keyspace.put_at(place, key, NewBody::Beside(collection), None);
             }
             return;

@@ -263,7 +263,7 @@ impl Keyspace {
         }
     }
 
-    fn discard(&mut self, collection: Collection) {
+    pub(crate) fn discard(&mut self, collection: Collection) {
         if collection.allocated_bytes() >= DISCARD_BYTES_MIN {
             self.effects.discarded.push(collection);
         }

@@ -69,6 +69,7 @@ mod integer;
 mod key_box;
 mod keyspace;
 mod list;
+mod ordered;
 mod part;
 mod random;
 mod scan;
@@ -76,6 +77,7 @@ mod set;
 mod settings;
 mod slot_table;
 mod sorted_set;
+mod stream;
 mod strings;
 
 pub use big_string::BigString;
@@ -100,4 +102,8 @@ pub use scan::{SCAN_DONE, ScanPage, ScannedKey};
 pub use set::{Member, SetEncoding, SetValue};
 pub use settings::{PackedLimits, Settings};
 pub use sorted_set::SortedSetValue;
+pub use stream::{
+    Pending, Progress, References, StreamConsumer, StreamEntry, StreamGroup, StreamId, StreamName, StreamText,
+    StreamValue, Trim, TrimPlan, TrimTo,
+};
 pub use strings::{DeadlineChange, INLINE_BYTES_MAX, STRING_BYTES_MAX, StringRef};

@@ -24,6 +24,10 @@ pub struct Settings {
     pub set_integers_max: usize,
     /// `zset-max-listpack-entries` and `-value`.
     pub sorted_set: PackedLimits,
+    /// `stream-node-max-bytes`: the bytes at which a chunk of a stream is full; 0: as many as there may be.
+    pub stream_chunk_bytes_max: usize,
+    /// `stream-node-max-entries`: the stream entries at which it is; 0: any number.
+    pub stream_chunk_entries_max: usize,
     /// `list-max-listpack-size`: positive, a count of elements; -1 to -5, 4 KiB to 64 KiB.
     pub list_packed_size: i64,
 }
@@ -32,6 +36,15 @@ impl Settings {
     /// The defaults of Redis 7, with the shard's hash key.
     pub fn new(hash_key: [u64; 2]) -> Self {
         let packed = PackedLimits { entries_max: 128, value_bytes_max: 64 };
-        Self { hash_key, hash: packed, set: packed, set_integers_max: 512, sorted_set: packed, list_packed_size: -2 }
+        Self {
+            hash_key,
+            hash: packed,
+            set: packed,
+            set_integers_max: 512,
+            sorted_set: packed,
+            list_packed_size: -2,
+            stream_chunk_bytes_max: 4096,
+            stream_chunk_entries_max: 100,
+        }
     }
 }

@@ -28,6 +28,7 @@ mod payload;
 mod read;
 mod save;
 mod snapshot;
+mod stream;
 mod string;
 mod value_type;
 mod write;

@@ -14,11 +14,12 @@ use crate::input::{Input, Read, bad};
 use crate::listpack::{self, Element};
 use crate::number::read_length;
 use crate::read::read_deadline;
+use crate::stream::StreamReader;
 use crate::string::read_string;
 use crate::value_type::{
     HASH, HASH_EXPIRING, HASH_PACKED, HASH_ZIPLIST, HASH_ZIPMAP, LIST, LIST_PIECES, LIST_ZIPLIST, LIST_ZIPLISTS,
     PIECE_PACKED, PIECE_PLAIN, SET, SET_INTEGERS, SET_PACKED, SORTED_SET, SORTED_SET_OLD, SORTED_SET_PACKED,
-    SORTED_SET_ZIPLIST, STRING,
+    SORTED_SET_ZIPLIST, STREAM, STREAM_5, STREAM_7, STRING,
 };
 use crate::{integers, ziplist, zipmap};
 
@@ -46,6 +47,11 @@ pub(crate) fn load_value(input: &mut Input<'_>, settings: &Settings) -> Read<Val
                 HASH_ZIPLIST => load_packed_hash(&pairs(&ziplist_elements(&bytes)?)?, bytes.len(), settings),
                 _ => load_packed_hash(&pairs(&listpack_elements(&bytes)?)?, bytes.len(), settings),
             }
+        }
+        STREAM_5 | STREAM_7 | STREAM => {
+            let mut stream = StreamReader::new(value_type, input)?;
+            while !stream.read(input)? {}
+            Ok(Value::of(stream.finish()))
         }
         _ => bad("a value of an unknown type"),
     }

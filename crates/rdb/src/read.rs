@@ -7,10 +7,11 @@ use keyspace::{
 
 use crate::input::{Input, Read, Stop, bad};
 use crate::number::read_length;
+use crate::stream::StreamReader;
 use crate::string::{Head, read_head, read_string};
 use crate::value_type::{
     HASH, HASH_EXPIRING, HASH_PACKED, LIST_PIECES, NO_DEADLINE, PIECE_PACKED, PIECE_PLAIN, SET, SET_INTEGERS,
-    SET_PACKED, SORTED_SET, SORTED_SET_PACKED, STRING,
+    SET_PACKED, SORTED_SET, SORTED_SET_PACKED, STREAM, STRING,
 };
 use crate::write::Shape;
 use crate::{integers, listpack};
@@ -38,6 +39,7 @@ enum State {
     Set(SetValue),
     SortedSet(SortedSetValue),
     Hash(HashValue),
+    Stream(Box<StreamReader>),
 }
 
 impl ValueReader {
@@ -54,6 +56,7 @@ impl ValueReader {
         let (left, settings) = (self.left, &self.settings);
         let taken = match &mut self.state {
             State::Begin => return self.begin(input),
+            State::Stream(stream) => return Ok(if stream.read(input)? { self.finish() } else { None }),
             State::String(big) => read_piece_of_string(input, big, left)?,
             State::List(list) => {
                 read_piece_of_list(input, list)?;
@@ -89,6 +92,7 @@ impl ValueReader {
             State::Set(set) => Some(Value::of(set)),
             State::SortedSet(set) => Some(Value::of(set)),
             State::Hash(hash) => Some(Value::of(hash)),
+            State::Stream(stream) => Some(Value::of(stream.finish())),
         }
     }
 
@@ -113,6 +117,10 @@ impl ValueReader {
             HASH_EXPIRING => {
                 self.has_deadlines = true;
                 (State::Hash(self.empty_hash()), read_length(input)?)
+            }
+            STREAM => {
+                self.state = State::Stream(Box::new(StreamReader::new(STREAM, input)?));
+                return Ok(None);
             }
             packed @ (SET_INTEGERS | SET_PACKED | SORTED_SET_PACKED | HASH_PACKED) => {
                 let bytes = read_string(input)?;

@@ -35,6 +35,13 @@ pub(crate) const LIST_PIECES: u8 = 18;
 /// Members in one listpack.
 pub(crate) const SET_PACKED: u8 = 20;
 
+/// A stream, as Redis 5 writes it.
+pub(crate) const STREAM_5: u8 = 15;
+/// A stream, as Redis 7.0 writes it.
+pub(crate) const STREAM_7: u8 = 19;
+/// A stream, as Redis 7.2 writes it.
+pub(crate) const STREAM: u8 = 21;
+
 /// The deadline of a field that does not expire.
 pub(crate) const NO_DEADLINE: i64 = -1;
 

@@ -1,17 +1,17 @@
 //! Writes a value, with breaks.
 
 use keyspace::{
-    BigString, Collection, FrozenKey, HashValue, ListValue, SetEncoding, SetValue, SortedSetValue, StringRef,
-    format_double, parse_integer,
+    BigString, Collection, FrozenKey, HashValue, ListValue, SetEncoding, SetValue, SortedSetValue, StreamValue,
+    StringRef, format_double, parse_integer,
 };
 
 use crate::number::write_length;
 use crate::string::write_string;
 use crate::value_type::{
     HASH, HASH_EXPIRING, HASH_PACKED, LIST_PIECES, NO_DEADLINE, PIECE_PACKED, PIECE_PLAIN, SET, SET_INTEGERS,
-    SET_PACKED, SORTED_SET, SORTED_SET_PACKED, STRING,
+    SET_PACKED, SORTED_SET, SORTED_SET_PACKED, STREAM, STRING,
 };
-use crate::{integers, listpack};
+use crate::{integers, listpack, stream};
 
 /// A small collection whose listpack or intset would be longer is written member by member; its [`Shape`] says that it is packed.
 const LISTPACK_BYTES_MAX: usize = 1 << 20;
@@ -38,7 +38,7 @@ impl Shape {
                 Some(Collection::Set(set)) => set.set_encoding() == SetEncoding::Packed,
                 Some(Collection::SortedSet(set)) => set.is_packed(),
                 Some(Collection::Hash(hash)) => hash.is_packed(),
-                Some(Collection::String(_)) | None => false,
+                Some(Collection::String(_) | Collection::Stream(_)) | None => false,
             },
             integers: match key.collection {
                 Some(Collection::Set(set)) => set.set_encoding() == SetEncoding::Integers,
@@ -102,6 +102,7 @@ pub(crate) fn write_value(key: &FrozenKey<'_>, from: usize, room: &mut Room<'_>)
         (None, Some(Collection::Set(set))) => write_set(set, from, room),
         (None, Some(Collection::SortedSet(set))) => write_sorted_set(set, from, room),
         (None, Some(Collection::Hash(hash))) => write_hash(hash, from, room),
+        (None, Some(Collection::Stream(stream))) => write_stream(stream, from, room),
         (None, None) => unreachable!("a value is a string or a collection"),
     }
 }
@@ -162,6 +163,11 @@ pub(crate) fn integers(set: &SetValue) -> Option<Vec<u8>> {
     }
     let numbers: Option<Vec<i64>> = set.iter().map(|member| parse_integer(&member)).collect();
     numbers.map(|numbers| integers::write(&numbers))
+}
+
+fn write_stream(stream: &StreamValue, from: usize, room: &mut Room<'_>) -> Option<usize> {
+    room.head(from, STREAM, stream.chunk_count());
+    room.elements(from, stream::pieces(stream, from), |out, piece| stream::write_piece(out, &piece))
 }
 
 fn write_hash(hash: &HashValue, from: usize, room: &mut Room<'_>) -> Option<usize> {

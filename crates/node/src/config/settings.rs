@@ -127,6 +127,10 @@ pub struct ShardSettings {
     pub hash_max_listpack_value: u64,
     /// Positive: most elements in one list block. Negative, -1 to -5: 4, 8, 16, 32, 64 KiB.
     pub list_max_listpack_size: i64,
+    /// Bytes at which a chunk of a stream is full; 0: any number.
+    pub stream_node_max_bytes: u64,
+    /// Stream entries at which it is; 0: any number.
+    pub stream_node_max_entries: u64,
     /// Most members of a set of integers in the integer encoding.
     pub set_max_intset_entries: u64,
     /// Most members of a set in the small encoding.
@@ -485,6 +489,8 @@ impl ShardSettings {
             set: limits(self.set_max_listpack_entries, self.set_max_listpack_value),
             set_integers_max: count(self.set_max_intset_entries),
             sorted_set: limits(self.zset_max_listpack_entries, self.zset_max_listpack_value),
+            stream_chunk_bytes_max: count(self.stream_node_max_bytes),
+            stream_chunk_entries_max: count(self.stream_node_max_entries),
             // As Redis takes what is outside of -5 to -1 and above 0.
             list_packed_size: match self.list_max_listpack_size {
                 0 => 1,

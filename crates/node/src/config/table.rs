@@ -511,6 +511,20 @@ pub const PARAMS: &[Param] = &[
     )
     .alias("list-max-ziplist-size"),
     Param::new(
+        "stream-node-max-bytes",
+        Home::Shard,
+        bytes(|s| s.shard.stream_node_max_bytes, |s, v| s.shard.stream_node_max_bytes = v),
+        "4096",
+        "Bytes at which a chunk of a stream is full; 0: any number.",
+    ),
+    Param::new(
+        "stream-node-max-entries",
+        Home::Shard,
+        count(|s| s.shard.stream_node_max_entries as i64, |s, v| s.shard.stream_node_max_entries = v as u64),
+        "100",
+        "Stream entries at which a chunk of a stream is full; 0: any number.",
+    ),
+    Param::new(
         "set-max-intset-entries",
         Home::Shard,
         count(|s| s.shard.set_max_intset_entries as i64, |s, v| s.shard.set_max_intset_entries = v as u64),

@@ -180,7 +180,17 @@ fn read_settings(input: &mut Input<'_>) -> Read<Settings> {
     let (hash, set, sorted_set) = (limits(input)?, limits(input)?, limits(input)?);
     let set_integers_max = count(input)?;
     let list_packed_size = i64::from_le_bytes(input.array()?);
-    Ok(Settings { hash_key, hash, set, set_integers_max, sorted_set, list_packed_size })
+    let (stream_chunk_bytes_max, stream_chunk_entries_max) = (count(input)?, count(input)?);
+    Ok(Settings {
+        hash_key,
+        hash,
+        set,
+        set_integers_max,
+        sorted_set,
+        list_packed_size,
+        stream_chunk_bytes_max,
+        stream_chunk_entries_max,
+    })
 }
 
 fn read_database(input: &mut Input<'_>) -> Read<usize> {

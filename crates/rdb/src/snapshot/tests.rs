@@ -2,7 +2,7 @@
 
 use keyspace::{
     Context, DeadlineChange, HashValue, Keyspace, ListEnd, ListValue, PackedLimits, Random, SetValue, Settings,
-    SortedSetValue,
+    SortedSetValue, StreamGroup, StreamId, StreamValue,
 };
 
 use super::*;
@@ -13,7 +13,17 @@ fn settings(random: &mut Random) -> Settings {
     let (hash, set, sorted_set) = (limits(), limits(), limits());
     let set_integers_max = random.below(40);
     let list_packed_size = [-1, -2, 3, 128][random.below(4)];
-    Settings { hash_key: [random.bits(), 5], hash, set, sorted_set, set_integers_max, list_packed_size }
+    let (stream_chunk_bytes_max, stream_chunk_entries_max) = (random.below(900), random.below(5));
+    Settings {
+        hash_key: [random.bits(), 5],
+        hash,
+        set,
+        sorted_set,
+        set_integers_max,
+        list_packed_size,
+        stream_chunk_bytes_max,
+        stream_chunk_entries_max,
+    }
 }
 
 fn text(random: &mut Random) -> Vec<u8> {
@@ -38,7 +48,7 @@ fn change(keyspace: &mut Keyspace, now_ms: u64, random: &mut Random) {
     let context = Context::of_entry(random.below(3) * 7, now_ms, random.bits());
     let key = format!("key:{}", random.below(12)).into_bytes();
     let (one, other) = (text(random), text(random));
-    match random.below(16) {
+    match random.below(19) {
         0 => {
             let deadline = DeadlineChange::At(now_ms + 1 + random.below(5000) as u64);
             let deadline = if random.below(2) == 0 { deadline } else { DeadlineChange::Clear };
@@ -71,6 +81,11 @@ fn change(keyspace: &mut Keyspace, now_ms: u64, random: &mut Random) {
                 set.remove(&other);
             }
         }
+        13..16 => {
+            if let Ok(mut stream) = keyspace.edit_or_new::<StreamValue>(&context, &[&key[..], b"x"].concat()) {
+                change_stream(&mut stream, (&one, &other), now_ms, random, &settings);
+            }
+        }
         _ => {
             if let Ok(mut list) = keyspace.edit_or_new::<ListValue>(&context, &[&key[..], b"l"].concat()) {
                 list.push(if random.below(2) == 0 { ListEnd::Front } else { ListEnd::Back }, &one, &settings);
@@ -83,6 +98,32 @@ fn change(keyspace: &mut Keyspace, now_ms: u64, random: &mut Random) {
         }
     }
     keyspace.take_effects();
+}
+
+fn change_stream(
+    stream: &mut StreamValue,
+    pair: (&[u8], &[u8]),
+    now_ms: u64,
+    random: &mut Random,
+    settings: &Settings,
+) {
+    let id = StreamId::new(now_ms, 0).max(stream.last_id().next().expect("far from the last"));
+    stream.append(id, [pair, (b"n", b"1")].into_iter().take(1 + random.below(2)), settings);
+    let ids: Vec<_> = stream.range(StreamId::MIN, StreamId::MAX).map(|entry| entry.id).collect();
+    let (some, group) = (ids[random.below(ids.len())], [&b"g"[..], b"h"][random.below(2)]);
+    match random.below(8) {
+        0 => drop(stream.delete(some)),
+        1 => drop(stream.add_group(group, StreamGroup::new(some, -1))),
+        2 if random.below(4) == 0 => drop(stream.take_group(group)),
+        3 => drop(stream.change_group(group, |group| group.acknowledge(some))),
+        _ => {
+            let consumer = &pair.0[..pair.0.len().min(1)];
+            stream.change_group(group, |group| {
+                group.see_consumer(consumer, i64::try_from(now_ms).expect("it is small"));
+                group.assign(some, consumer, 5, 2);
+            });
+        }
+    }
 }
 
 fn keyspace(seed: u64, changes: usize) -> Keyspace {

@@ -130,6 +130,8 @@ fn write_settings(out: &mut Vec<u8>, settings: &Settings) {
     limits(settings.sorted_set);
     write_length(out, settings.set_integers_max as u64);
     out.extend_from_slice(&settings.list_packed_size.to_le_bytes());
+    write_length(out, settings.stream_chunk_bytes_max as u64);
+    write_length(out, settings.stream_chunk_entries_max as u64);
 }
 
 fn write_key(out: &mut Vec<u8>, key: &FrozenKey<'_>) {
