@@ -9,6 +9,7 @@ mod keys;
 mod lists;
 mod sets;
 mod sorted_sets;
+mod streams;
 mod strings;
 
 use super::generator::Command;
@@ -24,6 +25,7 @@ pub(crate) const FAMILIES: &[Family] = &[
     lists::FAMILY,
     sets::FAMILY,
     sorted_sets::FAMILY,
+    streams::FAMILY,
     connection::FAMILY,
 ];
 

@@ -17,6 +17,8 @@ pub(crate) enum Rule {
     AnyOrderOfPairs,
     /// Times: at most so far from each other.
     Close(i64),
+    /// Equal, but that integers, being times, may be so far from each other.
+    Near(i64),
     /// Of the same shape: which elements is the server's choice.
     Shape,
     /// Anything but an error where there is none.
@@ -54,6 +56,7 @@ impl Rule {
                 }
                 _ => false,
             },
+            Self::Near(distance) => is_near(expected, found, distance.unsigned_abs()),
             Self::Shape => same_shape(expected, found),
             Self::Encoding => {
                 [expected, found].iter().all(|name| ["int", "embstr", "raw"].contains(&name.text().as_str()))
@@ -87,6 +90,24 @@ fn sorted<T: Ord>(mut elements: Vec<T>) -> Vec<T> {
 /// The pairs of a map, or of an array that stands for one.
 fn pairs(value: &Value) -> Vec<Vec<Value>> {
     value.elements().chunks(2).map(<[Value]>::to_vec).collect()
+}
+
+fn is_near(expected: &Value, found: &Value, distance: u64) -> bool {
+    match (expected, found) {
+        (Value::Integer(expected), Value::Integer(found)) => expected.abs_diff(*found) <= distance,
+        (Value::Array(expected), Value::Array(found)) => {
+            let mut pairs = expected.iter().zip(found);
+            expected.len() == found.len() && pairs.all(|(expected, found)| is_near(expected, found, distance))
+        }
+        (Value::Map(expected), Value::Map(found)) => {
+            let mut pairs = expected.iter().zip(found);
+            let is_near = |(expected, found): (&(Value, Value), &(Value, Value))| {
+                expected.0 == found.0 && is_near(&expected.1, &found.1, distance)
+            };
+            expected.len() == found.len() && pairs.all(is_near)
+        }
+        _ => expected == found,
+    }
 }
 
 fn same_shape(expected: &Value, found: &Value) -> bool {

@@ -21,6 +21,11 @@ impl<'a> Args<'a> {
         Self { arguments, at, end: arguments.len() }
     }
 
+    /// The first argument behind the command's name as the client wrote it: a subcommand's name.
+    pub fn subcommand(&self) -> &'a [u8] {
+        self.arguments.get(1).unwrap_or_default()
+    }
+
     /// How many arguments are left.
     pub fn remaining(&self) -> usize {
         self.end - self.at.min(self.end)

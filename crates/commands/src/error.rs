@@ -2,6 +2,7 @@
 
 mod bitmaps;
 mod keys;
+mod streams;
 
 use std::fmt;
 
@@ -9,6 +10,7 @@ use keyspace::DataError;
 
 pub use bitmaps::BitmapError;
 pub use keys::KeyError;
+pub use streams::StreamError;
 
 /// What a handler returns: its reply is written, or nothing happened.
 pub type CommandResult = Result<(), CommandError>;
@@ -36,6 +38,15 @@ pub enum CommandError {
         /// What the client called.
         name: String,
     },
+    /// The arguments of a subcommand do not fit together.
+    SubcommandSyntax {
+        /// The container's name in upper case.
+        container: &'static str,
+        /// The subcommand as the client wrote it.
+        name: String,
+    },
+    /// A stream command refused.
+    Stream(StreamError),
     /// There is no such key.
     NoSuchKey,
     /// The argument is not an integer, or out of range.
@@ -151,6 +162,12 @@ impl From<DataError> for CommandError {
     }
 }
 
+impl From<StreamError> for CommandError {
+    fn from(error: StreamError) -> Self {
+        Self::Stream(error)
+    }
+}
+
 impl fmt::Display for CommandError {
     #[expect(clippy::too_many_lines, reason = "a table: a line for each error")]
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -164,6 +181,10 @@ impl fmt::Display for CommandError {
             Self::UnknownSubcommand { container, name } => {
                 write!(f, "ERR unknown subcommand '{name}'. Try {container} HELP.")
             }
+            Self::SubcommandSyntax { container, name } => {
+                write!(f, "ERR unknown subcommand or wrong number of arguments for '{name}'. Try {container} HELP.")
+            }
+            Self::Stream(error) => error.fmt(f),
             Self::NoSuchKey => f.write_str(data_error(DataError::NoSuchKey)),
             Self::NotInteger => f.write_str("ERR value is not an integer or out of range"),
             Self::OutOfRange => f.write_str("ERR value is out of range"),

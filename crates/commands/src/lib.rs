@@ -64,13 +64,14 @@ mod server;
 mod session;
 mod sets;
 mod sorted_sets;
+mod streams;
 mod strings;
 mod transactions;
 
 pub use args::Args;
 pub use cluster::ClusterCommand;
 pub use describe::describe;
-pub use error::{BitmapError, CommandError, CommandResult, KeyError};
+pub use error::{BitmapError, CommandError, CommandResult, KeyError, StreamError};
 pub use keyspace::Context;
 pub use run::{run_read, run_write};
 pub use server::NodeCommand;

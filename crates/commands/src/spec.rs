@@ -102,6 +102,15 @@ pub enum Keys {
         /// Finds all of them; `None` if the arguments make no sense.
         find: fn(Arguments<'_>) -> Option<KeyPlaces>,
     },
+    /// The first half of what follows a keyword.
+    Keyword {
+        /// The keyword, in upper case.
+        keyword: &'static str,
+        /// Where COMMAND INFO says to look for it first.
+        from: usize,
+        /// Finds them, whatever other options are in front; `None` if the arguments make no sense.
+        find: fn(Arguments<'_>) -> Option<KeyPlaces>,
+    },
     /// Found by a function; `None` if the arguments make no sense.
     Custom(fn(Arguments<'_>) -> Option<KeyPlaces>),
 }
@@ -329,7 +338,7 @@ impl Spec {
                 let end = (at + 1).checked_add(keys).filter(|&end| end <= count)?;
                 Some(KeyPlaces { also, next: at + 1, end, step: 1 })
             }
-            Keys::OneAndFound { find, .. } | Keys::Custom(find) => find(arguments),
+            Keys::OneAndFound { find, .. } | Keys::Keyword { find, .. } | Keys::Custom(find) => find(arguments),
         }
     }
 }

@@ -9,7 +9,9 @@ use resp::Arguments;
 
 use crate::error::CommandError;
 use crate::spec::{Handler, Spec};
-use crate::{bitmaps, cluster, connection, hashes, keys, lists, server, sets, sorted_sets, strings, transactions};
+use crate::{
+    bitmaps, cluster, connection, hashes, keys, lists, server, sets, sorted_sets, streams, strings, transactions,
+};
 
 /// The groups of COMMAND DOCS.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -26,6 +28,8 @@ pub enum Group {
     Set,
     /// `sorted-set`
     SortedSet,
+    /// `stream`
+    Stream,
     /// `generic`
     Generic,
     /// `connection`
@@ -48,6 +52,7 @@ impl Group {
             Self::List => "list",
             Self::Set => "set",
             Self::SortedSet => "sorted-set",
+            Self::Stream => "stream",
             Self::Generic => "generic",
             Self::Connection => "connection",
             Self::Transactions => "transactions",
@@ -65,6 +70,7 @@ impl Group {
             "list" => "@list",
             "set" => "@set",
             "sorted-set" => "@sortedset",
+            "stream" => "@stream",
             "connection" => "@connection",
             "transactions" => "@transaction",
             _ => return None,
@@ -98,6 +104,7 @@ pub fn families() -> &'static [Family] {
         Family { group: Group::List, rows: lists::COMMANDS },
         Family { group: Group::Set, rows: sets::COMMANDS },
         Family { group: Group::SortedSet, rows: sorted_sets::COMMANDS },
+        Family { group: Group::Stream, rows: streams::COMMANDS },
     ]
 }
 

@@ -146,6 +146,10 @@ fn render(value: &Value, indent: &str, out: &mut String) {
                 render(key, &inner, out);
                 out.truncate(out.trim_end_matches('\n').len());
                 out.push_str(" => ");
+                if matches!(value, Value::Array(of) | Value::Set(of) if !of.is_empty()) {
+                    out.truncate(out.len() - 1);
+                    out.push_str(&format!("\n{inner}"));
+                }
                 render(value, &inner, out);
             }
             return;

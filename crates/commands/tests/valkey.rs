@@ -24,7 +24,11 @@ const COLUMNS: [&str; 9] = ["arity", "flags", "keys", "categories", "tips", "spe
 const DEVIATIONS: &[(&str, &str, &str)] = &[];
 
 /// Rows that Valkey has not, and why we have.
-const OURS: &[(&str, &str)] = &[("DEBUG|SLEEP", "Valkey reads DEBUG's subcommands by code; here each has a row.")];
+const OURS: &[(&str, &str)] = &[
+    ("DEBUG|SLEEP", "Valkey reads DEBUG's subcommands by code; here each has a row."),
+    ("XACKDEL", "Redis 8.2 has it."),
+    ("XDELEX", "Redis 8.2 has it."),
+];
 
 /// The columns of each command, by its name in upper case.
 type Facts = BTreeMap<String, Vec<String>>;

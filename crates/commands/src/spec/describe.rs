@@ -61,7 +61,10 @@ impl Spec {
             Handler::Write(_) => Some("write"),
             _ => None,
         };
-        let movable = if matches!(self.keys, Keys::Counted { .. } | Keys::OneAndFound { .. } | Keys::Custom(_)) {
+        let movable = if matches!(
+            self.keys,
+            Keys::Counted { .. } | Keys::OneAndFound { .. } | Keys::Keyword { .. } | Keys::Custom(_)
+        ) {
             Flags::MOVABLE_KEYS
         } else {
             Flags::default()
@@ -138,7 +141,7 @@ impl Spec {
     /// First key, last key and step, as COMMAND INFO shows them; zeros where keys move.
     fn key_places(&self) -> (usize, isize, usize) {
         match self.keys {
-            Keys::None | Keys::Custom(_) | Keys::Counted { also: None, .. } => (0, 0, 0),
+            Keys::None | Keys::Custom(_) | Keys::Keyword { .. } | Keys::Counted { also: None, .. } => (0, 0, 0),
             Keys::Counted { also: Some(also), .. } => (also, also.cast_signed(), 1),
             Keys::One(place) | Keys::OneAndFound { first: place, .. } => (place, place.cast_signed(), 1),
             Keys::Range { first, last, step } => (first, last, step),
@@ -173,7 +176,7 @@ impl Spec {
         match self.keys {
             // Without a specification clients ask COMMAND GETKEYS.
             Keys::None | Keys::Custom(_) => 0,
-            Keys::One(_) => 1,
+            Keys::One(_) | Keys::Keyword { .. } => 1,
             Keys::Range { .. } | Keys::OneAndFound { .. } => self.uses_or_default().len(),
             Keys::Counted { also, .. } => 1 + usize::from(also.is_some()),
         }
@@ -208,13 +211,12 @@ impl Spec {
                 if let Some(also) = also {
                     write_range(reply, uses[0], also, 0, 1);
                 }
-                write_spec(
-                    reply,
-                    uses[uses.len() - 1],
-                    count,
-                    "keynum",
-                    &[("keynumidx", 0), ("firstkey", 1), ("keystep", 1)],
-                );
+                let find = ("keynum", &[("keynumidx", 0), ("firstkey", 1), ("keystep", 1)][..]);
+                write_spec(reply, uses[uses.len() - 1], Begin::Index(count), find);
+            }
+            Keys::Keyword { keyword, from, .. } => {
+                let find = ("range", &[("lastkey", -1), ("keystep", 1), ("limit", 2)][..]);
+                write_spec(reply, uses[0], Begin::Keyword(keyword, from), find);
             }
         }
     }
@@ -272,7 +274,17 @@ impl Spec {
 fn write_range(reply: &mut Reply, key_use: KeyUse, place: usize, last: isize, step: usize) {
     let last = i64::try_from(last).expect("a place of an argument");
     let step = i64::try_from(step).expect("a distance of arguments");
-    write_spec(reply, key_use, place, "range", &[("lastkey", last), ("keystep", step), ("limit", 0)]);
+    let find = ("range", &[("lastkey", last), ("keystep", step), ("limit", 0)][..]);
+    write_spec(reply, key_use, Begin::Index(place), find);
+}
+
+/// Where the keys of a key specification begin.
+#[derive(Clone, Copy)]
+enum Begin {
+    /// At this place.
+    Index(usize),
+    /// Behind this keyword, to be looked for from this place on.
+    Keyword(&'static str, usize),
 }
 
 /// A key specification of which only COMMAND GETKEYS knows more.
@@ -295,17 +307,30 @@ fn write_key_use(reply: &mut Reply, key_use: KeyUse) {
     key_use.names().for_each(|name| reply.simple(name));
 }
 
-fn write_spec(reply: &mut Reply, key_use: KeyUse, place: usize, kind: &str, spec: &[(&str, i64)]) {
+fn write_spec(reply: &mut Reply, key_use: KeyUse, begin: Begin, (kind, spec): (&str, &[(&str, i64)])) {
     reply.map(3);
     write_key_use(reply, key_use);
     reply.bulk("begin_search");
     reply.map(2);
     reply.bulk("type");
-    reply.bulk("index");
-    reply.bulk("spec");
-    reply.map(1);
-    reply.bulk("index");
-    reply.count(place);
+    match begin {
+        Begin::Index(place) => {
+            reply.bulk("index");
+            reply.bulk("spec");
+            reply.map(1);
+            reply.bulk("index");
+            reply.count(place);
+        }
+        Begin::Keyword(keyword, from) => {
+            reply.bulk("keyword");
+            reply.bulk("spec");
+            reply.map(2);
+            reply.bulk("keyword");
+            reply.bulk(keyword);
+            reply.bulk("startfrom");
+            reply.count(from);
+        }
+    }
     reply.bulk("find_keys");
     reply.map(2);
     reply.bulk("type");
