@@ -4,7 +4,9 @@
 
 mod bitmaps;
 mod connection;
+mod geo;
 mod hashes;
+mod hyperloglogs;
 mod keys;
 mod lists;
 mod sets;
@@ -20,6 +22,8 @@ use crate::harness::{Dice, Value};
 pub(crate) const FAMILIES: &[Family] = &[
     strings::FAMILY,
     bitmaps::FAMILY,
+    geo::FAMILY,
+    hyperloglogs::FAMILY,
     keys::FAMILY,
     hashes::FAMILY,
     lists::FAMILY,
@@ -37,6 +41,8 @@ pub(crate) struct Family {
     pub(crate) templates: &'static [&'static str],
     /// Commands of the family without a template, and why.
     pub(crate) without_template: &'static [(&'static str, &'static str)],
+    /// Commands of the family that valkey-server has not, and from where they are. Their golden scripts say what is documented.
+    pub(crate) ours: &'static [(&'static str, &'static str)],
     /// The keys that usually hold its types.
     pub(crate) keys: &'static [KeySort],
     /// A random word of a sort that the generator does not know itself.
@@ -55,6 +61,7 @@ impl Family {
         name: "",
         templates: &[],
         without_template: &[],
+        ours: &[],
         keys: &[],
         word: |_, _| None,
         rule: |_, _| None,

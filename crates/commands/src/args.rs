@@ -26,6 +26,11 @@ impl<'a> Args<'a> {
         self.arguments.get(1).unwrap_or_default()
     }
 
+    /// The command's name as the client wrote it.
+    pub fn name(&self) -> &'a [u8] {
+        self.arguments.name()
+    }
+
     /// How many arguments are left.
     pub fn remaining(&self) -> usize {
         self.end - self.at.min(self.end)

@@ -1,16 +1,22 @@
 //! Why a command failed, and the line that says so. The only place with these texts; families with many have a file below.
 
 mod bitmaps;
+mod geo;
+mod hyperloglog;
 mod keys;
 mod streams;
+mod strings;
 
 use std::fmt;
 
 use keyspace::DataError;
 
 pub use bitmaps::BitmapError;
+pub use geo::GeoError;
+pub use hyperloglog::HyperLogLogError;
 pub use keys::KeyError;
 pub use streams::StreamError;
+pub use strings::StringError;
 
 /// What a handler returns: its reply is written, or nothing happened.
 pub type CommandResult = Result<(), CommandError>;
@@ -78,20 +84,16 @@ pub enum CommandError {
     NotFinite,
     /// An expire time that is not positive, or too far; the command's name in lower case.
     InvalidExpireTime(&'static str),
-    /// SETRANGE with a negative offset.
-    OffsetOutOfRange,
     /// A command on keys of any type.
     Key(KeyError),
     /// A command on bits.
     Bitmap(BitmapError),
-    /// DECRBY by the one number that has no opposite.
-    DecrementOverflow,
-    /// LCS with both LEN and IDX.
-    LcsLenAndIdx,
-    /// LCS of what are not strings.
-    LcsNotStrings,
-    /// LCS of strings whose table would not fit into memory.
-    LcsTooLong,
+    /// A command on places.
+    Geo(GeoError),
+    /// A command on HyperLogLogs.
+    HyperLogLog(HyperLogLogError),
+    /// A command on strings.
+    String(StringError),
     /// EXPIRE with NX and one of the other conditions.
     ExpireNxWithOthers,
     /// EXPIRE with both GT and LT.
@@ -156,6 +158,18 @@ impl From<KeyError> for CommandError {
     }
 }
 
+impl From<HyperLogLogError> for CommandError {
+    fn from(error: HyperLogLogError) -> Self {
+        Self::HyperLogLog(error)
+    }
+}
+
+impl From<StringError> for CommandError {
+    fn from(error: StringError) -> Self {
+        Self::String(error)
+    }
+}
+
 impl From<DataError> for CommandError {
     fn from(error: DataError) -> Self {
         Self::Data(error)
@@ -202,15 +216,11 @@ impl fmt::Display for CommandError {
             Self::NotFloat => f.write_str("ERR value is not a valid float"),
             Self::NotFinite => f.write_str("ERR value is NaN or Infinity"),
             Self::InvalidExpireTime(name) => write!(f, "ERR invalid expire time in '{name}' command"),
-            Self::OffsetOutOfRange => f.write_str("ERR offset is out of range"),
             Self::Key(error) => error.fmt(f),
             Self::Bitmap(error) => error.fmt(f),
-            Self::DecrementOverflow => f.write_str("ERR decrement would overflow"),
-            Self::LcsLenAndIdx => {
-                f.write_str("ERR If you want both the length and indexes, please just use IDX.")
-            }
-            Self::LcsNotStrings => f.write_str("ERR The specified keys must contain string values"),
-            Self::LcsTooLong => f.write_str("ERR Insufficient memory, transient memory for LCS exceeds proto-max-bulk-len"),
+            Self::Geo(error) => error.fmt(f),
+            Self::HyperLogLog(error) => error.fmt(f),
+            Self::String(error) => error.fmt(f),
             Self::ExpireNxWithOthers => {
                 f.write_str("ERR NX and XX, GT or LT options at the same time are not compatible")
             }
@@ -264,6 +274,8 @@ fn data_error(error: DataError) -> &'static str {
         DataError::Overflow => "ERR increment or decrement would overflow",
         DataError::NotFinite => "ERR increment would produce NaN or Infinity",
         DataError::StringTooLong => "ERR string exceeds maximum allowed size (proto-max-bulk-len)",
+        DataError::NotHyperLogLog => "WRONGTYPE Key is not a valid HyperLogLog string value.",
+        DataError::CorruptHyperLogLog => "INVALIDOBJ Corrupted HLL object detected",
         DataError::NoSuchKey => "ERR no such key",
         DataError::IndexOutOfRange => "ERR index out of range",
     }

@@ -57,7 +57,9 @@ mod table;
 mod bitmaps;
 mod cluster;
 mod connection;
+mod geo;
 mod hashes;
+mod hyperloglog;
 mod keys;
 mod lists;
 mod server;
@@ -71,10 +73,12 @@ mod transactions;
 pub use args::Args;
 pub use cluster::ClusterCommand;
 pub use describe::describe;
-pub use error::{BitmapError, CommandError, CommandResult, KeyError, StreamError};
+pub use error::{
+    BitmapError, CommandError, CommandResult, GeoError, HyperLogLogError, KeyError, StreamError, StringError,
+};
 pub use keyspace::Context;
 pub use run::{run_read, run_write};
 pub use server::NodeCommand;
 pub use session::SessionCommand;
-pub use spec::{Arity, Flags, Handler, KeyPlaces, KeyUse, Keys, ReadFn, Spec, WriteFn};
+pub use spec::{Arity, Flags, Handler, KeyPlaces, KeyUse, Keys, KeywordKeys, ReadFn, Spec, WriteFn};
 pub use table::{Family, Group, families, group_of, help_lines, lookup, resolve, subcommands};

@@ -55,9 +55,9 @@ pub(crate) const COMMANDS: &[Spec] = &[
 
 /// The conditions of ZADD, and what it answers.
 #[derive(Default)]
-struct AddOptions {
-    only_new: bool,
-    only_present: bool,
+pub(crate) struct AddOptions {
+    pub(crate) only_new: bool,
+    pub(crate) only_present: bool,
     only_greater: bool,
     only_less: bool,
     /// CH: changed members count too.
@@ -78,6 +78,20 @@ impl AddOptions {
                 () if args.keyword("LT") => &mut options.only_less,
                 () if args.keyword("CH") => &mut options.counts_changed,
                 () if args.keyword("INCR") => &mut options.increments,
+                () => return options,
+            };
+            *option = true;
+        }
+    }
+
+    /// Takes the options of GEOADD, up to the first coordinate.
+    pub(crate) fn parse_for_places(args: &mut Args<'_>) -> Self {
+        let mut options = Self::default();
+        loop {
+            let option = match () {
+                () if args.keyword("NX") => &mut options.only_new,
+                () if args.keyword("XX") => &mut options.only_present,
+                () if args.keyword("CH") => &mut options.counts_changed,
                 () => return options,
             };
             *option = true;
@@ -135,7 +149,8 @@ fn zincrby(keyspace: &mut Keyspace, args: &mut Args<'_>, context: &Context, repl
     add(keyspace, context, key, &options, &[(by, member)], reply)
 }
 
-fn add(
+/// Adds members with their scores, as ZADD and GEOADD do.
+pub(crate) fn add(
     keyspace: &mut Keyspace,
     context: &Context,
     key: &[u8],

@@ -111,8 +111,24 @@ pub enum Keys {
         /// Finds them, whatever other options are in front; `None` if the arguments make no sense.
         find: fn(Arguments<'_>) -> Option<KeyPlaces>,
     },
+    /// The argument at this place says how many keys follow it, each in front of its value.
+    CountedPairs(usize),
+    /// One at a known place, and one that may follow a keyword.
+    Keywords(&'static KeywordKeys),
     /// Found by a function; `None` if the arguments make no sense.
     Custom(fn(Arguments<'_>) -> Option<KeyPlaces>),
+}
+
+/// See [`Keys::Keywords`].
+pub struct KeywordKeys {
+    /// The place of the known key.
+    pub first: usize,
+    /// The keywords, in upper case.
+    pub keywords: &'static [&'static str],
+    /// Where COMMAND INFO says to look for them first.
+    pub from: usize,
+    /// Finds all keys; `None` if the arguments make no sense.
+    pub find: fn(Arguments<'_>) -> Option<KeyPlaces>,
 }
 
 /// The places of a command's keys, in order.
@@ -339,6 +355,12 @@ impl Spec {
                 Some(KeyPlaces { also, next: at + 1, end, step: 1 })
             }
             Keys::OneAndFound { find, .. } | Keys::Keyword { find, .. } | Keys::Custom(find) => find(arguments),
+            Keys::CountedPairs(at) => {
+                let keys = keyspace::parse_integer(arguments.get(at)?).and_then(|keys| usize::try_from(keys).ok())?;
+                let last = (at + 1).checked_add(keys.checked_sub(1)?.checked_mul(2)?).filter(|&last| last < count)?;
+                Some(KeyPlaces { also: None, next: at + 1, end: last + 1, step: 2 })
+            }
+            Keys::Keywords(keys) => (keys.find)(arguments),
         }
     }
 }

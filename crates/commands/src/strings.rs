@@ -1,14 +1,17 @@
-//! Strings. SET and its kin, with their options, are in `strings/set.rs`, counters in `strings/counter.rs`, LCS in `strings/lcs.rs`.
+//! Strings. Those with options, and those of several keys, have files of their own below.
 
+mod comparison;
 mod counter;
+mod increx;
 mod lcs;
 mod set;
+mod several;
 
-use keyspace::{Context, DeadlineChange, Keyspace, StringRef};
+use keyspace::{Context, Keyspace, StringRef};
 use resp::Reply;
 
 use crate::args::Args;
-use crate::error::{CommandError, CommandResult};
+use crate::error::{CommandResult, StringError};
 use crate::spec::{Arity::*, KeyUse, Keys, Spec};
 
 const ALL: Keys = Keys::Range { first: 1, last: -1, step: 1 };
@@ -24,9 +27,10 @@ pub(crate) const COMMANDS: &[Spec] = &[
     Spec::write("GETSET",      Exactly(3), Keys::One(1), set::getset,     "Sets a key to a string and returns the one before.").fast().denyoom().uses(&[KeyUse::READ_AND_CHANGE]),
     Spec::write("GETEX",       AtLeast(2), Keys::One(1), set::getex,      "Returns the string at a key and changes when it expires.").fast().uses(&[KeyUse::READ_AND_CHANGE]),
     Spec::write("GETDEL",      Exactly(2), Keys::One(1), getdel,          "Returns the string at a key and removes the key.").fast().uses(&[KeyUse::TAKE]),
-    Spec::read ("MGET",        AtLeast(2), ALL,          mget,            "Returns the strings at keys.").fast().tips(&["request_policy:multi_shard"]),
-    Spec::write("MSET",        AtLeast(3), PAIRS,        mset,            "Sets keys to strings.").denyoom().uses(&[KeyUse::OVERWRITE]).tips(&["request_policy:multi_shard", "response_policy:all_succeeded"]),
-    Spec::write("MSETNX",      AtLeast(3), PAIRS,        msetnx,          "Sets keys to strings unless one of them is there.").denyoom().uses(&[KeyUse::CREATE]),
+    Spec::read ("MGET",        AtLeast(2), ALL,          several::mget,          "Returns the strings at keys.").fast().tips(&["request_policy:multi_shard"]),
+    Spec::write("MSET",        AtLeast(3), PAIRS,        several::mset,          "Sets keys to strings.").denyoom().uses(&[KeyUse::OVERWRITE]).tips(&["request_policy:multi_shard", "response_policy:all_succeeded"]),
+    Spec::write("MSETNX",      AtLeast(3), PAIRS,        several::msetnx,        "Sets keys to strings unless one of them is there.").denyoom().uses(&[KeyUse::CREATE]),
+    Spec::write("MSETEX",      AtLeast(4), Keys::CountedPairs(1), several::msetex, "Sets keys to strings, with conditions and deadlines.").denyoom().uses(&[KeyUse::OVERWRITE]).tips(&["request_policy:multi_shard", "response_policy:all_succeeded"]),
     Spec::write("APPEND",      Exactly(3), Keys::One(1), append,          "Adds bytes at the end of a string.").fast().denyoom().uses(&[KeyUse::ADD]),
     Spec::read ("STRLEN",      Exactly(2), Keys::One(1), strlen,          "Returns the length of a string.").fast().uses(&[KeyUse::LOOK]),
     Spec::read ("GETRANGE",    Exactly(4), Keys::One(1), getrange,        "Returns a part of a string."),
@@ -37,6 +41,10 @@ pub(crate) const COMMANDS: &[Spec] = &[
     Spec::write("INCRBY",      Exactly(3), Keys::One(1), counter::incrby, "Adds to the integer at a key.").fast().denyoom().uses(&[KeyUse::READ_AND_CHANGE]),
     Spec::write("DECRBY",      Exactly(3), Keys::One(1), counter::decrby, "Takes from the integer at a key.").fast().denyoom().uses(&[KeyUse::READ_AND_CHANGE]),
     Spec::write("INCRBYFLOAT", Exactly(3), Keys::One(1), counter::incrbyfloat, "Adds to the number at a key.").fast().denyoom().uses(&[KeyUse::READ_AND_CHANGE]),
+    Spec::write("INCREX",      AtLeast(2), Keys::One(1), increx::increx, "Adds to the number at a key within bounds, and changes when it expires.").fast().denyoom().uses(&[KeyUse::READ_AND_CHANGE]),
+    Spec::read ("DIGEST",      Exactly(2), Keys::One(1), comparison::digest, "Returns a digest of the string at a key.").fast(),
+    Spec::write("DELEX",       AtLeast(2), Keys::One(1), comparison::delex, "Removes a key if the string at it meets a condition.").fast().variable_use(&[KeyUse::TAKE_AWAY.with(KeyUse::VARIABLE)], comparison::key_use),
+    Spec::write("DELIFEQ",     Exactly(3), Keys::One(1), comparison::delifeq, "Removes a key if the string at it is this one.").fast().uses(&[KeyUse::REMOVE]),
     Spec::read ("LCS",         AtLeast(3), Keys::Range { first: 1, last: 2, step: 1 }, lcs::lcs, "Finds the longest common subsequence of two strings."),
 ];
 
@@ -61,48 +69,6 @@ fn getdel(keyspace: &mut Keyspace, args: &mut Args<'_>, context: &Context, reply
     args.end()?;
     write_string(keyspace.string(context, key)?, reply);
     keyspace.remove(context, key);
-    Ok(())
-}
-
-fn mget(keyspace: &Keyspace, args: &mut Args<'_>, context: &Context, reply: &mut Reply) -> CommandResult {
-    reply.array(args.remaining());
-    for key in args.take_rest() {
-        // A key of another type counts as absent here.
-        write_string(keyspace.string(context, key).unwrap_or(None), reply);
-    }
-    Ok(())
-}
-
-/// A key and its value.
-type Pair<'a> = (&'a [u8], &'a [u8]);
-
-/// The keys and values of MSET and MSETNX.
-fn pairs<'a>(args: &mut Args<'a>, command: &str) -> Result<Vec<Pair<'a>>, CommandError> {
-    if !args.remaining().is_multiple_of(2) {
-        return Err(CommandError::WrongArity(command.to_owned()));
-    }
-    let mut pairs = Vec::with_capacity(args.remaining() / 2);
-    while !args.is_empty() {
-        pairs.push((args.bytes()?, args.bytes()?));
-    }
-    Ok(pairs)
-}
-
-fn mset(keyspace: &mut Keyspace, args: &mut Args<'_>, context: &Context, reply: &mut Reply) -> CommandResult {
-    for (key, value) in pairs(args, "mset")? {
-        keyspace.set_string(context, key, value, DeadlineChange::Clear);
-    }
-    reply.ok();
-    Ok(())
-}
-
-fn msetnx(keyspace: &mut Keyspace, args: &mut Args<'_>, context: &Context, reply: &mut Reply) -> CommandResult {
-    let pairs = pairs(args, "msetnx")?;
-    let are_absent = pairs.iter().all(|(key, _)| !keyspace.exists(context, key));
-    if are_absent {
-        pairs.iter().for_each(|(key, value)| keyspace.set_string(context, key, value, DeadlineChange::Clear));
-    }
-    reply.integer(i64::from(are_absent));
     Ok(())
 }
 
@@ -150,7 +116,7 @@ fn byte_range(first: i64, last: i64, length: usize) -> (usize, usize) {
 fn setrange(keyspace: &mut Keyspace, args: &mut Args<'_>, context: &Context, reply: &mut Reply) -> CommandResult {
     let (key, offset, bytes) = (args.bytes()?, args.integer()?, args.bytes()?);
     args.end()?;
-    let offset = usize::try_from(offset).map_err(|_| CommandError::OffsetOutOfRange)?;
+    let offset = usize::try_from(offset).map_err(|_| StringError::OffsetOutOfRange)?;
     reply.count(keyspace.set_range(context, key, offset, bytes)?);
     Ok(())
 }

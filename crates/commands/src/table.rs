@@ -10,7 +10,8 @@ use resp::Arguments;
 use crate::error::CommandError;
 use crate::spec::{Handler, Spec};
 use crate::{
-    bitmaps, cluster, connection, hashes, keys, lists, server, sets, sorted_sets, streams, strings, transactions,
+    bitmaps, cluster, connection, geo, hashes, hyperloglog, keys, lists, server, sets, sorted_sets, streams, strings,
+    transactions,
 };
 
 /// The groups of COMMAND DOCS.
@@ -20,6 +21,10 @@ pub enum Group {
     String,
     /// `bitmap`
     Bitmap,
+    /// `geo`
+    Geo,
+    /// `hyperloglog`
+    HyperLogLog,
     /// `hash`
     Hash,
     /// `list`
@@ -48,6 +53,8 @@ impl Group {
         match self {
             Self::String => "string",
             Self::Bitmap => "bitmap",
+            Self::Geo => "geo",
+            Self::HyperLogLog => "hyperloglog",
             Self::Hash => "hash",
             Self::List => "list",
             Self::Set => "set",
@@ -66,6 +73,8 @@ impl Group {
         Some(match self.name() {
             "string" => "@string",
             "bitmap" => "@bitmap",
+            "geo" => "@geo",
+            "hyperloglog" => "@hyperloglog",
             "hash" => "@hash",
             "list" => "@list",
             "set" => "@set",
@@ -100,6 +109,8 @@ pub fn families() -> &'static [Family] {
         Family { group: Group::Generic, rows: server::WAITING },
         Family { group: Group::String, rows: strings::COMMANDS },
         Family { group: Group::Bitmap, rows: bitmaps::COMMANDS },
+        Family { group: Group::Geo, rows: geo::COMMANDS },
+        Family { group: Group::HyperLogLog, rows: hyperloglog::COMMANDS },
         Family { group: Group::Hash, rows: hashes::COMMANDS },
         Family { group: Group::List, rows: lists::COMMANDS },
         Family { group: Group::Set, rows: sets::COMMANDS },

@@ -28,6 +28,9 @@ const OURS: &[(&str, &str)] = &[
     ("DEBUG|SLEEP", "Valkey reads DEBUG's subcommands by code; here each has a row."),
     ("XACKDEL", "Redis 8.2 has it."),
     ("XDELEX", "Redis 8.2 has it."),
+    ("DELEX", "From Redis 8.4."),
+    ("DIGEST", "From Redis 8.4."),
+    ("INCREX", "From Redis 8.8."),
 ];
 
 /// The columns of each command, by its name in upper case.

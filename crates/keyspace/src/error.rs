@@ -19,6 +19,10 @@ pub enum DataError {
     NotFinite,
     /// The string would be longer than [`crate::STRING_BYTES_MAX`].
     StringTooLong,
+    /// The string is no HyperLogLog.
+    NotHyperLogLog,
+    /// The string says that it is a HyperLogLog, and its registers make no sense.
+    CorruptHyperLogLog,
     /// There is no such key.
     NoSuchKey,
     /// The index lies outside of the list.

@@ -12,7 +12,7 @@
 
 mod extended;
 
-pub use extended::Extended;
+pub use extended::{Extended, Parsed};
 
 /// Whole numbers up to here are written as integers.
 const INTEGER_MAX: f64 = 4_611_686_018_427_387_904.0;

@@ -30,6 +30,8 @@ pub struct Settings {
     pub stream_chunk_entries_max: usize,
     /// `list-max-listpack-size`: positive, a count of elements; -1 to -5, 4 KiB to 64 KiB.
     pub list_packed_size: i64,
+    /// `hll-sparse-max-bytes`: a longer HyperLogLog is dense.
+    pub hyperloglog_sparse_bytes_max: usize,
 }
 
 impl Settings {
@@ -45,6 +47,7 @@ impl Settings {
             list_packed_size: -2,
             stream_chunk_bytes_max: 4096,
             stream_chunk_entries_max: 100,
+            hyperloglog_sparse_bytes_max: 3000,
         }
     }
 }

@@ -4,8 +4,10 @@
 //! digits: OBJECT ENCODING and INCR read them.
 
 use std::borrow::Cow;
+use std::hash::Hasher;
 
 use triomphe::Arc;
+use twox_hash::XxHash3_64;
 
 use crate::big_string::BigString;
 use crate::collection::{Collection, CollectionValue};
@@ -72,6 +74,23 @@ impl<'a> StringRef<'a> {
             Self::Inline(bytes, _) => Cow::Borrowed(bytes),
             Self::Big(big) => Cow::Owned(big.pieces().collect::<Vec<_>>().concat()),
         }
+    }
+
+    /// Whether these are its bytes.
+    pub fn is(self, bytes: &[u8]) -> bool {
+        let mut rest = Some(bytes);
+        self.pieces().for_each(|piece| rest = rest.and_then(|rest| rest.strip_prefix(piece)));
+        rest.is_some_and(<[u8]>::is_empty)
+    }
+
+    /// The XXH3 of its bytes, of 64 bits: what DIGEST shows.
+    pub fn xxh3(self) -> u64 {
+        if let Self::Inline(bytes, _) = self {
+            return XxHash3_64::oneshot(bytes);
+        }
+        let mut hasher = XxHash3_64::new();
+        self.pieces().for_each(|piece| hasher.write(piece));
+        hasher.finish()
     }
 
     /// What OBJECT ENCODING answers.
@@ -242,5 +261,30 @@ impl Keyspace {
         let sum = old.checked_add(by).ok_or(DataError::Overflow)?;
         self.put_string_at(place, key, &format_integer(sum), false, deadline_ms);
         Ok(sum)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_long_string_has_the_digest_of_its_bytes_and_equals_them() {
+        let bytes: Vec<u8> = (0..60_000u32).map(|number| number.to_le_bytes()[number as usize % 2]).collect();
+        let mut big = BigString::empty();
+        big.append(&bytes);
+        let (big, inline) = (StringRef::Big(&big), StringRef::Inline(&bytes, false));
+        assert_eq!(big.xxh3(), inline.xxh3());
+        assert!(big.is(&bytes) && inline.is(&bytes));
+        assert!(!big.is(&bytes[1..]) && !big.is(&bytes[..59_999]) && !big.is(b""));
+        assert!(StringRef::Inline(b"", false).is(b""));
+    }
+
+    /// The examples of Redis's documentation and of its tests.
+    #[test]
+    fn digests_are_those_of_redis() {
+        assert_eq!(StringRef::Inline(b"Hello world", false).xxh3(), 0xb6ac_b9d8_4a38_ff74);
+        let zeros = b"v8lf0c11xh8ymlqztfd3eeq16kfn4sspw7fqmnuuq3k3t75em5wdizgcdw7uc26nnf961u2jkfzkjytls2kwlj7626sd";
+        assert_eq!(StringRef::Inline(zeros, false).xxh3(), 0x0000_6c38_adf3_1777);
     }
 }

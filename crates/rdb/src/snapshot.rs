@@ -3,7 +3,7 @@
 //! ```text
 //! stream:     head | key key ... | end
 //! head:       "CairnSnp" | format u32 | settings | clock ms | revision | owner | forgotten | count | deletion ...
-//! settings:   hash key u64 u64 | limits of hash, set, sorted set | most integers | list size i64 | limits of streams
+//! settings:   hash key u64 u64 | limits of hash, set, sorted set | most integers | list size i64 | limits of streams | longest sparse HyperLogLog
 //! owner:      a string: what the keyspace's owner keeps with it, as it likes
 //! deletion:   revision | 0 | database u8 | slot | hash u64      or      revision | 1 | database u8
 //! key:        1 | database u8 | flags u8 | revision | deadline ms, if flagged | name | type and value as in RDB

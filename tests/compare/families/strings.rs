@@ -17,6 +17,10 @@ pub(crate) const FAMILY: Family = Family {
         "SETNX <s> <v>",
         "MSET { <s> <v> }",
         "MSETNX { <s> <v> }",
+        // With a time that has passed, the keys are counted by valkey-server until it looks at them.
+        "MSETEX ( 1 <s> <v> | 2 <s> <v> <s> <v> | <i> <s> <v> ) [ ( NX | XX ) ] [ ( EX <seconds> | PX <ms> | EXAT 4000000000 | PXAT 4000000000000 | KEEPTTL ) ]",
+        "DELIFEQ <s> <v>",
+        "DELIFEQ <n> <i>",
         "MGET { <k> }",
         "APPEND <s> <v>",
         "STRLEN <s>",
@@ -29,8 +33,11 @@ pub(crate) const FAMILY: Family = Family {
         "INCRBY <n> <i>",
         "DECRBY <n> <i>",
         "INCRBYFLOAT <n> <float>",
+        "INCRBYFLOAT <n> ( 0x1p3 | -0X.8 | 0x | 0x1p-2 | 0xg | 0x1p16384 )",
+        "SET <n> ( 0x1f | 1e2 )",
         "LCS <s> <s> [ LEN ] [ IDX ] [ MINMATCHLEN <i> ] [ WITHMATCHLEN ]",
     ],
+    ours: &[("DIGEST", "Redis 8.4"), ("DELEX", "Redis 8.4"), ("INCREX", "Redis 8.8")],
     keys: &[KeySort::new("s", "GET"), KeySort::new("n", "GET")],
     ..Family::NONE
 };

@@ -61,13 +61,9 @@ impl Spec {
             Handler::Write(_) => Some("write"),
             _ => None,
         };
-        let movable = if matches!(
-            self.keys,
-            Keys::Counted { .. } | Keys::OneAndFound { .. } | Keys::Keyword { .. } | Keys::Custom(_)
-        ) {
-            Flags::MOVABLE_KEYS
-        } else {
-            Flags::default()
+        let movable = match self.keys {
+            Keys::None | Keys::One(_) | Keys::Range { .. } => Flags::default(),
+            _ => Flags::MOVABLE_KEYS,
         };
         let flags = self.flags.with(movable);
         access
@@ -106,9 +102,9 @@ impl Spec {
         }
     }
 
-    /// Whether it reads or writes keys; HELP does not.
+    /// Whether it reads or writes keys; HELP and PFSELFTEST do not.
     fn is_about_data(&self) -> bool {
-        !self.name.ends_with("|HELP")
+        !self.name.ends_with("|HELP") && self.name != "PFSELFTEST"
     }
 
     /// What it does with its keys, one use for each key specification.
@@ -130,7 +126,9 @@ impl Spec {
         // Keys that are found are used as the last specification says, whatever those before it stand for.
         let index = if matches!(self.keys, Keys::OneAndFound { .. }) && index > 0 { uses.len() } else { index };
         let key_use = uses[index.min(uses.len() - 1)];
-        self.variable_use.filter(|_| key_use.contains(KeyUse::VARIABLE)).map_or(key_use, |decide| decide(arguments))
+        self.variable_use
+            .filter(|_| key_use.contains(KeyUse::VARIABLE))
+            .map_or_else(|| key_use.decided(), |decide| decide(arguments))
     }
 
     /// How to call it: what follows its name, as HELP shows it.
@@ -141,9 +139,14 @@ impl Spec {
     /// First key, last key and step, as COMMAND INFO shows them; zeros where keys move.
     fn key_places(&self) -> (usize, isize, usize) {
         match self.keys {
-            Keys::None | Keys::Custom(_) | Keys::Keyword { .. } | Keys::Counted { also: None, .. } => (0, 0, 0),
+            Keys::None
+            | Keys::Custom(_)
+            | Keys::CountedPairs(_)
+            | Keys::Keyword { .. }
+            | Keys::Counted { also: None, .. } => (0, 0, 0),
             Keys::Counted { also: Some(also), .. } => (also, also.cast_signed(), 1),
             Keys::One(place) | Keys::OneAndFound { first: place, .. } => (place, place.cast_signed(), 1),
+            Keys::Keywords(keys) => (keys.first, keys.first.cast_signed(), 1),
             Keys::Range { first, last, step } => (first, last, step),
         }
     }
@@ -176,8 +179,8 @@ impl Spec {
         match self.keys {
             // Without a specification clients ask COMMAND GETKEYS.
             Keys::None | Keys::Custom(_) => 0,
-            Keys::One(_) | Keys::Keyword { .. } => 1,
-            Keys::Range { .. } | Keys::OneAndFound { .. } => self.uses_or_default().len(),
+            Keys::One(_) | Keys::CountedPairs(_) | Keys::Keyword { .. } => 1,
+            Keys::Range { .. } | Keys::OneAndFound { .. } | Keys::Keywords(_) => self.uses_or_default().len(),
             Keys::Counted { also, .. } => 1 + usize::from(also.is_some()),
         }
     }
@@ -207,12 +210,19 @@ impl Spec {
                     write_range(reply, key_use, start, last, step);
                 }
             }
+            Keys::CountedPairs(count) => write_counted(reply, uses[0], count, 2),
+            Keys::Keywords(keys) => {
+                write_range(reply, uses[0], keys.first, 0, 1);
+                for (keyword, key_use) in keys.keywords.iter().zip(&uses[1..]) {
+                    let find = ("range", &[("lastkey", 0), ("keystep", 1), ("limit", 0)][..]);
+                    write_spec(reply, *key_use, Begin::Keyword(keyword, keys.from), find);
+                }
+            }
             Keys::Counted { count, also } => {
                 if let Some(also) = also {
                     write_range(reply, uses[0], also, 0, 1);
                 }
-                let find = ("keynum", &[("keynumidx", 0), ("firstkey", 1), ("keystep", 1)][..]);
-                write_spec(reply, uses[uses.len() - 1], Begin::Index(count), find);
+                write_counted(reply, uses[uses.len() - 1], count, 1);
             }
             Keys::Keyword { keyword, from, .. } => {
                 let find = ("range", &[("lastkey", -1), ("keystep", 1), ("limit", 2)][..]);
@@ -276,6 +286,12 @@ fn write_range(reply: &mut Reply, key_use: KeyUse, place: usize, last: isize, st
     let step = i64::try_from(step).expect("a distance of arguments");
     let find = ("range", &[("lastkey", last), ("keystep", step), ("limit", 0)][..]);
     write_spec(reply, key_use, Begin::Index(place), find);
+}
+
+/// A key specification that begins behind the number of its keys.
+fn write_counted(reply: &mut Reply, key_use: KeyUse, count: usize, step: i64) {
+    let find = ("keynum", &[("keynumidx", 0), ("firstkey", 1), ("keystep", step)][..]);
+    write_spec(reply, key_use, Begin::Index(count), find);
 }
 
 /// Where the keys of a key specification begin.

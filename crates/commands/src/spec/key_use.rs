@@ -54,6 +54,11 @@ impl KeyUse {
         Self(self.0 | other.0)
     }
 
+    /// The same, once the arguments are known.
+    pub const fn decided(self) -> Self {
+        Self(self.0 & !Self::VARIABLE.0)
+    }
+
     /// Whether all of these are set.
     pub const fn contains(self, other: Self) -> bool {
         self.0 & other.0 == other.0

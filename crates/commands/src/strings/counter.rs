@@ -4,7 +4,7 @@ use keyspace::{Context, DeadlineChange, Extended, Keyspace, StringRef};
 use resp::Reply;
 
 use crate::args::Args;
-use crate::error::{CommandError, CommandResult};
+use crate::error::{CommandResult, StringError};
 
 pub(super) fn incr(k: &mut Keyspace, args: &mut Args<'_>, context: &Context, reply: &mut Reply) -> CommandResult {
     add(k, args.bytes()?, 1, args, context, reply)
@@ -21,7 +21,7 @@ pub(super) fn incrby(k: &mut Keyspace, args: &mut Args<'_>, context: &Context, r
 
 pub(super) fn decrby(k: &mut Keyspace, args: &mut Args<'_>, context: &Context, reply: &mut Reply) -> CommandResult {
     let (key, by) = (args.bytes()?, args.integer()?);
-    let by = by.checked_neg().ok_or(CommandError::DecrementOverflow)?;
+    let by = by.checked_neg().ok_or(StringError::DecrementOverflow)?;
     add(k, key, by, args, context, reply)
 }
 

@@ -4,7 +4,7 @@ use keyspace::{Context, Keyspace, STRING_BYTES_MAX, StringRef};
 use resp::Reply;
 
 use crate::args::Args;
-use crate::error::{CommandError, CommandResult};
+use crate::error::{CommandError, CommandResult, StringError};
 
 /// The options of LCS.
 #[derive(Default)]
@@ -32,7 +32,7 @@ impl LcsOptions {
             }
         }
         if options.length_only && options.matches {
-            return Err(CommandError::LcsLenAndIdx);
+            return Err(StringError::LcsLenAndIdx.into());
         }
         Ok(options)
     }
@@ -106,13 +106,13 @@ impl<'a> Lengths<'a> {
 pub(super) fn lcs(keyspace: &Keyspace, args: &mut Args<'_>, context: &Context, reply: &mut Reply) -> CommandResult {
     let (left, right) = (args.bytes()?, args.bytes()?);
     let string = |key| {
-        let found = keyspace.string(context, key).map_err(|_| CommandError::LcsNotStrings)?;
+        let found = keyspace.string(context, key).map_err(|_| StringError::LcsNotStrings)?;
         Ok::<_, CommandError>(found.map(StringRef::to_bytes).unwrap_or_default())
     };
     // redis: t_string.c lcsCommand looks at the keys before it looks at the options.
     let (left, right) = (string(left)?, string(right)?);
     let options = LcsOptions::parse(args)?;
-    let lengths = Lengths::new(&left, &right).ok_or(CommandError::LcsTooLong)?;
+    let lengths = Lengths::new(&left, &right).ok_or(StringError::LcsTooLong)?;
     if options.matches {
         write_matches(&lengths, &options, reply);
     } else if options.length_only {

@@ -3,6 +3,7 @@
 use keyspace::{Context, DeadlineChange, Keyspace};
 use resp::{Arguments, Reply};
 
+use super::comparison::Comparison;
 use super::write_string;
 use crate::args::Args;
 use crate::error::{CommandError, CommandResult};
@@ -18,8 +19,8 @@ enum Condition<'a> {
     Absent,
     /// XX: the key is there.
     Present,
-    /// IFEQ: the key holds this string.
-    Equal(&'a [u8]),
+    /// IFEQ and its kin: what the key holds.
+    Value(Comparison<'a>),
 }
 
 /// SET reads the key only where it is to return it.
@@ -28,15 +29,17 @@ pub(super) fn key_use(arguments: Arguments<'_>) -> KeyUse {
     if is_read { KeyUse::READ_AND_CHANGE } else { KeyUse::OVERWRITE }
 }
 
-/// The options of SET.
-struct SetOptions<'a> {
+/// The options of SET and, without GET and without comparisons, of MSETEX.
+pub(super) struct SetOptions<'a> {
     condition: Condition<'a>,
-    deadline: DeadlineChange,
+    /// What becomes of the keys' deadlines.
+    pub(super) deadline: DeadlineChange,
     reply_old: bool,
 }
 
 impl<'a> SetOptions<'a> {
-    fn parse(args: &mut Args<'a>, context: &Context) -> Result<Self, CommandError> {
+    pub(super) fn parse(args: &mut Args<'a>, context: &Context, command: &'static str) -> Result<Self, CommandError> {
+        let of_one_key = command == "set";
         let mut options = Self { condition: Condition::None, deadline: DeadlineChange::Clear, reply_old: false };
         // A time that cannot be is told only when all the words are in order, as Redis does.
         let mut wrong_time = None;
@@ -47,9 +50,9 @@ impl<'a> SetOptions<'a> {
                 options.condition = Condition::Absent;
             } else if (free || options.condition == Condition::Present) && args.keyword("XX") {
                 options.condition = Condition::Present;
-            } else if free && args.keyword("IFEQ") {
-                options.condition = Condition::Equal(args.bytes()?);
-            } else if args.keyword("GET") {
+            } else if let Some(comparison) = if free && of_one_key { Comparison::take(args)? } else { None } {
+                options.condition = Condition::Value(comparison);
+            } else if of_one_key && args.keyword("GET") {
                 options.reply_old = true;
             } else if matches!(options.deadline, DeadlineChange::Clear | DeadlineChange::Keep)
                 && wrong_time.is_none()
@@ -59,7 +62,7 @@ impl<'a> SetOptions<'a> {
             } else if options.deadline != DeadlineChange::Clear {
                 return Err(CommandError::Syntax);
             } else {
-                match expire_option(args, context, "set") {
+                match expire_option(args, context, command) {
                     Ok(deadline) => options.deadline = deadline.ok_or(CommandError::Syntax)?,
                     Err(CommandError::Syntax) => return Err(CommandError::Syntax),
                     Err(why) => {
@@ -71,10 +74,20 @@ impl<'a> SetOptions<'a> {
         }
         wrong_time.map_or(Ok(options), Err)
     }
+
+    /// Whether the condition holds for a key.
+    pub(super) fn is_met(&self, keyspace: &Keyspace, context: &Context, key: &[u8]) -> Result<bool, CommandError> {
+        match self.condition {
+            Condition::None => Ok(true),
+            Condition::Absent => Ok(!keyspace.exists(context, key)),
+            Condition::Present => Ok(keyspace.exists(context, key)),
+            Condition::Value(comparison) => comparison.holds(keyspace.string(context, key)?),
+        }
+    }
 }
 
 /// EX, PX, EXAT or PXAT with its time.
-fn expire_option(
+pub(super) fn expire_option(
     args: &mut Args<'_>,
     context: &Context,
     command: &'static str,
@@ -112,16 +125,11 @@ pub(super) fn set(keyspace: &mut Keyspace, args: &mut Args<'_>, context: &Contex
         reply.ok();
         return Ok(());
     }
-    let options = SetOptions::parse(args, context)?;
+    let options = SetOptions::parse(args, context, "set")?;
     if options.reply_old {
         write_string(keyspace.string(context, key)?, reply);
     }
-    let is_met = match options.condition {
-        Condition::None => true,
-        Condition::Absent => !keyspace.exists(context, key),
-        Condition::Present => keyspace.exists(context, key),
-        Condition::Equal(wanted) => keyspace.string(context, key)?.is_some_and(|string| *string.to_bytes() == *wanted),
-    };
+    let is_met = options.is_met(keyspace, context, key)?;
     if is_met {
         keyspace.set_string(context, key, value, options.deadline);
     }
@@ -194,7 +202,7 @@ pub(super) fn getex(
 ) -> CommandResult {
     let key = args.bytes()?;
     let change = if args.keyword("PERSIST") {
-        // Once more does no harm, as in Redis.
+        // A word that is repeated is no error in Redis.
         while args.keyword("PERSIST") {}
         Some(DeadlineChange::Clear)
     } else if args.is_empty() {

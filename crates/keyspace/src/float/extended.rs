@@ -19,22 +19,85 @@ const EXPONENT_MIN: i64 = -16445 - 63;
 const PLACES: usize = 17;
 
 /// A finite number. See the module.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug)]
 pub struct Extended {
     negative: bool,
     mantissa: u64,
     exponent: i64,
 }
 
+impl PartialEq for Extended {
+    fn eq(&self, other: &Self) -> bool {
+        self.cmp(other).is_eq()
+    }
+}
+
+impl Eq for Extended {}
+
+impl PartialOrd for Extended {
+    fn partial_cmp(&self, other: &Self) -> Option<Ordering> {
+        Some(self.cmp(other))
+    }
+}
+
+impl Ord for Extended {
+    fn cmp(&self, other: &Self) -> Ordering {
+        match (self.is_below_zero(), other.is_below_zero()) {
+            (false, false) => self.magnitude_cmp(*other),
+            (true, true) => other.magnitude_cmp(*self),
+            (true, false) => Ordering::Less,
+            (false, true) => Ordering::Greater,
+        }
+    }
+}
+
 /// What a text says.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Parsed {
+pub enum Parsed {
+    /// A number.
     Finite(Extended),
-    Infinite,
+    /// More than every number, or less.
+    Infinite {
+        /// Less.
+        negative: bool,
+    },
+}
+
+impl PartialOrd for Parsed {
+    fn partial_cmp(&self, other: &Self) -> Option<Ordering> {
+        Some(self.cmp(other))
+    }
+}
+
+impl Ord for Parsed {
+    fn cmp(&self, other: &Self) -> Ordering {
+        let side = |number: &Self| match number {
+            Self::Finite(_) => 0,
+            Self::Infinite { negative } => {
+                if *negative {
+                    -1
+                } else {
+                    1
+                }
+            }
+        };
+        match (self, other) {
+            (Self::Finite(left), Self::Finite(right)) => left.cmp(right),
+            _ => side(self).cmp(&side(other)),
+        }
+    }
 }
 
 impl Extended {
-    const ZERO: Self = Self { negative: false, mantissa: 0, exponent: 0 };
+    /// Zero.
+    pub const ZERO: Self = Self { negative: false, mantissa: 0, exponent: 0 };
+
+    /// The greatest number.
+    pub const MAX: Self = Self { negative: false, mantissa: u64::MAX, exponent: EXPONENT_MAX };
+
+    fn is_below_zero(self) -> bool {
+        self.negative && self.mantissa != 0
+    }
 
     /// Adds two numbers, given as decimal text, and writes the sum: the text that INCRBYFLOAT stores.
     ///
@@ -54,7 +117,8 @@ impl Extended {
         Self::parse(text).is_some()
     }
 
-    pub(crate) fn parse(text: &[u8]) -> Option<Parsed> {
+    /// Reads a number as `strtold` does, in decimal or, behind `0x`, in hexadecimal: all of the text. `None`: it is none, or none that is in range.
+    pub fn parse(text: &[u8]) -> Option<Parsed> {
         if text.len() >= TEXT_BYTES_MAX {
             return None;
         }
@@ -64,14 +128,23 @@ impl Extended {
             _ => (false, text),
         };
         if text.eq_ignore_ascii_case(b"inf") || text.eq_ignore_ascii_case(b"infinity") {
-            return Some(Parsed::Infinite);
+            return Some(Parsed::Infinite { negative });
         }
-        let (digits, power) = split_decimal(text)?;
-        let magnitude = from_decimal(&digits, power)?;
+        let magnitude = match text {
+            [b'0', b'x' | b'X', text @ ..] => {
+                let (digits, power) = split(text, 16, b"pP")?;
+                from_hexadecimal(&digits, power)?
+            }
+            _ => {
+                let (digits, power) = split(text, 10, b"eE")?;
+                from_decimal(&digits, power)?
+            }
+        };
         Some(Parsed::Finite(Self { negative, ..magnitude }))
     }
 
-    fn plus(self, other: Self) -> Option<Self> {
+    /// The sum. `None`: it is beyond every number.
+    pub fn plus(self, other: Self) -> Option<Self> {
         let (big, small) = if self.magnitude_cmp(other) == Ordering::Less { (other, self) } else { (self, other) };
         if small.mantissa == 0 {
             return Some(big);
@@ -99,8 +172,18 @@ impl Extended {
         }
     }
 
+    /// The difference. `None`: it is beyond every number.
+    pub fn minus(self, other: Self) -> Option<Self> {
+        self.plus(other.negated())
+    }
+
+    /// The number on the other side of zero.
+    pub fn negated(self) -> Self {
+        Self { negative: !self.negative, ..self }
+    }
+
     /// The number with at most 17 places behind the point, without trailing zeros.
-    fn to_text(self) -> String {
+    pub fn to_text(self) -> String {
         let digits = if self.exponent >= 0 {
             let mut whole = Natural::from(self.mantissa);
             whole.shift_left(self.exponent.unsigned_abs());
@@ -119,18 +202,18 @@ impl Extended {
     }
 }
 
-/// Splits `12.50e3` into its digits as one integer and the power of ten that scales it.
-fn split_decimal(text: &[u8]) -> Option<(Vec<u8>, i64)> {
+/// Splits `12.50e3` into its digits as one integer and the power that scales it: of ten, or of two if the digits are of sixteen.
+fn split(text: &[u8], radix: u32, marks: &[u8]) -> Option<(Vec<u8>, i64)> {
     let mut digits = Vec::with_capacity(text.len());
     let (mut places, mut seen_point, mut at) = (0i64, false, 0);
     while let Some(&byte) = text.get(at) {
-        match byte {
-            b'0'..=b'9' => {
-                digits.push(byte - b'0');
+        match char::from(byte).to_digit(radix) {
+            Some(digit) => {
+                digits.push(u8::try_from(digit).expect("below the radix"));
                 places += i64::from(seen_point);
             }
-            b'.' if !seen_point => seen_point = true,
-            _ => break,
+            None if byte == b'.' && !seen_point => seen_point = true,
+            None => break,
         }
         at += 1;
     }
@@ -139,7 +222,7 @@ fn split_decimal(text: &[u8]) -> Option<(Vec<u8>, i64)> {
     }
     let power = match &text[at..] {
         [] => 0,
-        [b'e' | b'E', exponent @ ..] => {
+        [mark, exponent @ ..] if marks.contains(mark) => {
             let exponent = exponent.strip_prefix(b"+").unwrap_or(exponent);
             let (negative, exponent) = exponent.strip_prefix(b"-").map_or((false, exponent), |rest| (true, rest));
             if exponent.is_empty() || !exponent.iter().all(u8::is_ascii_digit) {
@@ -151,7 +234,16 @@ fn split_decimal(text: &[u8]) -> Option<(Vec<u8>, i64)> {
         }
         _ => return None,
     };
-    Some((digits, power - places))
+    Some((digits, power - if radix == 16 { 4 * places } else { places }))
+}
+
+/// The nearest number to an integer of digits of sixteen times a power of two; `None` as for [`from_decimal`].
+fn from_hexadecimal(digits: &[u8], power: i64) -> Option<Extended> {
+    let mut whole = Natural::from(0);
+    digits.iter().for_each(|digit| whole.multiply_add(16, u32::from(*digit)));
+    let dropped = whole.bits().saturating_sub(128);
+    let (top, lost) = whole.top(dropped);
+    round(top, power + i64::try_from(dropped).ok()?, lost)
 }
 
 /// The nearest number to an integer times a power of ten; `None` if it is too big, or too small but not zero.
@@ -379,9 +471,59 @@ mod tests {
         assert_eq!(add("0", "1e-4000"), "0");
     }
 
+    /// Taken from valkey-server on x86-64.
+    #[test]
+    fn reads_hexadecimal_numbers() {
+        let cases = [
+            ("0x1p3", "8"),
+            ("0xA", "10"),
+            ("0x.8", "0.5"),
+            ("-0x10", "-16"),
+            ("+0x1.8p1", "3"),
+            ("0X1F", "31"),
+            ("0x1P-3", "0.125"),
+            ("0x1.p4", "16"),
+            ("0x1e3", "483"),
+            ("0x123456789abcdef01234", "85968058283706962419712"),
+            ("0x0p99999", "0"),
+            ("0x1p-16445", "0"),
+        ];
+        for (text, sum) in cases {
+            assert_eq!(add("0", text), sum, "{text}");
+        }
+        let bad = [
+            "0x",
+            "0x.",
+            "0x1p",
+            "0x1p+",
+            "0xg",
+            "0x1p3.5",
+            "0x_1",
+            "x1",
+            "0x1p16384",
+            "0x1p-16510",
+            "0x1p99999999999",
+        ];
+        for text in bad {
+            assert_eq!(Extended::add_text(text.as_bytes(), b"1"), Err(DataError::NotFloat), "{text}");
+        }
+    }
+
+    #[test]
+    fn is_ordered_as_numbers_are() {
+        let texts = ["-inf", "-1e4932", "-2", "-1.5", "-1", "-1e-20", "0", "1e-20", "1", "1.5", "2", "1e4932", "inf"];
+        let numbers = texts.map(|text| Extended::parse(text.as_bytes()).unwrap());
+        for (at, left) in numbers.iter().enumerate() {
+            for (other, right) in numbers.iter().enumerate() {
+                assert_eq!(left.cmp(right), at.cmp(&other));
+            }
+        }
+        assert_eq!(Extended::parse(b"-0"), Extended::parse(b"0"));
+    }
+
     #[test]
     fn refuses_what_is_no_finite_number() {
-        let bad = ["", "-", ".", "e5", "1e", "1e+", "1 ", " 1", "0x10", "nan", "1.2.3", "abc", "1e5000", "1e-6000"];
+        let bad = ["", "-", ".", "e5", "1e", "1e+", "1 ", " 1", "nan", "1.2.3", "abc", "1e5000", "1e-6000"];
         for text in bad {
             assert_eq!(Extended::add_text(text.as_bytes(), b"1"), Err(DataError::NotFloat), "{text:?}");
         }

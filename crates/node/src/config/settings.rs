@@ -141,6 +141,8 @@ pub struct ShardSettings {
     pub zset_max_listpack_entries: u64,
     /// Longest member of a sorted set in the small encoding, in bytes.
     pub zset_max_listpack_value: u64,
+    /// Longest HyperLogLog in the sparse encoding, in bytes.
+    pub hll_sparse_max_bytes: u64,
 }
 
 /// `cluster-preferred-endpoint-type`: what clients are sent to.
@@ -496,6 +498,7 @@ impl ShardSettings {
                 0 => 1,
                 size => size.max(-5),
             },
+            hyperloglog_sparse_bytes_max: count(self.hll_sparse_max_bytes),
         }
     }
 

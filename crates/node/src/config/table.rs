@@ -561,6 +561,13 @@ pub const PARAMS: &[Param] = &[
         "Longest member of a sorted set in the small encoding, in bytes.",
     )
     .alias("zset-max-ziplist-value"),
+    Param::new(
+        "hll-sparse-max-bytes",
+        Home::Shard,
+        bytes(|s| s.shard.hll_sparse_max_bytes, |s, v| s.shard.hll_sparse_max_bytes = v),
+        "3000",
+        "Longest HyperLogLog in the sparse encoding, in bytes.",
+    ),
 ];
 
 const fn text(

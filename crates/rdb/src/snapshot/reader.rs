@@ -181,6 +181,7 @@ fn read_settings(input: &mut Input<'_>) -> Read<Settings> {
     let set_integers_max = count(input)?;
     let list_packed_size = i64::from_le_bytes(input.array()?);
     let (stream_chunk_bytes_max, stream_chunk_entries_max) = (count(input)?, count(input)?);
+    let hyperloglog_sparse_bytes_max = count(input)?;
     Ok(Settings {
         hash_key,
         hash,
@@ -190,6 +191,7 @@ fn read_settings(input: &mut Input<'_>) -> Read<Settings> {
         list_packed_size,
         stream_chunk_bytes_max,
         stream_chunk_entries_max,
+        hyperloglog_sparse_bytes_max,
     })
 }
 

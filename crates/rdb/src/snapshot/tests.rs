@@ -23,6 +23,7 @@ fn settings(random: &mut Random) -> Settings {
         list_packed_size,
         stream_chunk_bytes_max,
         stream_chunk_entries_max,
+        hyperloglog_sparse_bytes_max: random.below(20_000),
     }
 }
 

@@ -132,6 +132,7 @@ fn write_settings(out: &mut Vec<u8>, settings: &Settings) {
     out.extend_from_slice(&settings.list_packed_size.to_le_bytes());
     write_length(out, settings.stream_chunk_bytes_max as u64);
     write_length(out, settings.stream_chunk_entries_max as u64);
+    write_length(out, settings.hyperloglog_sparse_bytes_max as u64);
 }
 
 fn write_key(out: &mut Vec<u8>, key: &FrozenKey<'_>) {

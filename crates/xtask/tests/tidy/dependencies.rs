@@ -34,7 +34,7 @@ const ROWS: &[Row] = &[
         name: "keyspace",
         uses: &["slot"],
         tests_use: &[],
-        libraries: &["triomphe", "hashbrown", "siphasher", "libm"],
+        libraries: &["triomphe", "hashbrown", "siphasher", "libm", "twox-hash"],
         pure: true,
     },
     Row { name: "rdb", uses: &["keyspace"], tests_use: &[], libraries: &["crc"], pure: true },

@@ -1,0 +1,28 @@
+//! HyperLogLogs. Their bytes are compared by GETRANGE, without those in which valkey-server keeps the last estimate.
+
+use super::*;
+
+pub(crate) const FAMILY: Family = Family {
+    name: "hyperloglogs",
+    templates: &[
+        "PFADD <p>",
+        "PFADD <p> { <m> }",
+        "PFADD <p> { <element> }",
+        "PFADD <p> <element> <element> <element> <element> <element> <element> <element> <element> <element> <element>",
+        "PFCOUNT <p>",
+        "PFCOUNT { <p> }",
+        "PFMERGE <p> { <p> }",
+        "PFMERGE <p>",
+        "PFDEBUG ( ENCODING | DECODE | TODENSE | NOSUCH ) <p>",
+        "PFDEBUG GETREG <p>",
+        "PFDEBUG SIMD ( ON | off | maybe )",
+        "DEL <p>",
+    ],
+    without_template: &[("PFSELFTEST", "takes its time; it has a golden script")],
+    keys: &[KeySort::new("p", "GETRANGE").with(" 16 -1")],
+    word: |what, dice| match what {
+        "element" => Some(format!("{}", dice.below(3000)).into_bytes()),
+        _ => None,
+    },
+    ..Family::NONE
+};
