@@ -190,9 +190,23 @@ impl<P: Platform> Shared<P> {
     /// # Errors
     /// [`Undecided`] when it is not known in time what became of them.
     pub(crate) async fn change_topology(&self, changes: Vec<Change>) -> Result<Decision, Undecided> {
+        self.change_topology_by(&[changes]).await?.pop().ok_or(Undecided)
+    }
+
+    /// Makes the changes of these commands, of each all or none, in one entry.
+    ///
+    /// # Errors
+    /// [`Undecided`] when it is not known in time what became of them.
+    pub(crate) async fn change_topology_by(&self, commands: &[Vec<Change>]) -> Result<Vec<Decision>, Undecided> {
         let cluster = self.cluster.as_ref().ok_or(Undecided)?;
         let (Some(meta), Some(transport)) = (cluster.meta(), self.transport()) else { return Err(Undecided) };
-        meta.change(self.random.next_u64(), changes, transport).await
+        meta.change(self.random.next_u64(), commands, transport).await
+    }
+
+    /// Whether clients are shown this member of a shard's group: it is not one of another shard's node.
+    pub(crate) fn is_visible(&self, group: GroupId, member: &raft::Member) -> bool {
+        let Some(topology) = self.cluster.as_ref().and_then(Cluster::topology) else { return true };
+        topology.node(NodeId(member.node.0)).is_some_and(|node| node.home.0 == group.0)
     }
 
     /// The group of this node that a message is for.

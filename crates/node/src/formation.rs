@@ -70,7 +70,7 @@ pub(crate) async fn open_group<P: Platform>(
         let why = "the directory holds a node of a cluster: set cluster-enabled yes, or another dir";
         return Err(io::Error::other(why));
     }
-    let known = holdings.shards.into_iter().next();
+    let known = holdings.shards.into_iter().next().map(|held| held.identity);
     let identity = match (known, &listed) {
         (Some(identity), _) => {
             if !settings.initial_members.is_empty() {

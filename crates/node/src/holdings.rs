@@ -4,7 +4,7 @@
 //! u8 0xfe | u8 version, 2
 //! u8 1 and the meta group's identity, or u8 0          in a cluster
 //! u8 1, cluster u128, replica u64, address; or u8 0    a cluster that is being joined
-//! u16 count | identities                               of shards, in the order of their coming
+//! u16 count | identities, each with a u64 version       of shards, in the order of their coming
 //! ```
 //!
 //! Version 1 held one identity and nothing else; it is read as a server that is no cluster.
@@ -25,7 +25,22 @@ pub(crate) struct Holdings {
     /// A cluster that this node asked to be taken into, and does not know the answer yet.
     pub(crate) joining: Option<Joining>,
     /// The replicas of shards.
-    pub(crate) shards: Vec<Identity>,
+    pub(crate) shards: Vec<Held>,
+}
+
+/// A replica of a shard.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Held {
+    pub(crate) identity: Identity,
+    /// In a cluster: the version of the topology that placed it here. An older one that does not name it says nothing.
+    pub(crate) since: u64,
+}
+
+impl From<Identity> for Held {
+    /// A replica that was founded here.
+    fn from(identity: Identity) -> Self {
+        Self { identity, since: 0 }
+    }
 }
 
 /// A cluster that is being joined.
@@ -52,7 +67,10 @@ impl Holdings {
             out.text(&joining.address);
         }
         out.u16(u16::try_from(self.shards.len()).expect("a node holds few replicas"));
-        self.shards.iter().for_each(|identity| out.identity(identity));
+        for held in &self.shards {
+            out.identity(&held.identity);
+            out.u64(held.since);
+        }
         out.into_bytes()
     }
 
@@ -64,9 +82,8 @@ impl Holdings {
         let damaged =
             "the node's record of its replicas cannot be read: it was written by a newer version, or is damaged";
         match bytes {
-            [MARK, 1, ..] => {
-                Identity::decode(bytes).map(|one| Self { shards: one.into_iter().collect(), ..Self::default() })
-            }
+            [MARK, 1, ..] => Identity::decode(bytes)
+                .map(|one| Self { shards: one.into_iter().map(Held::from).collect(), ..Self::default() }),
             _ => Reader::versioned(bytes, VERSION).and_then(Self::read).ok_or(damaged),
         }
     }
@@ -83,7 +100,8 @@ impl Holdings {
         if count > REPLICAS_MAX {
             return None;
         }
-        let shards = (0..count).map(|_| read.identity()).collect::<Option<_>>()?;
+        let held = |_| Some(Held { identity: read.identity()?, since: read.u64()? });
+        let shards = (0..count).map(held).collect::<Option<_>>()?;
         read.is_at_end().then_some(Self { meta, joining, shards })
     }
 }
@@ -99,7 +117,11 @@ mod tests {
     #[test]
     fn holdings_come_back_as_they_were_and_cuts_are_noticed() {
         let joining = Joining { cluster: GroupId(4), replica: ReplicaId(5), address: "127.0.0.1:17000".to_owned() };
-        let full = Holdings { meta: Some(identity(1)), joining: Some(joining), shards: vec![identity(2), identity(3)] };
+        let full = Holdings {
+            meta: Some(identity(1)),
+            joining: Some(joining),
+            shards: vec![identity(2).into(), identity(3).into()],
+        };
         for holdings in [full, Holdings::default()] {
             let bytes = holdings.encode();
             assert_eq!(Holdings::decode(&bytes), Ok(holdings));
@@ -111,6 +133,6 @@ mod tests {
     #[test]
     fn the_record_of_version_one_is_read() {
         let one = identity(9);
-        assert_eq!(Holdings::decode(&one.encode()).unwrap().shards, [one]);
+        assert_eq!(Holdings::decode(&one.encode()).unwrap().shards, [one.into()]);
     }
 }

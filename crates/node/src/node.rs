@@ -53,6 +53,8 @@ pub struct Start<P: Platform> {
     pub id: NodeId,
     /// Which of `initial-members` this node is; `None` standalone.
     pub own_member: Option<usize>,
+    /// The machine's address as others reach it, where `bind` names none.
+    pub own_ip: Option<String>,
     /// Where the replica's identity is kept.
     pub record: Box<dyn Record>,
     /// The logs and snapshots.
@@ -109,6 +111,7 @@ impl<P: Platform> Clone for Node<P> {
 pub(crate) struct Shared<P: Platform> {
     pub(crate) id: NodeId,
     pub(crate) own_member: Option<usize>,
+    pub(crate) own_ip: Option<String>,
     pub(crate) config: Config,
     /// The shard's settings as the file and the flags have them.
     wished: ShardSettings,
@@ -150,6 +153,7 @@ impl<P: Platform> Node<P> {
             config,
             id,
             own_member,
+            own_ip,
             record,
             log_store,
             network,
@@ -174,6 +178,7 @@ impl<P: Platform> Node<P> {
         let shared = Arc::new(Shared {
             id,
             own_member,
+            own_ip,
             run_id: run_id(&random),
             started_ms: clock.wall_ms(),
             config,
@@ -379,12 +384,12 @@ impl<P: Platform> Shared<P> {
 
     /// Makes this the node's only replica, durably.
     pub(crate) fn save_identity(&self, identity: &Identity) -> io::Result<()> {
-        self.change_holdings(|holdings| holdings.shards = vec![identity.clone()])
+        self.change_holdings(|holdings| holdings.shards = vec![identity.clone().into()])
     }
 
     /// The replica of a node that is no cluster's.
     pub(crate) fn identity(&self) -> Option<Identity> {
-        self.holdings.lock().shards.first().cloned()
+        self.holdings.lock().shards.first().map(|held| held.identity.clone())
     }
 
     pub(crate) fn ask_to_stop(&self) {

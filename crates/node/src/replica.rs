@@ -87,24 +87,34 @@ impl Replica {
         until_ns.saturating_sub(now_ns) / 1_000_000
     }
 
-    /// How many other replicas are known to hold the log up to this index (`None`: up to the last applied entry).
-    pub(crate) fn replicas_at(&self, index: Option<u64>) -> usize {
+    /// How many other replicas of those that count are known to hold the log up to this index (`None`: up to the last
+    /// applied entry).
+    pub(crate) fn replicas_at(&self, index: Option<u64>, counts: impl Fn(&Member) -> bool) -> usize {
         let status = self.status.borrow();
         let index = index.unwrap_or_else(|| self.shard.applied_index());
-        status.matched.values().filter(|matched| matched.is_some_and(|id| id.index >= index)).count()
+        let holds = |matched: &Option<raft::LogId>| matched.is_some_and(|id| id.index >= index);
+        let member = |replica| status.voters.get(replica).or_else(|| status.learners.get(replica));
+        let level = status.matched.iter().filter(|(_, matched)| holds(matched));
+        level.filter_map(|(replica, _)| member(replica)).filter(|member| counts(member)).count()
     }
 
     /// WAIT: how many other replicas hold everything applied by now, once they are enough or time is up.
-    pub(crate) async fn wait_for_replicas(&self, replicas: usize, timeout: Option<Duration>) -> usize {
+    pub(crate) async fn wait_for_replicas(
+        &self,
+        replicas: usize,
+        timeout: Option<Duration>,
+        counts: impl Fn(&Member) -> bool,
+    ) -> usize {
         let index = self.shard.applied_index();
         let mut status = self.status.subscribe();
-        let enough = async { while self.replicas_at(Some(index)) < replicas && status.changed().await.is_ok() {} };
+        let enough =
+            async { while self.replicas_at(Some(index), &counts) < replicas && status.changed().await.is_ok() {} };
         match timeout {
             // An answer that is late is still an answer.
             Some(timeout) => drop(tokio::time::timeout(timeout, enough).await),
             None => enough.await,
         }
-        self.replicas_at(Some(index))
+        self.replicas_at(Some(index), &counts)
     }
 
     /// When the newest snapshot was seen, in ms since 1970; 0 for never.

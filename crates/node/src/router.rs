@@ -8,6 +8,7 @@ use commands::Spec;
 use faces::{CROSS_SLOT, DOWN, DOWN_FOR_WRITES, NOT_SERVED, Transport};
 use resp::Arguments;
 use slot::{SLOT_COUNT, Slot};
+use topology::{Mark, NodeId};
 
 use crate::cluster::Routes;
 use crate::config::Settings;
@@ -42,14 +43,7 @@ pub(crate) fn slot_of(spec: &Spec, arguments: Arguments<'_>) -> Result<Option<Sl
 }
 
 /// The way to a slot. `stale`: the client takes what a replica here knows (READONLY, and a command that reads).
-pub(crate) fn way_to(
-    routes: &Routes,
-    slot: Slot,
-    me: topology::NodeId,
-    settings: &Settings,
-    reads: bool,
-    stale: bool,
-) -> Way {
+pub(crate) fn way_to(routes: &Routes, slot: Slot, me: NodeId, settings: &Settings, reads: bool, stale: bool) -> Way {
     let Some(face) = &routes.face else { return Way::Refused(DOWN.to_owned()) };
     let view = face.view();
     let Some(route) = view.route(slot) else { return Way::Refused(NOT_SERVED.to_owned()) };
@@ -66,7 +60,10 @@ pub(crate) fn way_to(
         return Way::Here(Arc::clone(replica));
     }
     match route.node {
-        Some(node) if node.id != me => Way::Refused(face.moved(slot, node, Transport::Plain)),
+        // A client that is sent to a node that has failed only comes back.
+        Some(node) if node.id != me && node.mark != Mark::Failed => {
+            Way::Refused(face.moved(slot, node, Transport::Plain))
+        }
         // It is said to lead, and does not (yet, or any more).
         Some(_) | None => Way::Unknown,
     }

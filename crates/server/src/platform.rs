@@ -2,7 +2,7 @@
 
 use std::fs;
 use std::io;
-use std::net::{TcpListener, TcpStream};
+use std::net::{TcpListener, TcpStream, UdpSocket};
 use std::thread;
 
 use anyhow::{Context as _, anyhow};
@@ -75,6 +75,7 @@ pub(crate) fn start(
         config: config.clone(),
         id: identity.node(),
         own_member,
+        own_ip: own_ip(),
         network: network(&settings, identity.node())?,
         record: Box::new(NodeRecord(identity)),
         log_store: store.clone(),
@@ -128,6 +129,15 @@ fn serve(links: PeerLinks, listener: TcpListener, peers: Peers<Production>) -> S
             tracing::error!("the peer port is not served: {why}");
         }
     })
+}
+
+/// The address that this machine sends from to elsewhere. Nothing is sent: the system only looks its routes up.
+fn own_ip() -> Option<String> {
+    let socket = UdpSocket::bind("0.0.0.0:0").ok()?;
+    // An address for documentation: it is nobody's.
+    socket.connect("192.0.2.1:9").ok()?;
+    let ip = socket.local_addr().ok()?.ip();
+    (!ip.is_unspecified()).then(|| ip.to_string())
 }
 
 /// The process's resident bytes, as the system counts them.

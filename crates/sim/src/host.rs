@@ -86,6 +86,7 @@ impl Host {
             config: self.config()?,
             id: self.id,
             own_member: (self.hosts > 1).then_some(number),
+            own_ip: None,
             record: Box::new(self.record.clone()),
             log_store: self.disk.clone(),
             network: Box::new(move |peers| (transport, vec![Box::pin(inbox.serve(number, net, peers))])),

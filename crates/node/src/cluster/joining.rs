@@ -82,7 +82,7 @@ async fn meet<P: Platform>(ground: &Ground<P>, address: &str) -> Attempt {
         (true, false) => join(ground, theirs, address).await,
         (true, true) if ours > theirs => join(ground, theirs, address).await,
         _ => {
-            let me = endpoint(&ground.node.config.current());
+            let me = endpoint(&ground.node);
             let come = Request::Come(super::members::address(&me.ip, me.peer_port));
             // It asks to be taken in by and by; until then it is asked again.
             match formation::ask(&ground.transport, &peer(address), &come).await {
@@ -168,7 +168,7 @@ async fn move_over<P: Platform>(ground: &Ground<P>, joining: &Joining) {
     let moved = ground.node.change_holdings(|holdings| {
         (holdings.meta, holdings.joining) = (Some(identity.clone()), None);
         // The shard came along: what it was founded with is past.
-        holdings.shards.iter_mut().for_each(|shard| shard.founders.clear());
+        holdings.shards.iter_mut().for_each(|held| held.identity.founders.clear());
     });
     let opened = match moved {
         Ok(()) => open_meta(ground, identity, None).await.map(drop),
@@ -218,7 +218,7 @@ async fn take_in<P: Platform>(node: &Shared<P>, payload: &[u8]) -> Answer {
     match node.change_topology(changes).await {
         Ok(Ok(_)) => Answer::Accepted(None),
         // It may be over soon.
-        Ok(Err(Refusal::Joining)) | Err(_) => Answer::Ask(String::new()),
+        Ok(Err(Refusal::Joining | Refusal::ReplicaLeaving)) | Err(_) => Answer::Ask(String::new()),
         Ok(Err(refusal)) => Answer::Refused(refusal.to_string()),
     }
 }

@@ -1,15 +1,23 @@
 //! What a client asks of this node alone: to lead its shard, and to leave its cluster.
 
 use std::sync::Arc;
+use std::time::Duration;
 
-use topology::{Change, Phase, Refusal};
+use topology::{Change, Liveness, Phase, Refusal};
 
+use super::Cluster;
 use super::open::{Ground, forget, found};
 use super::steward::peer;
 use crate::formation;
 use crate::messages::{Answer, Request};
 use crate::node::Shared;
 use crate::platform::Platform;
+
+/// How long the cluster may take to let a node go.
+const LEAVE_WITHIN: Duration = Duration::from_secs(10);
+/// Between two attempts.
+const AGAIN_AFTER: Duration = Duration::from_millis(100);
+const NOT_LET_GO: &str = "The cluster does not let the node go: others must take over what it votes and serves first";
 
 /// CLUSTER FAILOVER: asks the leader of the home shard to hand over to this node's replica, and waits until it leads.
 pub(crate) async fn fail_over<P: Platform>(node: &Arc<Shared<P>>) -> Result<(), String> {
@@ -55,18 +63,32 @@ pub(crate) async fn reset<P: Platform>(node: &Arc<Shared<P>>) -> Result<(), Stri
         return Err("The node is joining another cluster".to_owned());
     }
     if topology.nodes().len() > 1 && topology.node(cluster.me).is_some() && !was_forgotten(node).await {
-        match node.change_topology(vec![Change::Forget { node: cluster.me }]).await {
-            Ok(Ok(_)) => (),
-            Ok(Err(Refusal::LastHome)) => {
-                return Err(
-                    "The node is the only one that shows its slots: move them, or give it a replica first".into()
-                );
-            }
-            Ok(Err(refusal)) => return Err(refusal.to_string()),
-            Err(_) => return Err("The cluster has no majority to let the node go".to_owned()),
-        }
+        tokio::time::timeout(LEAVE_WITHIN, let_go(node, cluster))
+            .await
+            .unwrap_or_else(|_| Err(NOT_LET_GO.to_owned()))?;
     }
     cluster.begin_anew().await
+}
+
+/// Gives the slots up that this node serves (it has no keys of them), hands its votes to others, and leaves the topology.
+async fn let_go<P: Platform>(node: &Shared<P>, cluster: &Cluster) -> Result<(), String> {
+    let me = cluster.me;
+    loop {
+        let topology = cluster.topology().ok_or("The node is not ready yet")?;
+        let refusal = match node.change_topology(vec![Change::Forget { node: me }]).await {
+            Ok(Ok(_)) => return Ok(()),
+            Ok(Err(refusal)) => refusal,
+            Err(_) => return Err("The cluster has no majority to let the node go".to_owned()),
+        };
+        let first = match refusal {
+            Refusal::LeadsSlots | Refusal::LastHome => vec![vec![Change::FlushSlots { node: me }]],
+            Refusal::Majority(_) => topology::release(&topology, &Liveness::all_live(&topology), me),
+            other => return Err(other.to_string()),
+        };
+        // Refused when it is under way already; by and by the next attempt succeeds.
+        let _ = node.change_topology_by(&first).await;
+        tokio::time::sleep(AGAIN_AFTER).await;
+    }
 }
 
 /// Whether the other nodes know this one no more: then nobody tells it.
@@ -108,7 +130,7 @@ async fn leave<P: Platform>(ground: &Ground<P>) -> std::io::Result<()> {
         meta.stop().await;
     }
     node.change_holdings(|holdings| *holdings = crate::holdings::Holdings::default())?;
-    for identity in old.shards.iter().chain(&old.meta) {
+    for identity in old.shards.iter().map(|held| &held.identity).chain(&old.meta) {
         forget(ground, identity.group);
     }
     *cluster.overlay.lock() = topology::Overlay::default();

@@ -40,7 +40,7 @@ const LOOK_AGAIN_AFTER: Duration = Duration::from_millis(20);
 /// How long a change is tried. Longer than an election takes.
 const PATIENCE: Duration = Duration::from_secs(5);
 
-/// What became of a change: what each part did, or why nothing was done.
+/// What became of a command's changes: what each did, or why none was made.
 pub(crate) type Decision = Result<Vec<Outcome>, Refusal>;
 
 /// Why it is not known whether a change was made, or will be.
@@ -58,7 +58,7 @@ pub(crate) struct Meta {
 /// What the machine tells the rest of the node.
 struct Known {
     topology: watch::Sender<Option<Arc<Topology>>>,
-    waiting: Mutex<BTreeMap<u64, oneshot::Sender<Decision>>>,
+    waiting: Mutex<BTreeMap<u64, oneshot::Sender<Vec<Decision>>>>,
     changed: Arc<Notify>,
 }
 
@@ -131,20 +131,20 @@ impl Meta {
         true
     }
 
-    /// Makes these changes together, or none of them: through the meta leader, whoever that is. Returns once this node's own
-    /// topology shows it.
+    /// Makes the changes of these commands, of each all or none: through the meta leader, whoever that is. Returns once this
+    /// node's own topology shows it.
     ///
     /// # Errors
     /// [`Undecided`] when that did not come about in time: it may still.
     pub(crate) async fn change<T: Transport>(
         &self,
         id: u64,
-        changes: Vec<Change>,
+        commands: &[Vec<Change>],
         transport: &T,
-    ) -> Result<Decision, Undecided> {
+    ) -> Result<Vec<Decision>, Undecided> {
         let mut payload = vec![VERSION, CHANGE];
         payload.extend_from_slice(&id.to_be_bytes());
-        payload.extend_from_slice(&topology::encode_batch(&[changes]));
+        payload.extend_from_slice(&topology::encode_batch(commands));
         let (tell, decided) = oneshot::channel();
         self.known.waiting.lock().insert(id, tell);
         let proposing = async {
@@ -221,7 +221,7 @@ struct State {
 
 impl State {
     /// Applies one entry. Returns the decision on a change that was not made before.
-    fn apply(&mut self, payload: &[u8]) -> Result<Option<(u64, Decision)>, &'static str> {
+    fn apply(&mut self, payload: &[u8]) -> Result<Option<(u64, Vec<Decision>)>, &'static str> {
         match payload {
             [VERSION, FOUND, first @ ..] => {
                 if self.topology.is_none() {
@@ -241,7 +241,7 @@ impl State {
                     self.made.pop_front();
                 }
                 self.made.push_back(id);
-                Ok(Some((id, topology.apply_all(&commands.concat()))))
+                Ok(Some((id, topology.apply_batch(&commands))))
             }
             [VERSION, ..] => Err("an entry of an unknown kind"),
             _ => Err("an entry of a newer version: start a newer cairn-server"),
@@ -274,7 +274,7 @@ impl State {
 
 impl MetaMachine {
     /// Shows the node what changed, then tells who waited for it.
-    fn publish(&self, decisions: Vec<(u64, Decision)>) {
+    fn publish(&self, decisions: Vec<(u64, Vec<Decision>)>) {
         self.known.topology.send_replace(self.state.topology.clone().map(Arc::new));
         self.known.changed.notify_one();
         let mut waiting = self.known.waiting.lock();

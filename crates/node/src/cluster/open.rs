@@ -9,8 +9,8 @@ use topology::{ClusterId, Endpoint, First, Setting, ShardId, Topology};
 use super::members::address;
 use super::meta::Meta;
 use super::{Cluster, joining, leaving, not_a_cluster, steward};
-use crate::config::Settings;
 use crate::fence::Fence;
+use crate::holdings::Held;
 use crate::messages::Identity;
 use crate::node::Shared;
 use crate::platform::{Platform, Random};
@@ -63,7 +63,7 @@ pub(super) async fn found<P: Platform>(ground: &Ground<P>) -> io::Result<()> {
     let node = &ground.node;
     let (meta, shard) = (draw(node.as_ref(), &node.random), draw(node.as_ref(), &node.random));
     // BEFORE anything is founded: a node that starts again goes on with the same names.
-    node.change_holdings(|holdings| (holdings.meta, holdings.shards) = (Some(meta), vec![shard]))?;
+    node.change_holdings(|holdings| (holdings.meta, holdings.shards) = (Some(meta), vec![shard.into()]))?;
     open_held(ground).await
 }
 
@@ -73,19 +73,19 @@ async fn open_held<P: Platform>(ground: &Ground<P>) -> io::Result<()> {
     let meta = holdings.meta.expect("a node of a cluster holds a replica of the meta group");
     let first = first_topology(ground, &meta, &holdings.shards);
     open_meta(ground, meta, first).await?;
-    for identity in holdings.shards {
-        open_replica(ground, identity).await?;
+    for held in holdings.shards {
+        open_replica(ground, held.identity).await?;
     }
     Ok(())
 }
 
 /// Where this node is reached, as its configuration says.
-pub(super) fn endpoint(settings: &Settings) -> Endpoint {
+pub(super) fn endpoint<P: Platform>(node: &Shared<P>) -> Endpoint {
+    let settings = node.config.current();
     let bound = settings.bind.iter().map(|address| address.host.as_str()).find(|host| !host.contains('*'));
-    let ip = if settings.cluster_announce_ip.is_empty() {
-        bound.unwrap_or("127.0.0.1")
-    } else {
-        &settings.cluster_announce_ip
+    let ip = match settings.cluster_announce_ip.as_str() {
+        "" => bound.or(node.own_ip.as_deref()).unwrap_or("127.0.0.1"),
+        announced => announced,
     };
     let or = |announced: u16, own: u16| if announced == 0 { own } else { announced };
     Endpoint {
@@ -101,7 +101,7 @@ pub(super) fn endpoint(settings: &Settings) -> Endpoint {
 
 /// A new group of this node alone.
 fn draw<P: Platform>(node: &Shared<P>, random: &P::Random) -> Identity {
-    let endpoint = endpoint(&node.config.current());
+    let endpoint = endpoint(node);
     let replica = ReplicaId(random.next_u64());
     let me = Member {
         replica,
@@ -114,8 +114,8 @@ fn draw<P: Platform>(node: &Shared<P>, random: &P::Random) -> Identity {
 }
 
 /// The topology of the cluster of one that this node founded; `None` if it founded none.
-fn first_topology<P: Platform>(ground: &Ground<P>, meta: &Identity, shards: &[Identity]) -> Option<Topology> {
-    let home = shards.iter().find(|identity| !identity.founders.is_empty())?;
+fn first_topology<P: Platform>(ground: &Ground<P>, meta: &Identity, shards: &[Held]) -> Option<Topology> {
+    let home = shards.iter().map(|held| &held.identity).find(|identity| !identity.founders.is_empty())?;
     if meta.founders.is_empty() {
         return None;
     }
@@ -123,7 +123,7 @@ fn first_topology<P: Platform>(ground: &Ground<P>, meta: &Identity, shards: &[Id
     let mut topology = Topology::single(First {
         cluster: ClusterId(meta.group.0),
         node: ground.cluster().me,
-        endpoint: endpoint(&settings),
+        endpoint: endpoint(&ground.node),
         meta_replica: topology::ReplicaId(meta.replica.0),
         shard: ShardId(home.group.0),
         replica: topology::ReplicaId(home.replica.0),
@@ -203,7 +203,7 @@ async fn open_group<P: Platform, M: StateMachine>(
 ) -> io::Result<Group<M::Waiter>> {
     let node = &ground.node;
     let settings = node.config.current();
-    let endpoint = endpoint(&settings);
+    let endpoint = endpoint(node);
     let me = Member {
         replica: identity.replica,
         node: node.id,
@@ -227,7 +227,7 @@ async fn open_group<P: Platform, M: StateMachine>(
 /// Ends a replica of a shard for good: it is no member any more.
 pub(super) async fn end_replica<P: Platform>(ground: &Ground<P>, shard: ShardId) -> io::Result<()> {
     let Some(replica) = ground.cluster().replicas.lock().remove(&shard) else { return Ok(()) };
-    ground.node.change_holdings(|holdings| holdings.shards.retain(|identity| identity.group.0 != shard.0))?;
+    ground.node.change_holdings(|holdings| holdings.shards.retain(|held| held.identity.group.0 != shard.0))?;
     replica.shard.close();
     replica.stop().await;
     forget(ground, GroupId(shard.0));

@@ -1,7 +1,7 @@
 //! Does what the topology wants of this node: holds the replicas that it should, and for each group that it leads sees to
 //! members, fence and announcements. On the meta leader: draws up what the topology should want.
 
-use std::collections::BTreeSet;
+use std::collections::BTreeMap;
 use std::io;
 use std::sync::Arc;
 use std::time::Duration;
@@ -15,6 +15,7 @@ use super::members::{address, realise};
 use super::meta::Meta;
 use super::open::{Ground, end_replica, endpoint, open_replica};
 use crate::fence::FencedSlots;
+use crate::holdings::Held;
 use crate::messages::{Identity, Request};
 use crate::node::Shared;
 use crate::platform::{Platform, Random};
@@ -38,8 +39,6 @@ pub(super) async fn run<P: Platform>(ground: Ground<P>) -> io::Result<()> {
     let cluster = ground.cluster();
     drop(tasks::beside(renew(ground.clone())));
     let mut news = cluster.news();
-    // Replicas that the topology has named: one that it names no more has left for good.
-    let mut named = BTreeSet::new();
     loop {
         tokio::select! {
             biased;
@@ -47,7 +46,7 @@ pub(super) async fn run<P: Platform>(ground: Ground<P>) -> io::Result<()> {
             () = tokio::time::sleep(LOOK_EVERY) => (),
         }
         if let Some(topology) = cluster.topology() {
-            hold(&ground, &topology, &mut named).await?;
+            hold(&ground, &topology).await?;
         }
         tokio::time::sleep(PAUSE).await;
     }
@@ -63,22 +62,25 @@ async fn renew<P: Platform>(ground: Ground<P>) {
 }
 
 /// Opens what this node should hold, ends what it should not.
-async fn hold<P: Platform>(ground: &Ground<P>, topology: &Topology, named: &mut BTreeSet<ReplicaId>) -> io::Result<()> {
+async fn hold<P: Platform>(ground: &Ground<P>, topology: &Topology) -> io::Result<()> {
     let cluster = ground.cluster();
+    // The log of a cluster is replayed from before this node joined it: what that says is not about this node.
+    if topology.node(cluster.me).is_none() {
+        return Ok(());
+    }
     let held = ground.node.holdings().shards;
     let wanted: Vec<(ShardId, &WantedReplica)> =
         topology.held_by(cluster.me).filter_map(|(group, replica)| Some((group.shard()?, replica))).collect();
-    named.extend(wanted.iter().map(|(_, replica)| replica.id));
-    for identity in &held {
+    for Held { identity, since } in &held {
         let shard = ShardId(identity.group.0);
         let is_wanted = wanted.iter().any(|(of, replica)| *of == shard && replica.id.0 == identity.replica.0);
-        // One that was never named may be on its way here, with a topology that is still to come.
-        if !is_wanted && named.contains(&ReplicaId(identity.replica.0)) {
+        // The same of a topology that is older than the replica.
+        if !is_wanted && topology.version() >= *since {
             end_replica(ground, shard).await?;
         }
     }
     for (shard, replica) in wanted {
-        let has = |identity: &Identity| identity.group.0 == shard.0;
+        let has = |held: &Held| held.identity.group.0 == shard.0;
         if ground.node.holdings().shards.iter().any(has) {
             continue;
         }
@@ -89,7 +91,8 @@ async fn hold<P: Platform>(ground: &Ground<P>, topology: &Topology, named: &mut 
             founders: Vec::new(),
         };
         // BEFORE it is opened: what votes must be remembered.
-        ground.node.change_holdings(|holdings| holdings.shards.push(identity.clone()))?;
+        let held = Held { identity: identity.clone(), since: topology.version() };
+        ground.node.change_holdings(|holdings| holdings.shards.push(held))?;
         open_replica(ground, identity).await?;
     }
     if let Some(home) = topology.node(cluster.me).and_then(|node| cluster.replica(node.home)) {
@@ -268,8 +271,8 @@ pub(super) async fn keep_meta<P: Platform>(ground: Ground<P>, meta: Arc<Meta>) {
     let Some(group) = meta.group().cloned() else { return };
     let node = &ground.node;
     let mut looks = Looks::new(&ground, &group);
-    let (mut shape, mut began_ns, mut led_since_ns) = (0, node.clock.monotonic_ns(), None);
-    let mut marked = Vec::new();
+    let (mut shape, mut began_ns) = (0, node.clock.monotonic_ns());
+    let (mut marked, mut seen_since_ns) = (Vec::new(), BTreeMap::new());
     while looks.next().await {
         let Some(topology) = meta.topology() else { continue };
         let now_ns = node.clock.monotonic_ns();
@@ -278,14 +281,17 @@ pub(super) async fn keep_meta<P: Platform>(ground: Ground<P>, meta: Arc<Meta>) {
         }
         renew_endpoint(&ground, &topology).await;
         if !meta.leads() {
-            led_since_ns = None;
+            seen_since_ns.clear();
             marked.clear();
             continue;
         }
-        let led_ms = (now_ns - *led_since_ns.get_or_insert(now_ns)) / 1_000_000;
+        seen_since_ns.retain(|node, _| topology.node(*node).is_some());
+        for node in topology.nodes().keys() {
+            seen_since_ns.entry(*node).or_insert(now_ns);
+        }
         let news = realise(&group, Wanted::Meta, &topology).await;
         tell(node, news.into_iter().collect()).await;
-        let liveness = liveness(&ground, &group, &topology, led_ms);
+        let liveness = liveness(&ground, &group, &topology, now_ns, &seen_since_ns);
         mark(&ground, &topology, &liveness, &mut marked);
         let quiet_ms = (now_ns - began_ns) / 1_000_000;
         for changes in plan(&topology, &liveness, quiet_ms, &mut || ReplicaId(node.random.next_u64())) {
@@ -300,17 +306,17 @@ fn liveness<P: Platform, W: Waiter>(
     ground: &Ground<P>,
     group: &Group<W>,
     topology: &Topology,
-    led_ms: u64,
+    now_ns: u64,
+    seen_since_ns: &BTreeMap<NodeId, u64>,
 ) -> Liveness {
     let heard = group.heard_ms_ago();
     let mut liveness = Liveness::default();
     for replica in topology.meta() {
-        let ago = if replica.node == ground.cluster().me {
-            Some(0)
-        } else {
-            heard.get(&raft::ReplicaId(replica.id.0)).copied()
-        };
-        liveness.silent_ms.insert(replica.node, ago.unwrap_or(led_ms));
+        let heard_ms = heard.get(&raft::ReplicaId(replica.id.0)).copied();
+        // One that was not heard of yet is silent since this leader knows of it.
+        let known_ms = seen_since_ns.get(&replica.node).map_or(0, |since| (now_ns - since) / 1_000_000);
+        let silent_ms = if replica.node == ground.cluster().me { 0 } else { heard_ms.unwrap_or(known_ms) };
+        liveness.silent_ms.insert(replica.node, silent_ms);
     }
     liveness
 }
@@ -334,7 +340,7 @@ fn mark<P: Platform>(ground: &Ground<P>, topology: &Topology, liveness: &Livenes
 /// Tells the cluster where this node is reached, if it says otherwise.
 async fn renew_endpoint<P: Platform>(ground: &Ground<P>, topology: &Topology) {
     let (node, me) = (&ground.node, ground.cluster().me);
-    let endpoint = endpoint(&node.config.current());
+    let endpoint = endpoint(node);
     if topology.node(me).is_some_and(|known| known.endpoint != endpoint) {
         tell(node, vec![Change::NodeChanged { node: me, endpoint }]).await;
     }

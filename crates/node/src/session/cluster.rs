@@ -12,6 +12,7 @@ use resp::{Arguments, Reply};
 use slot::Slot;
 use topology::{Change, NodeId, ReplicaId};
 
+use super::transaction::Transaction;
 use super::{Exchange, Later, Session, Step};
 use crate::cluster::{self, Meet};
 use crate::node::Shared;
@@ -23,12 +24,15 @@ const SERVED_WITHIN: Duration = Duration::from_secs(1);
 /// How long a failover that a client asked for may take.
 const FAILOVER_WITHIN: Duration = Duration::from_secs(3);
 
-const UNDECIDED: &str = "ERR The cluster's nodes have no majority to decide on this: it may or may not be done later";
+pub(super) const UNDECIDED: &str =
+    "ERR The cluster's nodes have no majority to decide on this: it may or may not be done later";
 
 /// A command of the cluster that takes its time.
 pub(crate) enum ClusterWork {
     /// Changes of the topology, made together.
     Propose { changes: Vec<Change>, answer: Answer },
+    /// A transaction with commands of the cluster and none about data.
+    Transaction(Box<Transaction>),
     /// This node is to lead its home shard.
     Failover,
     /// The node leaves its cluster and begins anew as a cluster of one.
@@ -128,6 +132,7 @@ impl<P: Platform> Session<P> {
                     Err(_) => exchange.reply.error(UNDECIDED),
                 }
             }
+            ClusterWork::Transaction(transaction) => self.run_cluster_transaction(&transaction, exchange).await,
             ClusterWork::Failover => {
                 match tokio::time::timeout(FAILOVER_WITHIN, cluster::fail_over(&self.node)).await {
                     Ok(Ok(())) => exchange.reply.ok(),

@@ -64,7 +64,7 @@ impl<P: Platform> Session<P> {
                 exchange.reply.ok();
             }
             Later::Wait { replicas, timeout } => {
-                let count = self.replica.wait_for_replicas(replicas, timeout).await;
+                let count = self.replica.wait_for_replicas(replicas, timeout, |member| self.is_shown(member)).await;
                 exchange.reply.count(count);
             }
             Later::Save => match save(&self.replica).await {
@@ -74,6 +74,11 @@ impl<P: Platform> Session<P> {
             Later::Cluster(work) => self.finish_cluster(work, exchange).await,
             Later::Config(_) | Later::Transaction(_) => unreachable!("the connection proposes these"),
         }
+    }
+
+    /// Whether clients are shown this member of the replica's group.
+    pub(super) fn is_shown(&self, member: &raft::Member) -> bool {
+        self.replica.group().is_some_and(|group| self.node.is_visible(group.id(), member))
     }
 
     fn save_beside(&self, arguments: Arguments<'_>, reply: &mut Reply) {

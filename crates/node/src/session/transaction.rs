@@ -10,7 +10,7 @@ use keyspace::{Context, Keyspace};
 use resp::{ArgumentRanges, Arguments, Reply};
 use slot::Slot;
 
-use super::{Exchange, Later, Reading, Right, Session, Step};
+use super::{ClusterWork, Exchange, Later, Reading, Right, Session, Step};
 use crate::entry::Precondition;
 use crate::fence::{Fence, NOT_SERVED};
 use crate::platform::Platform;
@@ -215,6 +215,13 @@ impl<P: Platform> Session<P> {
         }
         let mixed = transaction.any(|queued| !queued.is_about_data());
         let data = transaction.any(Queued::is_about_data);
+        if !data
+            && self.watched.is_empty()
+            && transaction.any(|queued| matches!(queued.spec.handler, Handler::Cluster(_)))
+        {
+            let (transaction, _) = self.end_transaction_with_watches();
+            return Step::Later(Later::Cluster(ClusterWork::Transaction(Box::new(transaction))));
+        }
         let leads = self.replica.leads();
         if data && leads && (writes || mixed) {
             return self.propose_transaction(mixed, exchange);
@@ -297,6 +304,40 @@ impl<P: Platform> Session<P> {
         }
     }
 
+    /// Runs a transaction with commands of the cluster and none about data: its changes of the topology are one entry.
+    pub(super) async fn run_cluster_transaction(&mut self, transaction: &Transaction, exchange: &mut Exchange) {
+        let (mut replies, mut changes, mut ranges) = (Vec::new(), Vec::new(), ArgumentRanges::default());
+        for &queued in &transaction.commands {
+            let arguments = stored(transaction.raw(queued), &mut ranges);
+            let mut beside = Exchange { reply: Reply::new(exchange.reply.protocol()), ..Exchange::default() };
+            if let Handler::Cluster(command) = &queued.spec.handler
+                && let Step::Later(Later::Cluster(ClusterWork::Propose { changes: wanted, answer })) =
+                    self.cluster_command(*command, arguments, &mut beside.reply)
+            {
+                changes.push(wanted);
+                replies.push(Err(answer));
+                continue;
+            }
+            if beside.reply.is_empty() {
+                self.run_beside(queued.spec, arguments, &mut beside);
+            }
+            replies.push(Ok(beside.reply.into_bytes()));
+        }
+        let decisions = if changes.is_empty() { Ok(Vec::new()) } else { self.node.change_topology_by(&changes).await };
+        let mut decisions = decisions.map(Vec::into_iter);
+        exchange.reply.array(replies.len());
+        for reply in replies {
+            match (reply, &mut decisions) {
+                (Ok(bytes), _) => exchange.reply.raw(&bytes),
+                (Err(answer), Ok(decisions)) => {
+                    let decision = decisions.next().expect("one for each command that changes something");
+                    answer.write(decision.as_deref().map_err(|refusal| *refusal), &mut exchange.reply);
+                }
+                (Err(_), Err(_)) => exchange.reply.error(super::cluster::UNDECIDED),
+            }
+        }
+    }
+
     /// Runs one queued command that is not about data.
     fn run_beside(&mut self, spec: &'static Spec, arguments: Arguments<'_>, exchange: &mut Exchange) {
         let step = match &spec.handler {
@@ -308,7 +349,9 @@ impl<P: Platform> Session<P> {
         match step {
             Step::Done => (),
             // Redis does not wait inside a transaction: it answers what is true now.
-            Step::Later(Later::Wait { .. }) => exchange.reply.count(self.replica.replicas_at(None)),
+            Step::Later(Later::Wait { .. }) => {
+                exchange.reply.count(self.replica.replicas_at(None, |member| self.is_shown(member)))
+            }
             _ => {
                 let name = spec.name.to_ascii_lowercase();
                 exchange.reply.error(format!("ERR Command '{name}' not allowed inside a transaction"));
