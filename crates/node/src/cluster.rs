@@ -69,6 +69,10 @@ impl Cluster {
     pub(crate) fn new(me: raft::NodeId, config: Config) -> Self {
         let (meets, waiting_meets) = mpsc::channel(MEETS_MAX);
         let (resets, waiting_resets) = mpsc::channel(1);
+        let changed = Arc::new(Notify::new());
+        let again = Arc::clone(&changed);
+        // What clients are shown depends on directives, too.
+        config.watch(move |_| again.notify_one());
         Self {
             me: NodeId(me.0),
             config,
@@ -78,7 +82,7 @@ impl Cluster {
             routes: RwLock::default(),
             version: AtomicU64::new(0),
             news: watch::Sender::new(0),
-            changed: Arc::new(Notify::new()),
+            changed,
             meets,
             waiting_meets: Mutex::new(Some(waiting_meets)),
             resets,

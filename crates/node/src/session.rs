@@ -394,6 +394,9 @@ impl<P: Platform> Session<P> {
     }
 
     fn write(&self, spec: &Spec, arguments: Arguments<'_>, exchange: &mut Exchange) -> Step {
+        if self.has_lost_its_way(spec, arguments) {
+            return if exchange.must_wait() { Step::AfterReplies } else { Step::Leaderless };
+        }
         let too_large = (arguments.raw().len() > COMMAND_BYTES_MAX).then_some(TOO_LARGE);
         if let Some(why) = too_large.or_else(|| self.refusal(spec)) {
             if exchange.must_wait() {

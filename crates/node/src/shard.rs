@@ -68,6 +68,8 @@ pub(crate) enum Standing {
 
 /// The shard as connections, the sealer and apply share it.
 pub(crate) struct Shard {
+    /// Whether it is one of a cluster's.
+    in_cluster: bool,
     open: Mutex<Open>,
     /// The data, and the slots that it is served for. Apply writes, everybody reads.
     pub(crate) data: RwLock<Data>,
@@ -159,6 +161,7 @@ pub(crate) struct SealContext {
 impl Shard {
     pub(crate) fn new(keyspace: Keyspace, fence: Fence, inboxes: Arc<[Inbox]>) -> Self {
         Self {
+            in_cluster: fence != Fence::All,
             open: Mutex::default(),
             data: RwLock::new(Data { keyspace, fence }),
             standing: AtomicU8::new(Standing::Leaderless as u8),
@@ -195,10 +198,16 @@ impl Shard {
         }
     }
 
+    /// What a command is told that was taken and did not come to be proposed. In a cluster it asks again, wherever the slot is by
+    /// then: clients do so by themselves.
+    fn definite(&self, why: &'static str) -> &'static str {
+        if self.in_cluster { faces::DOWN } else { why }
+    }
+
     /// Adds a run to the open batch.
     pub(crate) fn add(&self, staged: &mut Staged, route: Route, protocol: Protocol) -> Added {
         if let Some(why) = self.refusal().or_else(|| self.is_closing().then_some(NOREPLICAS)) {
-            return Added::Refused(why);
+            return Added::Refused(self.definite(why));
         }
         let mut open = self.open.lock();
         if !open.batch.has_room(staged) {
@@ -297,7 +306,7 @@ impl Shard {
             self.abandon();
         }
         if standing == Standing::Following {
-            self.refuse_unproposed(READONLY);
+            self.refuse_unproposed(self.definite(READONLY));
         }
         self.retry();
         self.due.notify_one();
@@ -336,7 +345,7 @@ impl Shard {
             self.answer(&ticket, UNCERTAIN);
         }
         for batch in refused {
-            self.fail(&batch, self.refusal().unwrap_or(NOREPLICAS));
+            self.fail(&batch, self.definite(self.refusal().unwrap_or(NOREPLICAS)));
         }
     }
 
@@ -571,7 +580,7 @@ impl Waiter for EntryWaiter {
                 self.shard.open.lock().refused = true;
                 self.come_back();
             }
-            Refusal::Stopping => self.shard.answer(&self.ticket, NOREPLICAS),
+            Refusal::Stopping => self.shard.answer(&self.ticket, self.shard.definite(NOREPLICAS)),
         }
         self.land();
     }

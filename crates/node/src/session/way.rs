@@ -11,6 +11,7 @@ use topology::NodeId;
 
 use super::{Exchange, Session, Step};
 use crate::cluster::Routes;
+use crate::config::Settings;
 use crate::platform::Platform;
 use crate::replica::Replica;
 use crate::router::{self, Way};
@@ -23,6 +24,8 @@ const PATIENCE_NS: u64 = 2_000_000_000;
 pub(super) struct Ways {
     routes: Arc<Routes>,
     version: u64,
+    /// The directives, as of a version of theirs: they are looked at with every command.
+    settings: Option<(u64, Arc<Settings>)>,
     /// READONLY was given: reads may be answered by a replica.
     pub(super) stale: bool,
     /// Since when the next command waits for a leader, by the monotonic clock.
@@ -35,6 +38,10 @@ impl<P: Platform> Session<P> {
     /// Takes up the newest routes. Called once per burst; it costs one atomic load when nothing is new.
     pub(crate) fn renew_routes(&mut self) {
         let Some(cluster) = &self.node.cluster else { return };
+        let config_version = self.node.config.version();
+        if self.way.settings.as_ref().is_none_or(|(known, _)| *known != config_version) {
+            self.way.settings = Some((config_version, self.node.config.current()));
+        }
         let version = cluster.version();
         if version == self.way.version {
             return;
@@ -113,6 +120,14 @@ impl<P: Platform> Session<P> {
         step
     }
 
+    /// Whether the replica that the way led to does not lead any more: a moment later the way is another.
+    pub(super) fn has_lost_its_way(&self, spec: &Spec, arguments: Arguments<'_>) -> bool {
+        self.node.cluster.is_some()
+            && !self.replica.leads()
+            && !self.way.given_up
+            && matches!(router::slot_of(spec, arguments), Ok(Some(_)))
+    }
+
     fn turn(&self, replica: Arc<Replica>) -> Option<Step> {
         (!Arc::ptr_eq(&replica, &self.replica)).then_some(Step::Elsewhere(replica))
     }
@@ -122,8 +137,8 @@ impl<P: Platform> Session<P> {
             Some(transaction) if is_exec => !transaction.writes(),
             _ => !matches!(spec.handler, Handler::Write(_)),
         };
-        let settings = self.node.config.current();
-        router::way_to(&self.way.routes, slot, me, &settings, reads, reads && self.way.stale)
+        let Some((_, settings)) = &self.way.settings else { return Way::Unknown };
+        router::way_to(&self.way.routes, slot, me, settings, reads, reads && self.way.stale)
     }
 
     /// The slot of a transaction, which must be served together with what is watched.
