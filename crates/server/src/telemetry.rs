@@ -31,7 +31,7 @@ use tracing_subscriber::{Registry, reload};
 use crate::clock::SystemClock;
 
 /// The crates whose lines `loglevel` is about.
-const OWN: &[&str] = &["cairn_server", "node", "raft", "storage", "rpc", "commands", "keyspace"];
+const OWN: &[&str] = &["server", "cairn_server", "node", "raft", "storage", "rpc", "commands", "keyspace"];
 /// What every start says, whatever `loglevel` is, except `nothing`.
 pub(crate) const BANNER: &str = "banner";
 
