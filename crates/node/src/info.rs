@@ -207,6 +207,9 @@ fn keyspace<P: Platform>(node: &Shared<P>, lines: &mut Lines) {
 
 fn raft_section<P: Platform>(node: &Shared<P>, lines: &mut Lines) {
     let status = node.home().status();
+    if let Some(topology) = node.cluster.as_ref().and_then(|cluster| cluster.topology()) {
+        lines.add("cairn_underreplicated_shards", topology.underreplicated_shards());
+    }
     let index = |id: Option<raft::LogId>| id.map_or(0, |id| id.index);
     lines.add("raft_role", format!("{:?}", status.role).to_lowercase());
     lines.add("raft_term", status.term);

@@ -12,7 +12,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
-use raft::{GroupId, NodeId, PeerAddress, ReplicaId};
+use raft::{Clock, GroupId, NodeId, PeerAddress, ReplicaId};
 use topology::{Change, ClusterId, Phase, Refusal};
 
 use super::open::{Ground, endpoint, forget, open_meta};
@@ -45,17 +45,23 @@ pub(super) async fn run<P: Platform>(ground: Ground<P>) {
     let waiting = ground.cluster().waiting_meets.lock().take();
     let mut meets = waiting.expect("a node carries its MEETs out once");
     while let Some(Meet { address }) = meets.recv().await {
-        let trying = async {
-            loop {
-                match meet(&ground, &address).await {
-                    Attempt::Done => return,
-                    Attempt::Refused(why) => return tracing::warn!(address, "CLUSTER MEET was refused: {why}"),
-                    Attempt::Again => tokio::time::sleep(AGAIN_AFTER).await,
+        let began_ns = ground.node.clock.monotonic_ns();
+        loop {
+            match meet(&ground, &address).await {
+                Attempt::Done => break,
+                Attempt::Refused(why) => {
+                    tracing::warn!(address, "CLUSTER MEET was refused: {why}");
+                    break;
                 }
+                Attempt::Again => (),
             }
-        };
-        if tokio::time::timeout(MEET_WITHIN, trying).await.is_err() {
-            tracing::warn!(address, "CLUSTER MEET was given up: the node did not answer, or is busy");
+            // Looked at between attempts only: a join that has begun is not left half done.
+            let tried = Duration::from_nanos(ground.node.clock.monotonic_ns().saturating_sub(began_ns));
+            if tried > MEET_WITHIN {
+                tracing::warn!(address, "CLUSTER MEET was given up: the node did not answer, or is busy");
+                break;
+            }
+            tokio::time::sleep(AGAIN_AFTER).await;
         }
     }
 }
