@@ -54,6 +54,10 @@ impl Rule {
                 (Value::Integer(expected), Value::Integer(found)) => {
                     *expected > 0 && *found > 0 && expected.abs_diff(*found) <= distance.unsigned_abs()
                 }
+                (Value::Array(expected), Value::Array(found)) => {
+                    expected.len() == found.len()
+                        && expected.iter().zip(found).all(|(expected, found)| self.is_equal(expected, found))
+                }
                 _ => false,
             },
             Self::Near(distance) => is_near(expected, found, distance.unsigned_abs()),

@@ -29,6 +29,8 @@ pub(crate) const COMMANDS: &[Spec] = &[
     Spec::write("LINSERT",   Exactly(5), Keys::One(1), linsert,   "Adds an element beside another one of a list.").denyoom().uses(&[KeyUse::ADD]),
     Spec::write("LREM",      Exactly(4), Keys::One(1), lrem,      "Removes equal elements from a list.").uses(&[KeyUse::TAKE_AWAY]),
     Spec::write("LTRIM",     Exactly(4), Keys::One(1), ltrim,     "Removes what lies outside of a range of a list.").uses(&[KeyUse::TAKE_AWAY]),
+    // From the documentation of Redis 8.10: redis.io/docs/latest/commands/lmovem.
+    Spec::write("LMOVEM",    AtLeast(5), TWO,          lmovem,    "Moves elements from an end of one list to an end of another.").denyoom().uses(&[KeyUse::TAKE, KeyUse::ADD]),
     Spec::write("LMOVE",     Exactly(5), TWO,          lmove,     "Moves an element from an end of one list to an end of another.").denyoom().uses(&[KeyUse::TAKE, KeyUse::ADD]),
     Spec::write("RPOPLPUSH", Exactly(3), TWO,          rpoplpush, "Moves the last element of one list to the front of another.").denyoom().uses(&[KeyUse::TAKE, KeyUse::ADD]),
 ];
@@ -209,6 +211,7 @@ fn pop_array(
     }
     // Looks first: only a change may be seen as one.
     if count > 0 {
+        list.free_later(count);
         list.remove_at_end(end, count, settings);
     }
 }
@@ -284,6 +287,82 @@ fn move_element(
     Ok(())
 }
 
+/// How many elements LMOVEM moves, and how they arrive.
+struct Many {
+    count: usize,
+    /// All of them or none.
+    exactly: bool,
+    /// One by one, as LMOVE would; else in the order in which they stand.
+    one_by_one: bool,
+}
+
+impl Many {
+    fn parse(args: &mut Args<'_>) -> Result<Self, CommandError> {
+        if args.is_empty() {
+            return Ok(Self { count: 1, exactly: false, one_by_one: true });
+        }
+        let exactly = args.keyword("EXACTLY");
+        if !exactly && !args.keyword("COUNT") {
+            return Err(CommandError::Syntax);
+        }
+        let count = parse_integer(args.bytes()?).filter(|&count| count > 0).ok_or(CommandError::CountNotPositive)?;
+        let one_by_one = args.keyword("OBO");
+        if !one_by_one && !args.keyword("BULK") {
+            return Err(CommandError::Syntax);
+        }
+        args.end()?;
+        Ok(Self { count: magnitude(count), exactly, one_by_one })
+    }
+}
+
+fn lmovem(keyspace: &mut Keyspace, args: &mut Args<'_>, context: &Context, reply: &mut Reply) -> CommandResult {
+    let (source, target) = (args.bytes()?, args.bytes()?);
+    let (from, to) = (take_end(args)?, take_end(args)?);
+    let many = Many::parse(args)?;
+    let length = keyspace.read::<ListValue>(context, source)?.map_or(0, ListValue::len);
+    if length == 0 || many.exactly && length < many.count {
+        reply.null_array();
+        return Ok(());
+    }
+    // Both types are known to be right BEFORE anything changes.
+    keyspace.read::<ListValue>(context, target)?;
+    let (settings, count) = (*keyspace.settings(), many.count.min(length));
+    let mut list = keyspace.edit::<ListValue>(context, source)?.expect("it was just read");
+    let range = if from == ListEnd::Front { 0..count } else { length - count..length };
+    // As they stand, then as they will.
+    let mut moved: Vec<Vec<u8>> = list.range(range).map(<[u8]>::to_vec).collect();
+    if many.one_by_one && (from == ListEnd::Front) == (to == ListEnd::Front) {
+        moved.reverse();
+    }
+    let elements = moved.iter().map(Vec::as_slice);
+    if source == target {
+        // Within one edit, so that a list that is moved as a whole keeps its key and its deadline.
+        list.remove_at_end(from, count, &settings);
+        push_block(&mut list, to, elements, &settings);
+    } else {
+        list.free_later(count);
+        list.remove_at_end(from, count, &settings);
+        drop(list);
+        push_block(&mut *keyspace.edit_or_new::<ListValue>(context, target)?, to, elements, &settings);
+    }
+    reply.array(count);
+    moved.iter().for_each(|element| reply.bulk(element));
+    Ok(())
+}
+
+/// Puts elements at an end so that they stand in this order.
+fn push_block<'a>(
+    list: &mut ListValue,
+    to: ListEnd,
+    elements: impl DoubleEndedIterator<Item = &'a [u8]> + Clone,
+    settings: &keyspace::Settings,
+) {
+    match to {
+        ListEnd::Front => list.push_all(to, elements.rev(), settings),
+        ListEnd::Back => list.push_all(to, elements, settings),
+    }
+}
+
 fn lset(keyspace: &mut Keyspace, args: &mut Args<'_>, context: &Context, reply: &mut Reply) -> CommandResult {
     let (key, index, element) = (args.bytes()?, args.bytes()?, args.bytes()?);
     args.end()?;
@@ -345,6 +424,8 @@ fn ltrim(keyspace: &mut Keyspace, args: &mut Args<'_>, context: &Context, reply:
     if let Some(mut list) = keyspace.edit::<ListValue>(context, key)? {
         let range = range_of(start, last, list.len());
         if range.len() < list.len() {
+            let removed = list.len() - range.len();
+            list.free_later(removed);
             list.keep(range, &settings);
         }
     }

@@ -32,6 +32,9 @@ pub(crate) const COMMANDS: &[Spec] = &[
     Spec::read ("SSCAN",       AtLeast(3), Keys::One(1), sscan,       "Walks over the members of a set.").tips(&["nondeterministic_output"]),
     Spec::read ("SINTER",      AtLeast(2), ALL,          sinter,      "Returns the members that all sets have.").tips(&["nondeterministic_output_order"]),
     Spec::read ("SINTERCARD",  AtLeast(3), COUNTED,      sintercard,  "Counts the members that all sets have."),
+    // From the documentation of Redis 8.10: redis.io/docs/latest/commands/sdiffcard and sunioncard.
+    Spec::read ("SDIFFCARD",   AtLeast(3), COUNTED,      sdiffcard,   "Counts the first set's members that no other set has."),
+    Spec::read ("SUNIONCARD",  AtLeast(3), COUNTED,      sunioncard,  "Counts the members that any set has."),
     Spec::write("SINTERSTORE", AtLeast(3), ALL,          sinterstore, "Stores the members that all sets have.").denyoom().uses(&[KeyUse::OVERWRITE, KeyUse::READ]),
     Spec::read ("SUNION",      AtLeast(2), ALL,          sunion,      "Returns the members that any set has.").tips(&["nondeterministic_output_order"]),
     Spec::write("SUNIONSTORE", AtLeast(3), ALL,          sunionstore, "Stores the members that any set has.").denyoom().uses(&[KeyUse::OVERWRITE, KeyUse::READ]),
@@ -308,17 +311,45 @@ fn sinterstore(keyspace: &mut Keyspace, args: &mut Args<'_>, context: &Context, 
 }
 
 fn sintercard(keyspace: &Keyspace, args: &mut Args<'_>, context: &Context, reply: &mut Reply) -> CommandResult {
-    let keys = counted_keys(args)?;
+    let (keys, limit) = (counted_keys(args)?, take_limit(args, false)?);
+    let found = intersection(&sets(keyspace, context, keys.into_iter())?).take(limit);
+    reply.count(found.count());
+    Ok(())
+}
+
+fn sdiffcard(keyspace: &Keyspace, args: &mut Args<'_>, context: &Context, reply: &mut Reply) -> CommandResult {
+    let (keys, limit) = (counted_keys(args)?, take_limit(args, false)?);
+    let found = difference(&sets(keyspace, context, keys.into_iter())?).take(limit);
+    reply.count(found.count());
+    Ok(())
+}
+
+fn sunioncard(keyspace: &Keyspace, args: &mut Args<'_>, context: &Context, reply: &mut Reply) -> CommandResult {
+    let (keys, limit) = (counted_keys(args)?, take_limit(args, true)?);
+    let sets = sets(keyspace, context, keys.into_iter())?;
+    // Each member counts at the first set that has it.
+    let is_first = |at: usize, member: &[u8]| !sets[..at].iter().flatten().any(|earlier| earlier.contains(member));
+    let members = sets
+        .iter()
+        .enumerate()
+        .flat_map(|(at, set)| set.iter().flat_map(|set| set.iter()).map(move |member| (at, member)));
+    reply.count(members.filter(|(at, member)| is_first(*at, member)).take(limit).count());
+    Ok(())
+}
+
+/// Takes LIMIT, and APPROX where it is allowed, to the end of the arguments. An exact count is as good an approximation as any.
+fn take_limit(args: &mut Args<'_>, allows_approx: bool) -> Result<usize, CommandError> {
     let mut limit = usize::MAX;
     while !args.is_empty() {
+        if allows_approx && args.keyword("APPROX") {
+            continue;
+        }
         if !args.keyword("LIMIT") || args.is_empty() {
             return Err(CommandError::Syntax);
         }
         limit = parse_limit(args.bytes()?)?;
     }
-    let found = intersection(&sets(keyspace, context, keys.into_iter())?).take(limit);
-    reply.count(found.count());
-    Ok(())
+    Ok(limit)
 }
 
 /// The keys behind their number, of SINTERCARD and ZINTERCARD.

@@ -360,6 +360,7 @@ fn take_members(
         End::Lowest => (0..count, set.range(0..count).map(owned).collect()),
         End::Highest => (length - count..length, set.range(length - count..length).rev().map(owned).collect()),
     };
+    set.free_later(ranks.len());
     set.remove_range(ranks);
     Ok(taken)
 }

@@ -31,6 +31,9 @@ const OURS: &[(&str, &str)] = &[
     ("DELEX", "From Redis 8.4."),
     ("DIGEST", "From Redis 8.4."),
     ("INCREX", "From Redis 8.8."),
+    ("LMOVEM", "From Redis 8.10."),
+    ("SDIFFCARD", "From Redis 8.10."),
+    ("SUNIONCARD", "From Redis 8.10."),
 ];
 
 /// The columns of each command, by its name in upper case.

@@ -11,6 +11,9 @@ use crate::key_box::Body;
 use crate::keyspace::{Keyspace, Place};
 use crate::part::NewBody;
 
+/// So many elements are freed where they are removed.
+const FREED_AT_ONCE_MAX: usize = 10_000;
+
 /// A collection on loan from the keyspace, to be read and changed.
 ///
 /// Reading it (`Deref`) leaves no trace. The first mutable use (`DerefMut`) parts it from frozen views and counts as a change,
@@ -88,6 +91,15 @@ impl<T: CollectionValue> Edit<'_, T> {
     /// Whether the key was not there before.
     pub fn is_new(&self) -> bool {
         self.home.is_none()
+    }
+
+    /// Tells that so many elements are about to be removed. If they are many, the value as it is now goes to the effects, for another thread to
+    /// drop: what the change lets go of is not freed by it.
+    pub fn free_later(&mut self, removed_count: usize) {
+        if removed_count >= FREED_AT_ONCE_MAX {
+            let shared = self.value.as_ref().expect("only drop takes it").clone();
+            self.keyspace.effects.discarded.push(T::into_collection(shared));
+        }
     }
 
     /// Notes that fields were removed because they were due.

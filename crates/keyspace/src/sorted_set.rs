@@ -219,7 +219,8 @@ impl SortedSetValue {
         }
     }
 
-    /// Removes the members with these ranks, which are at most the length.
+    /// Removes the members with these ranks, which are at most the length. Takes a step for each that is removed, or for each that is left, whichever
+    /// are fewer.
     pub fn remove_range(&mut self, ranks: Range<usize>) {
         match &mut self.0 {
             Encoding::Packed(packed) => {
@@ -228,6 +229,15 @@ impl SortedSetValue {
                 members.iter().for_each(|member| {
                     packed.remove(member);
                 });
+            }
+            Encoding::Many(many) if ranks.len() > many.order.len() / 2 => {
+                let mut rest = Many { members: Dense::new_like(&many.members), order: Order::new() };
+                let kept = many.order.range(0..ranks.start).chain(many.order.range(ranks.end..many.order.len()));
+                kept.for_each(|member| {
+                    rest.members.push(member.clone());
+                    rest.order.insert(member.clone());
+                });
+                **many = rest;
             }
             Encoding::Many(many) => many.order.remove_range(ranks).iter().for_each(|member| {
                 many.members.remove(&member.slice);

@@ -24,6 +24,7 @@ pub(crate) const FAMILY: Family = Family {
         "LMOVE <l> <l> ( LEFT | RIGHT ) ( LEFT | RIGHT )",
         "RPOPLPUSH <l> <l>",
     ],
+    without_template: &[("LMOVEM", "Redis 8.10 has it, valkey-server 9.1 has not")],
     keys: &[KeySort::new("l", "LRANGE").with(" 0 -1")],
     ..Family::NONE
 };

@@ -24,6 +24,10 @@ pub(crate) const FAMILY: Family = Family {
         "SINTERCARD ( 1 <t> | 2 <t> <t> | <i> <t> ) [ LIMIT <count> ]",
         "SSCAN <t> <count> [ MATCH <pattern> ] [ COUNT <i> ]",
     ],
+    without_template: &[
+        ("SDIFFCARD", "Redis 8.10 has it, valkey-server 9.1 has not"),
+        ("SUNIONCARD", "Redis 8.10 has it, valkey-server 9.1 has not"),
+    ],
     keys: &[KeySort::new("t", "SMEMBERS")],
     rule,
     follow,

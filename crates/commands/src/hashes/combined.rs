@@ -51,21 +51,35 @@ impl<'a> Options<'a> {
                 continue;
             }
             let plain = if sets { ("KEEPTTL", Expiration::Keep) } else { ("PERSIST", Expiration::Persist) };
-            if args.keyword(plain.0) && expiration.is_none_or(|before| before == plain.1) {
+            if args.keyword(plain.0) {
                 options.expiration = Some(plain.1);
-            } else if sets && args.keyword("NX") && options.key_is != Some(Presence::Present) {
-                options.key_is = Some(Presence::Absent);
-            } else if sets && args.keyword("XX") && options.key_is != Some(Presence::Absent) {
-                options.key_is = Some(Presence::Present);
-            } else if sets && args.keyword("FNX") && options.fields_are != Some(Presence::Present) {
-                options.fields_are = Some(Presence::Absent);
-            } else if sets && args.keyword("FXX") && options.fields_are != Some(Presence::Absent) {
-                options.fields_are = Some(Presence::Present);
-            } else {
+                if expiration.is_some_and(|before| before != plain.1) {
+                    return Err(CommandError::Syntax);
+                }
+            } else if !sets || !options.take_condition(args)? {
                 return Err(CommandError::Syntax);
             }
         }
         Ok(options)
+    }
+
+    /// Takes a condition, if it is the next argument. The opposite of an earlier one is refused.
+    fn take_condition(&mut self, args: &mut Args<'a>) -> Result<bool, CommandError> {
+        let (condition, wanted) = if args.keyword("NX") {
+            (&mut self.key_is, Presence::Absent)
+        } else if args.keyword("XX") {
+            (&mut self.key_is, Presence::Present)
+        } else if args.keyword("FNX") {
+            (&mut self.fields_are, Presence::Absent)
+        } else if args.keyword("FXX") {
+            (&mut self.fields_are, Presence::Present)
+        } else {
+            return Ok(false);
+        };
+        match condition.replace(wanted) {
+            Some(before) if before != wanted => Err(CommandError::Syntax),
+            _ => Ok(true),
+        }
     }
 
     /// What becomes of the deadlines; `None`: nothing was said.
@@ -142,11 +156,15 @@ pub(super) fn hsetex(
     let mut pairs = take_fields(args, 2)?;
     let settings = *keyspace.settings();
     let mut hash = keyspace.edit_or_new::<HashValue>(context, key)?;
-    let deadline = options.deadline(context, "hsetex")?.unwrap_or(DeadlineChange::Clear);
-    let is_present =
+    let holds =
         |is_there, wanted: Option<Presence>| wanted.is_none_or(|wanted| is_there == (wanted == Presence::Present));
-    let is_met = is_present(!hash.is_new(), options.key_is)
-        && pairs.clone().step_by(2).all(|field| is_present(hash.live(context).contains(field), options.fields_are));
+    if !holds(!hash.is_new(), options.key_is) {
+        reply.integer(0);
+        return Ok(());
+    }
+    // Redis looks at the time only where the key is as it has to be.
+    let deadline = options.deadline(context, "hsetex")?.unwrap_or(DeadlineChange::Clear);
+    let is_met = pairs.clone().step_by(2).all(|field| holds(hash.live(context).contains(field), options.fields_are));
     if is_met {
         hash.expect_fields(pairs.clone().count() / 2, &settings);
         while let (Some(field), Some(value)) = (pairs.next(), pairs.next()) {

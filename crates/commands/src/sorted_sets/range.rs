@@ -309,6 +309,7 @@ fn remove(keyspace: &mut Keyspace, args: &mut Args<'_>, context: &Context, reply
         let ranks = span.ranks(&set, false);
         removed = ranks.len();
         if removed > 0 {
+            set.free_later(removed);
             set.remove_range(ranks);
         }
     }

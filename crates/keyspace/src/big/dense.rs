@@ -32,6 +32,11 @@ impl<T: Named> Dense<T> {
         Self { hash_key, rows: Rows::new(), index: Index::new(), item_bytes: 0 }
     }
 
+    /// Without items, with the same hash key.
+    pub(crate) fn new_like(other: &Self) -> Self {
+        Self::new(other.hash_key)
+    }
+
     /// How many items there are.
     pub(crate) fn len(&self) -> usize {
         self.rows.len()
