@@ -37,6 +37,16 @@ enum Expiration<'a> {
 const TIMES: [&str; 4] = ["EX", "PX", "EXAT", "PXAT"];
 
 impl<'a> Options<'a> {
+    /// Takes what stands in front of FIELDS, and FIELDS.
+    fn before_fields(key: &[u8], args: &mut Args<'a>, sets: bool) -> Result<Self, CommandError> {
+        match args.until("FIELDS") {
+            Some(mut front) => Self::parse(&mut front, sets),
+            // Valkey begins its search at the key.
+            None if key.eq_ignore_ascii_case(b"FIELDS") => Ok(Self::default()),
+            None => Err(CommandError::FieldCount),
+        }
+    }
+
     /// Takes all that is left. `sets`: the options of HSETEX, else those of HGETEX.
     fn parse(args: &mut Args<'a>, sets: bool) -> Result<Self, CommandError> {
         let mut options = Self::default();
@@ -104,7 +114,7 @@ pub(super) fn hgetex(
     reply: &mut Reply,
 ) -> CommandResult {
     let key = args.bytes()?;
-    let options = Options::parse(&mut args.until("FIELDS").ok_or(CommandError::FieldCount)?, false)?;
+    let options = Options::before_fields(key, args, false)?;
     let fields = take_fields(args, 1)?;
     let settings = *keyspace.settings();
     let mut hash = keyspace.edit::<HashValue>(context, key)?;
@@ -152,7 +162,7 @@ pub(super) fn hsetex(
     reply: &mut Reply,
 ) -> CommandResult {
     let key = args.bytes()?;
-    let options = Options::parse(&mut args.until("FIELDS").ok_or(CommandError::FieldCount)?, true)?;
+    let options = Options::before_fields(key, args, true)?;
     let mut pairs = take_fields(args, 2)?;
     let settings = *keyspace.settings();
     let mut hash = keyspace.edit_or_new::<HashValue>(context, key)?;
