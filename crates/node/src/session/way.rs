@@ -9,7 +9,7 @@ use resp::Arguments;
 use slot::Slot;
 use topology::NodeId;
 
-use super::{Exchange, Session, Step};
+use super::{Exchange, Session, Step, refusals};
 use crate::cluster::Routes;
 use crate::config::Settings;
 use crate::platform::Platform;
@@ -89,6 +89,9 @@ impl<P: Platform> Session<P> {
         exchange: &mut Exchange,
     ) -> Option<Step> {
         let is_exec = matches!(spec.handler, Handler::Session(SessionCommand::Exec));
+        if let Some(why) = refusals::in_cluster(spec, arguments) {
+            return Some(self.refuse(why.to_owned(), is_exec, exchange));
+        }
         let slot = match (&self.transaction, is_exec) {
             (Some(transaction), true) if transaction.is_spoilt() => Ok(None),
             (Some(transaction), true) => transaction.slot().and_then(|slot| self.slot_with_watches(slot)),
