@@ -15,6 +15,7 @@ use bytes::Bytes;
 use raft::{Clock, GroupId, NodeId, PeerAddress, ReplicaId};
 use topology::{Change, ClusterId, Phase, Refusal};
 
+use super::meta::Meta;
 use super::open::{Ground, endpoint, forget, open_meta};
 use crate::formation;
 use crate::holdings::Joining;
@@ -124,12 +125,17 @@ pub(super) async fn resume<P: Platform>(ground: Ground<P>) {
         // Nothing was asked yet: whoever wanted it asks again.
         Phase::Living => drop(give_up(&ground, "the node stopped before".to_owned()).await),
         Phase::Joining(_) => {
-            while matches!(ask_in(&ground, &joining).await, Attempt::Again) {
+            // Once it is of no cluster that it joins, whoever wanted it asks again.
+            while matches!(ask_in(&ground, &joining).await, Attempt::Again) && is_joining(&meta) {
                 tokio::time::sleep(AGAIN_AFTER).await;
             }
         }
         Phase::Retired(_) => move_over(&ground, &joining).await,
     }
+}
+
+fn is_joining(meta: &Meta) -> bool {
+    meta.topology().is_some_and(|topology| matches!(topology.phase(), Phase::Joining(_)))
 }
 
 /// Asks the other cluster until it has decided.
@@ -148,7 +154,9 @@ async fn ask_in<P: Platform>(ground: &Ground<P>, joining: &Joining) -> Attempt {
             Some(Answer::Refused(why)) => {
                 // Until this is done the node could not change, so it is tried for as long as it takes.
                 while !matches!(ground.node.change_topology(vec![Change::UndoJoining { cluster }]).await, Ok(Ok(_))) {}
-                return give_up(ground, why).await;
+                let gave_up = give_up(ground, why).await;
+                // It joined another cluster itself since it was asked: then it is asked again, as a node of that.
+                return if has_moved(ground, joining).await { Attempt::Again } else { gave_up };
             }
             _ => tokio::time::sleep(AGAIN_AFTER).await,
         }
@@ -156,6 +164,12 @@ async fn ask_in<P: Platform>(ground: &Ground<P>, joining: &Joining) -> Attempt {
     while !matches!(ground.node.change_topology(vec![Change::Joined { cluster }]).await, Ok(Ok(_))) {}
     move_over(ground, joining).await;
     Attempt::Done
+}
+
+/// Whether the node that was asked is of another cluster by now.
+async fn has_moved<P: Platform>(ground: &Ground<P>, joining: &Joining) -> bool {
+    let other = formation::ask(&ground.transport, &peer(&joining.address), &Request::Hello).await;
+    matches!(other, Some(Answer::Cluster { cluster, .. }) if cluster != joining.cluster)
 }
 
 async fn give_up<P: Platform>(ground: &Ground<P>, why: String) -> Attempt {
