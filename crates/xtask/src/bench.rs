@@ -7,13 +7,14 @@
 //!
 //! All servers listen on 127.0.0.1, on ports found free, with their data below the target directory.
 
-mod client;
-mod clock;
+pub(crate) mod client;
+pub(crate) mod clock;
+mod cluster;
 mod failover;
 mod load;
 mod machine;
 mod restart;
-mod server;
+pub(crate) mod server;
 mod statistics;
 mod table;
 mod throughput;
@@ -32,11 +33,12 @@ enum Chore {
     Standalone,
     Shard,
     Failover,
+    Cluster,
     Restart,
     Log,
 }
 
-const ALL: [Chore; 5] = [Chore::Standalone, Chore::Shard, Chore::Failover, Chore::Restart, Chore::Log];
+const ALL: [Chore; 6] = [Chore::Standalone, Chore::Shard, Chore::Failover, Chore::Cluster, Chore::Restart, Chore::Log];
 
 /// The command line, read.
 #[derive(Debug, PartialEq, Eq)]
@@ -123,6 +125,7 @@ fn run(setting: &Setting<'_>, chore: Chore) -> Outcome {
         Chore::Standalone => throughput::standalone(setting),
         Chore::Shard => throughput::shard(setting),
         Chore::Failover => failover::failover(setting),
+        Chore::Cluster => cluster::cluster(setting),
         Chore::Restart => restart::restart(setting),
         Chore::Log => {
             println!("### The log on disk\n\n```text");
@@ -133,7 +136,8 @@ fn run(setting: &Setting<'_>, chore: Chore) -> Outcome {
     }
 }
 
-fn release_build(tree: &Tree) -> Outcome<PathBuf> {
+/// Builds the server as it is shipped; where it is.
+pub(crate) fn release_build(tree: &Tree) -> Outcome<PathBuf> {
     eprintln!("== cargo build --release");
     expect_success(&mut tree.cargo(["build", "--locked", "--release"]))?;
     Ok(tree.target().join(Path::new("release/cairn-server")))
@@ -173,6 +177,7 @@ fn chore_of(word: &str) -> Outcome<Chore> {
         "standalone" => Ok(Chore::Standalone),
         "shard" => Ok(Chore::Shard),
         "failover" => Ok(Chore::Failover),
+        "cluster" => Ok(Chore::Cluster),
         "restart" => Ok(Chore::Restart),
         "log" => Ok(Chore::Log),
         _ => Err(Error::Usage(format!("`bench` does not know `{word}`"))),

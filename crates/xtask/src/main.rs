@@ -10,6 +10,7 @@
 
 mod apt;
 mod bench;
+mod cluster;
 mod fix;
 mod mutants;
 mod setup;
@@ -31,6 +32,9 @@ usage: cargo xtask <chore>
   fix               write what can be written: formatting, trailing space, the README's list of commands
   proto             generate crates/rpc/src/generated anew from proto/
   test              set up what the tests need (once), then everything that CI runs
+  cluster [options] a cluster on this machine, formed by redis-cli, until Ctrl-C
+                      --nodes N    how many (default 6)     --replicas N  of each master (default 1)
+                      --port P     the first one's (default 7000); the others' follow, the peers' are 10000 above
   sim [options]     simulated clusters
                       --seed S     one run, with its trace
                       --seeds N    the seeds 0 to N - 1 (default 32)
@@ -40,6 +44,7 @@ usage: cargo xtask <chore>
                       standalone   GET and SET against Valkey and Redis
                       shard        SET over three voters against Redis, CPU and commands for each log entry
                       failover     gaps and losses when the leader is killed (--stop: stopped for 3 s)
+                      cluster      the same of six nodes, each in turn; hand-over; CPU while idle
                       restart      time from the start to the first answer, and memory for each key
                       log          the store under the log: cargo bench -p storage
                       --binary PATH  measure this server (default: builds target/release/cairn-server)
@@ -71,6 +76,7 @@ fn run(words: &[&str]) -> Outcome {
         ["fix"] => fix::fix(&tree),
         ["proto"] => fix::proto(&tree),
         ["test"] => verify::test(&tree),
+        ["cluster", options @ ..] => cluster::cluster(&tree, options),
         ["sim", options @ ..] => sim::sim(&tree, options),
         ["bench", options @ ..] => bench::bench(&tree, options),
         ["help" | "--help" | "-h"] => {
@@ -99,6 +105,7 @@ mod tests {
         assert!(is_refused(&["verfy"]));
         assert!(is_refused(&["verify", "--slow"]));
         assert!(is_refused(&["test", "--fast"]));
+        assert!(is_refused(&["cluster", "--nodes", "many"]));
         assert!(is_refused(&["sim", "--seed"]));
         assert!(is_refused(&["sim", "--seeds", "many"]));
         assert!(is_refused(&["bench", "everything"]));

@@ -1,4 +1,4 @@
-//! `failover`: a shard under a steady load of writes loses its leader, over and over.
+//! `failover`: a shard under a steady load of writes loses its leader, over and over. The load and the probes serve `cluster` too.
 //!
 //! ```text
 //! load, 4 clients      one write after the other, each with a key of its own, wherever one is taken
@@ -24,22 +24,22 @@ const LOAD_CLIENTS: usize = 4;
 /// Bounds the memory that a client's acknowledged writes take.
 const WRITES_MAX: u64 = 4_000_000;
 /// Load between the shard's recovery and the next signal.
-const STEADY: Duration = Duration::from_secs(1);
+pub(crate) const STEADY: Duration = Duration::from_secs(1);
 /// How long a leader stays stopped.
-const STOPPED: Duration = Duration::from_secs(3);
+pub(crate) const STOPPED: Duration = Duration::from_secs(3);
 /// How often the probes write.
 const PROBE_EVERY: Duration = Duration::from_millis(10);
 /// How long a client waits for a reply: a stopped server takes connections and never answers.
-const REPLY_LIMIT: Duration = Duration::from_secs(1);
+pub(crate) const REPLY_LIMIT: Duration = Duration::from_secs(1);
 /// A shard that takes no write for this long has failed.
 const GAP_LIMIT: Duration = Duration::from_secs(15);
 
 /// Acknowledged writes: key and value.
-type Writes = Vec<(String, String)>;
+pub(crate) type Writes = Vec<(String, String)>;
 
 /// What happens to a leader.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Blow {
+pub(crate) enum Blow {
     /// SIGKILL, and started again after the failover.
     Kill,
     /// SIGSTOP for three seconds.
@@ -53,7 +53,7 @@ pub(crate) fn failover(setting: &Setting<'_>) -> Outcome {
     let mut nodes = scratch.cairn_shard(&setting.binary)?;
     let ports: Vec<u16> = nodes.iter().map(Server::port).collect();
     wait_until_level(&nodes)?;
-    let (gaps, writes) = under_load(&ports, || {
+    let (gaps, writes) = under_load(&ports, &[""], || {
         (1..=setting.kills).map(|number| one_blow(&mut nodes, &ports, blow, number)).collect::<Outcome<Vec<_>>>()
     });
     let (gaps, probed): (Vec<Duration>, Vec<Writes>) = gaps?.into_iter().unzip();
@@ -92,14 +92,15 @@ fn print(blow: Blow, gaps: &[Duration], acknowledged: usize, lost: usize) {
     println!("All, in order of size: {} s.\n", all.join(", "));
 }
 
-/// Runs `work` while the clients write; their acknowledged writes come back with its result.
+/// Runs `work` while the clients write, each with one of the hash tags; their acknowledged writes come back with its result.
 #[expect(clippy::disallowed_methods, reason = "clients of real servers are threads of this machine")]
-fn under_load<T>(ports: &[u16], work: impl FnOnce() -> T) -> (T, Vec<Writes>) {
+pub(crate) fn under_load<T>(ports: &[u16], tags: &[&str], work: impl FnOnce() -> T) -> (T, Vec<Writes>) {
     let goes_on = AtomicBool::new(true);
     thread::scope(|scope| {
         let goes_on = &goes_on;
-        let clients: Vec<_> =
-            (0..LOAD_CLIENTS).map(|number| scope.spawn(move || write_on(number, ports, goes_on))).collect();
+        let clients: Vec<_> = (0..LOAD_CLIENTS)
+            .map(|number| scope.spawn(move || write_on(number, ports, tags[number % tags.len()], goes_on)))
+            .collect();
         let result = work();
         goes_on.store(false, Ordering::Relaxed);
         let writes = clients.into_iter().map(|client| client.join().expect("a client only counts")).collect();
@@ -108,7 +109,7 @@ fn under_load<T>(ports: &[u16], work: impl FnOnce() -> T) -> (T, Vec<Writes>) {
 }
 
 /// One client of the load: writes until it is told to end, changing the address after anything but OK.
-fn write_on(number: usize, ports: &[u16], goes_on: &AtomicBool) -> Writes {
+fn write_on(number: usize, ports: &[u16], tag: &str, goes_on: &AtomicBool) -> Writes {
     let mut writes = Writes::new();
     let mut address = number;
     let mut client: Option<Client> = None;
@@ -116,7 +117,7 @@ fn write_on(number: usize, ports: &[u16], goes_on: &AtomicBool) -> Writes {
         if !goes_on.load(Ordering::Relaxed) {
             break;
         }
-        let (key, value) = (format!("load:{number}:{count}"), count.to_string());
+        let (key, value) = (format!("load:{{{tag}}}:{number}:{count}"), count.to_string());
         if client.is_none() {
             client = Client::connect(ports[address % ports.len()], REPLY_LIMIT).ok();
         }
@@ -145,7 +146,7 @@ fn one_blow(nodes: &mut [Server], ports: &[u16], blow: Blow, number: u32) -> Out
         Blow::Kill => nodes[leader].kill(),
         Blow::Stop => nodes[leader].stop()?,
     }
-    let (gap, writes) = probe(ports, number, start);
+    let (gap, writes) = probe(ports, "", number, start);
     match blow {
         Blow::Kill => nodes[leader].spawn()?,
         Blow::Stop => {
@@ -160,14 +161,14 @@ fn one_blow(nodes: &mut [Server], ports: &[u16], blow: Blow, number: u32) -> Out
     Ok((gap, writes))
 }
 
-/// Polls all addresses until one has taken a write; when that was, after `start`, and all writes that were taken.
+/// Polls all addresses until one has taken a write with the hash tag; when that was, after `start`, and all writes that were taken.
 #[expect(clippy::disallowed_methods, reason = "an address that does not answer must not hold up the others")]
-fn probe(ports: &[u16], number: u32, start: Instant) -> (Option<Duration>, Writes) {
+pub(crate) fn probe(ports: &[u16], tag: &str, number: u32, start: Instant) -> (Option<Duration>, Writes) {
     let is_taken = AtomicBool::new(false);
     thread::scope(|scope| {
         let is_taken = &is_taken;
         let threads: Vec<_> =
-            ports.iter().map(|&port| scope.spawn(move || probe_one(port, number, start, is_taken))).collect();
+            ports.iter().map(|&port| scope.spawn(move || probe_one(port, tag, number, start, is_taken))).collect();
         let found: Vec<(Duration, String)> =
             threads.into_iter().filter_map(|thread| thread.join().expect("a probe only asks")).collect();
         let first = found.iter().map(|(gap, _)| *gap).min();
@@ -177,10 +178,10 @@ fn probe(ports: &[u16], number: u32, start: Instant) -> (Option<Duration>, Write
 }
 
 /// Writes to one address every 10 ms until it or another has taken a write.
-fn probe_one(port: u16, number: u32, start: Instant, is_taken: &AtomicBool) -> Option<(Duration, String)> {
+fn probe_one(port: u16, tag: &str, number: u32, start: Instant, is_taken: &AtomicBool) -> Option<(Duration, String)> {
     let mut tries: u32 = 0;
     while !is_taken.load(Ordering::Relaxed) && clock::since(start) < GAP_LIMIT {
-        let key = format!("probe:{number}:{port}:{tries}");
+        let key = format!("probe:{{{tag}}}:{number}:{port}:{tries}");
         let is_done = Client::connect(port, REPLY_LIMIT).is_ok_and(|mut client| set(&mut client, &key, &key));
         let gap = clock::since(start);
         if is_done {

@@ -23,7 +23,7 @@ pub(crate) const START_LIMIT: Duration = Duration::from_secs(120);
 const PORT_FIRST: u16 = 10_000;
 const PORT_LAST: u16 = 22_000;
 /// A node's peers are expected this far above its clients' port.
-const PEER_PORT_OFFSET: u16 = 10_000;
+pub(crate) const PEER_PORT_OFFSET: u16 = 10_000;
 
 /// Lines of a server's log in the error that it does not serve.
 const LOG_LINES_SHOWN: usize = 10;
@@ -32,6 +32,7 @@ const LOG_LINES_SHOWN: usize = 10;
 pub(crate) struct Scratch {
     path: PathBuf,
     next_port: u16,
+    is_kept: bool,
 }
 
 impl Scratch {
@@ -42,12 +43,26 @@ impl Scratch {
         make_dir(&path)?;
         // Two runs at once begin at different ports.
         let spread = u16::try_from(id % u32::from(PORT_LAST - PORT_FIRST)).expect("a remainder of a u16");
-        Ok(Self { path, next_port: PORT_FIRST + spread })
+        Ok(Self { path, next_port: PORT_FIRST + spread, is_kept: false })
+    }
+
+    /// The directory of this name below the target directory, emptied; it stays at the end, for whoever wants to look.
+    pub(crate) fn in_place(tree: &Tree, name: &str) -> Outcome<Self> {
+        let path = tree.target().join(name);
+        if path.exists() {
+            fs::remove_dir_all(&path).map_err(|error| Error::Failed(format!("{}: {error}", path.display())))?;
+        }
+        make_dir(&path)?;
+        Ok(Self { path, next_port: PORT_FIRST, is_kept: true })
+    }
+
+    /// Where it is.
+    pub(crate) fn path(&self) -> &Path {
+        &self.path
     }
 
     /// A port for clients whose peer port is free as well.
     fn free_port(&mut self) -> Outcome<u16> {
-        let is_free = |port| TcpListener::bind((Ipv4Addr::LOCALHOST, port)).is_ok();
         for _ in PORT_FIRST..PORT_LAST {
             let port = self.next_port;
             self.next_port = if port + 1 < PORT_LAST { port + 1 } else { PORT_FIRST };
@@ -60,6 +75,10 @@ impl Scratch {
 
     fn server(&mut self, name: &str, program: &Path, flags: &[&str]) -> Outcome<Server> {
         let port = self.free_port()?;
+        self.server_at(port, name, program, flags)
+    }
+
+    fn server_at(&self, port: u16, name: &str, program: &Path, flags: &[&str]) -> Outcome<Server> {
         let dir = self.path.join(format!("{name}-{port}"));
         make_dir(&dir)?;
         let mut arguments = vec!["--port".into(), port.to_string().into(), "--dir".into(), dir.clone().into()];
@@ -81,6 +100,21 @@ impl Scratch {
             node.arguments.extend(members.iter().cloned());
         }
         // All at once: a node alone forms nothing, and may wait for the others before it answers.
+        nodes.iter_mut().try_for_each(Server::spawn)?;
+        nodes.iter_mut().try_for_each(Server::wait_until_ready)?;
+        Ok(nodes)
+    }
+
+    /// A node that may become one of a cluster, not started yet.
+    pub(crate) fn cluster_node(&self, binary: &Path, port: u16) -> Outcome<Server> {
+        self.server_at(port, "node", binary, &["--cluster-enabled", "yes"])
+    }
+
+    /// Some of these, running, on ports found free.
+    pub(crate) fn cluster_nodes(&mut self, binary: &Path, count: usize) -> Outcome<Vec<Server>> {
+        let ports = (0..count).map(|_| self.free_port()).collect::<Outcome<Vec<u16>>>()?;
+        let mut nodes =
+            ports.into_iter().map(|port| self.cluster_node(binary, port)).collect::<Outcome<Vec<Server>>>()?;
         nodes.iter_mut().try_for_each(Server::spawn)?;
         nodes.iter_mut().try_for_each(Server::wait_until_ready)?;
         Ok(nodes)
@@ -111,10 +145,18 @@ impl Scratch {
 
 impl Drop for Scratch {
     fn drop(&mut self) {
+        if self.is_kept {
+            return;
+        }
         if let Err(error) = fs::remove_dir_all(&self.path) {
             eprintln!("== could not remove {}: {error}", self.path.display());
         }
     }
+}
+
+/// Whether nobody listens there.
+pub(crate) fn is_free(port: u16) -> bool {
+    TcpListener::bind((Ipv4Addr::LOCALHOST, port)).is_ok()
 }
 
 /// One server process, which can be killed and started again.
@@ -166,6 +208,12 @@ impl Server {
             Ok(Some(status)) => Err(self.failed(&format!("{name} ended at once, {status}"))),
             Err(Error::Usage(message) | Error::Failed(message)) => Err(self.failed(&message)),
         }
+    }
+
+    /// Fails if the process has ended.
+    pub(crate) fn expect_running(&mut self) -> Outcome {
+        let ended = self.child.as_mut().and_then(|child| child.try_wait().ok().flatten());
+        ended.map_or(Ok(()), |status| Err(self.failed(&format!("{} on port {} ended, {status}", self.name, self.port))))
     }
 
     /// The error for a server that does not serve, with the end of its log.
