@@ -1,6 +1,7 @@
 //! What every module needs: servers, clients on bare sockets, foreign tools, and waiting with a deadline.
 
 pub(crate) mod load;
+pub(crate) mod nodes;
 pub(crate) mod room;
 pub(crate) mod server;
 pub(crate) mod tools;

@@ -10,6 +10,7 @@
 
 mod harness;
 
+mod cluster;
 mod compare;
 mod durability;
 mod golden;

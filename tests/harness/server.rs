@@ -154,6 +154,11 @@ impl Server {
         &mut self.process
     }
 
+    /// Its process id.
+    pub(crate) fn id(&self) -> u32 {
+        self.process.id()
+    }
+
     /// Its data and its log.
     pub(crate) fn directory(&self) -> &Directory {
         &self.directory
@@ -198,9 +203,13 @@ pub(crate) fn info(client: &mut Client, field: &str) -> String {
     found.unwrap_or_else(|| panic!("INFO has no {field}:\n{text}"))
 }
 
+/// A configuration file of this name in a server's directory is the server's.
+pub(crate) const FILE: &str = "cairn.conf";
+
 /// The call of a Cairn, this program.
 pub(crate) fn command(program: &str, port: u16, directory: &Directory, arguments: &[String]) -> Command {
     let mut command = Command::new(program);
+    command.args(Some(directory.join(FILE)).filter(|file| file.exists()));
     command.args(["--port", &port.to_string(), "--dir"]).arg(directory.join("data")).args(arguments);
     command.current_dir(directory.path());
     command

@@ -86,11 +86,17 @@ pub(crate) fn redis_cli(port: u16, arguments: &[&str], script: &str) -> String {
     String::from_utf8_lossy(&output.stdout).into_owned()
 }
 
+/// The call of a script of `tests/python`.
+pub(crate) fn python_script(script: &str) -> Command {
+    let mut command = Command::new(python());
+    command.arg(Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/python").join(script));
+    command
+}
+
 /// Runs a script of `tests/python` against a port; fails with what it printed.
 pub(crate) fn run_python(script: &str, port: u16, arguments: &[&str]) {
-    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/python").join(script);
-    let mut command = Command::new(python());
-    command.arg(path).arg(port.to_string()).args(arguments);
+    let mut command = python_script(script);
+    command.arg(port.to_string()).args(arguments);
     let output = command.stdin(Stdio::null()).output().expect("a Python that starts");
     let said = [output.stdout, output.stderr].concat();
     assert!(output.status.success(), "{script} {}: {}", arguments.join(" "), String::from_utf8_lossy(&said));

@@ -8,6 +8,7 @@ mod cluster;
 mod config;
 mod help;
 mod node_commands;
+mod refusals;
 mod transaction;
 mod way;
 
