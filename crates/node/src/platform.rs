@@ -22,7 +22,7 @@ pub trait Platform: 'static {
     /// An accepted connection on its way to its I/O thread.
     type Socket: Socket;
     /// How much log a replica keeps.
-    const LOG_BOUNDS: LogBounds = LogBounds { tail_bytes_max: 16 << 20, snapshot_log_bytes: 64 << 20 };
+    const LOG_BOUNDS: LogBounds = LogBounds { tail_bytes_max: 8 << 20, snapshot_log_bytes: 64 << 20 };
 }
 
 /// How much log a replica keeps, as [`raft::GroupConfig`] has it; less in the simulator, so that short runs see snapshots.
