@@ -1,5 +1,6 @@
 //! What a node stands on in production: sled, gRPC, the machine's clocks, threads and sockets.
 
+use std::cell::Cell;
 use std::fs;
 use std::io;
 use std::net::{TcpListener, TcpStream, UdpSocket};
@@ -32,16 +33,31 @@ impl Platform for Production {
     type Socket = TcpStream;
 }
 
-/// Numbers that nobody can guess: ids and hash keys are drawn from them. One system call each, so not for every read.
+/// Numbers that nobody can guess: ids and hash keys are drawn from them. A thread asks the system for 32 at a time.
 #[derive(Clone, Copy)]
 pub(crate) struct SystemRandom;
 
+thread_local! {
+    /// What the system gave, and how much of it is left, at the end.
+    static DRAWN: Cell<([u64; 32], usize)> = const { Cell::new(([0; 32], 0)) };
+}
+
 impl node::Random for SystemRandom {
     fn next_u64(&self) -> u64 {
-        let mut bytes = [0; 8];
-        let drawn = rustix::rand::getrandom(&mut bytes, rustix::rand::GetRandomFlags::empty());
-        assert_eq!(drawn, Ok(bytes.len()), "the system gives eight random bytes at once");
-        u64::from_le_bytes(bytes)
+        let (mut numbers, mut left) = DRAWN.get();
+        if left == 0 {
+            let mut bytes = [0; 256];
+            let drawn = rustix::rand::getrandom(&mut bytes, rustix::rand::GetRandomFlags::empty());
+            assert_eq!(drawn, Ok(bytes.len()), "the system gives up to 256 random bytes at once");
+            let (words, _) = bytes.as_chunks();
+            numbers = std::array::from_fn(|at| u64::from_le_bytes(words[at]));
+            left = numbers.len();
+        }
+        left -= 1;
+        // Nobody is given it twice, nor finds it here later.
+        let number = std::mem::take(&mut numbers[left]);
+        DRAWN.set((numbers, left));
+        number
     }
 }
 
