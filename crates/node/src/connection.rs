@@ -16,13 +16,14 @@ use raft::Clock;
 use resp::{Decoded, Limits, RequestDecoder};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 
-use crate::config::OutputLimit;
+use crate::config::Settings;
 use crate::inbox::{Mailbox, Route};
 use crate::io_thread::Io;
 use crate::platform::{Platform, Socket};
 use crate::replica::Replica;
 use crate::session::{Exchange, Later, Reading, Session, Step};
 use crate::shard::{Added, NOREPLICAS};
+use crate::stats::Counts;
 
 /// A connection starts with so much room for input, and comes back to it when it is idle.
 const INPUT_BYTES_IDLE: usize = 1024;
@@ -59,8 +60,15 @@ pub(crate) struct Connection<P: Platform> {
     /// On its way out.
     output: Vec<u8>,
     limits: Limits,
-    output_limit: OutputLimit,
-    limits_version: u64,
+    /// The settings as of `settings_version`. What all I/O threads count references of, or lock, costs each command more
+    /// than its own work: such things are kept, here and in `replica`.
+    settings: Arc<Settings>,
+    settings_version: u64,
+    #[expect(
+        clippy::redundant_allocation,
+        reason = "a thread's own count of references, in front of that of all threads"
+    )]
+    replica: Rc<Arc<Replica>>,
 }
 
 /// Why [`Connection::advance`] stopped.
@@ -87,6 +95,8 @@ impl<P: Platform> Connection<P> {
     /// Prepares a connection that was admitted to the registry.
     pub(crate) fn new(io: Rc<Io<P>>, session: Session<P>) -> Self {
         let (route, mailbox) = io.desk.register(io.number);
+        let settings = io.node.config.current();
+        let replica = Rc::new(Arc::clone(session.replica()));
         Self {
             io,
             route,
@@ -100,14 +110,14 @@ impl<P: Platform> Connection<P> {
             exchange: Exchange::default(),
             output: Vec::new(),
             limits: Limits::default(),
-            output_limit: OutputLimit::default(),
-            limits_version: u64::MAX,
+            settings,
+            settings_version: u64::MAX,
+            replica,
         }
     }
 
     /// Serves the client until one side closes.
     pub(crate) async fn serve(mut self, mut stream: <P::Socket as Socket>::Stream) {
-        let mut stop = self.io.node.stopping.clone();
         loop {
             match self.advance() {
                 Next::Input => {
@@ -115,11 +125,8 @@ impl<P: Platform> Connection<P> {
                     if self.flush(&mut stream).await.is_err() {
                         break;
                     }
-                    tokio::select! {
-                        biased;
-                        read = self.read(&mut stream) => if !matches!(read, Ok(true)) { break },
-                        // Everything read was answered; the node is going down.
-                        _ = stop.wait_for(|stopping| *stopping) => break,
+                    if !matches!(self.read(&mut stream).await, Ok(true)) {
+                        break;
                     }
                 }
                 Next::Replies => self.settle().await,
@@ -153,7 +160,10 @@ impl<P: Platform> Connection<P> {
     fn advance(&mut self) -> Next {
         self.refresh_limits();
         self.session.renew_routes();
-        let (replica, wall_ms) = (Arc::clone(self.session.replica()), self.io.node.clock.wall_ms());
+        if !Arc::ptr_eq(&self.replica, self.session.replica()) {
+            self.replica = Rc::new(Arc::clone(self.session.replica()));
+        }
+        let (replica, wall_ms) = (Rc::clone(&self.replica), self.io.node.clock.wall_ms());
         let mut reading = Reading::new(&replica.shard, wall_ms, self.session.next_seed(), self.exchange.confirmed);
         let next = loop {
             if self.exchange.reply.len() >= OUTPUT_BYTES_FLUSH {
@@ -197,7 +207,8 @@ impl<P: Platform> Connection<P> {
         };
         drop(reading);
         self.exchange.confirmed = false;
-        self.io.node.stats.commands.fetch_add(std::mem::take(&mut self.exchange.commands), Ordering::Relaxed);
+        let commands = std::mem::take(&mut self.exchange.commands);
+        self.counts().commands.fetch_add(commands, Ordering::Relaxed);
         next
     }
 
@@ -293,16 +304,17 @@ impl<P: Platform> Connection<P> {
         if self.exchange.reply.is_empty() {
             return Ok(());
         }
-        self.io.node.stats.bytes_out.fetch_add(self.exchange.reply.len() as u64, Ordering::Relaxed);
+        self.counts().bytes_out.fetch_add(self.exchange.reply.len() as u64, Ordering::Relaxed);
         self.exchange.reply.swap(&mut self.output);
         let held = self.output.len() as u64;
         let is_over = |limit: u64| limit > 0 && held > limit;
-        if is_over(self.output_limit.hard_bytes) {
+        let limits = &self.settings.client_output_buffer_limit.normal;
+        if is_over(limits.hard_bytes) {
             return Err(self.over_output_limit());
         }
-        if is_over(self.output_limit.soft_bytes) {
+        if is_over(limits.soft_bytes) {
             // As long as the client does not read, that much is held for it.
-            let patience = Duration::from_secs(self.output_limit.soft_seconds);
+            let patience = Duration::from_secs(limits.soft_seconds);
             let writing = tokio::time::timeout(patience, stream.write_all(&self.output)).await;
             writing.map_err(|_| self.over_output_limit())??;
         } else {
@@ -319,23 +331,26 @@ impl<P: Platform> Connection<P> {
         std::io::Error::other("over client-output-buffer-limit")
     }
 
-    /// Reads more input; false when the client has closed, is idle for too long or holds too much.
+    fn counts(&self) -> &Counts {
+        self.io.node.stats.of(self.io.number)
+    }
+
+    /// Reads more input; false when the client has closed, is idle for too long or holds too much, and when the node goes
+    /// down: everything that was read is answered then.
     async fn read(&mut self, stream: &mut <P::Socket as Socket>::Stream) -> std::io::Result<bool> {
         self.make_room();
-        let timeout_seconds = self.session.idle_timeout_seconds();
-        let reading = stream.read_buf(&mut self.input);
+        let timeout_seconds = u64::from(self.settings.timeout_seconds);
+        let reading = self.mailbox.unless_closed(stream.read_buf(&mut self.input));
         let read = if timeout_seconds == 0 {
-            reading.await?
+            reading.await
         } else {
-            match tokio::time::timeout(Duration::from_secs(timeout_seconds), reading).await {
-                Ok(read) => read?,
-                Err(_) => return Ok(false),
-            }
+            tokio::time::timeout(Duration::from_secs(timeout_seconds), reading).await.unwrap_or(None)
         };
+        let Some(read) = read.transpose()? else { return Ok(false) };
         self.filled = self.input.len() == self.input.capacity();
-        self.io.node.stats.bytes_in.fetch_add(read as u64, Ordering::Relaxed);
+        self.counts().bytes_in.fetch_add(read as u64, Ordering::Relaxed);
         self.session.seen(self.io.node.clock.wall_ms(), self.input.len(), self.input.capacity());
-        let limit = self.io.node.config.current().client_query_buffer_limit_bytes;
+        let limit = self.settings.client_query_buffer_limit_bytes;
         if !self.session.is_authenticated() && self.input.len() > STRANGER_BYTES_MAX {
             return Ok(false);
         }
@@ -370,14 +385,13 @@ impl<P: Platform> Connection<P> {
 
     fn refresh_limits(&mut self) {
         let version = self.io.node.config.version();
-        if version != self.limits_version || self.limits.authenticated != self.session.is_authenticated() {
-            let settings = self.io.node.config.current();
-            self.limits.bulk_max_bytes = usize::try_from(settings.proto_max_bulk_len_bytes).unwrap_or(usize::MAX);
-            self.output_limit = settings.client_output_buffer_limit.normal;
+        if version != self.settings_version || self.limits.authenticated != self.session.is_authenticated() {
+            self.settings = self.io.node.config.current();
+            self.limits.bulk_max_bytes = usize::try_from(self.settings.proto_max_bulk_len_bytes).unwrap_or(usize::MAX);
             self.limits.authenticated = self.session.is_authenticated();
             let usual = Limits::default().inline_max_bytes;
             self.limits.inline_max_bytes = if self.limits.authenticated { usual } else { INPUT_BYTES_READ };
-            self.limits_version = version;
+            self.settings_version = version;
         }
     }
 }

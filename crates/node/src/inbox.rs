@@ -5,6 +5,8 @@
 //! tickets, and stops reading while one is open.
 
 use std::cell::{Cell, RefCell};
+use std::future::Future;
+use std::pin::pin;
 use std::rc::Rc;
 use std::task::{Poll, Waker};
 
@@ -70,6 +72,7 @@ pub(crate) struct Desk {
 struct Places {
     list: Vec<(u32, Option<Rc<Mailbox>>)>,
     free: Vec<u32>,
+    are_closed: bool,
 }
 
 /// One connection's replies that have come back and were not yet taken.
@@ -78,6 +81,7 @@ pub(crate) struct Mailbox {
     replies: RefCell<Vec<u8>>,
     outstanding: Cell<usize>,
     waker: Cell<Option<Waker>>,
+    is_closed: Cell<bool>,
 }
 
 impl Desk {
@@ -85,6 +89,7 @@ impl Desk {
     pub(crate) fn register(&self, io: u16) -> (Route, Rc<Mailbox>) {
         let mailbox = Rc::new(Mailbox::default());
         let mut places = self.places.borrow_mut();
+        mailbox.is_closed.set(places.are_closed);
         let place = places.free.pop().unwrap_or_else(|| {
             places.list.push((0, None));
             u32::try_from(places.list.len() - 1).expect("maxclients is below 2^32")
@@ -102,6 +107,15 @@ impl Desk {
         *generation = generation.wrapping_add(1);
         *held = None;
         places.free.push(route.place);
+    }
+
+    /// The node is going down: connections that wait for input wait no longer, now and later.
+    pub(crate) fn close(&self) {
+        let mut places = self.places.borrow_mut();
+        places.are_closed = true;
+        for (_, mailbox) in &places.list {
+            mailbox.iter().for_each(|mailbox| mailbox.close());
+        }
     }
 
     fn hand_out(&self, delivery: &Delivery) {
@@ -149,6 +163,31 @@ impl Mailbox {
             Poll::Pending
         })
         .await;
+    }
+
+    /// What `input` gives; `None` once the desk is closed. Not to be waited for together with [`Self::answered`].
+    pub(crate) async fn unless_closed<T>(&self, input: impl Future<Output = T>) -> Option<T> {
+        let mut input = pin!(input);
+        std::future::poll_fn(|context| {
+            if let Poll::Ready(input) = input.as_mut().poll(context) {
+                return Poll::Ready(Some(input));
+            }
+            if self.is_closed.get() {
+                return Poll::Ready(None);
+            }
+            // Mostly the one that is there already: a connection is one task.
+            let waker = self.waker.take().filter(|waker| waker.will_wake(context.waker()));
+            self.waker.set(waker.or_else(|| Some(context.waker().clone())));
+            Poll::Pending
+        })
+        .await
+    }
+
+    fn close(&self) {
+        self.is_closed.set(true);
+        if let Some(waker) = self.waker.take() {
+            waker.wake();
+        }
     }
 
     fn put(&self, bytes: &[u8]) {

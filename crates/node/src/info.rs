@@ -135,9 +135,9 @@ fn persistence<P: Platform>(node: &Shared<P>, lines: &mut Lines) {
 fn stats<P: Platform>(node: &Shared<P>, lines: &mut Lines) {
     let count = |counter: &std::sync::atomic::AtomicU64| counter.load(Ordering::Relaxed);
     lines.add("total_connections_received", count(&node.clients.accepted));
-    lines.add("total_commands_processed", count(&node.stats.commands));
-    lines.add("total_net_input_bytes", count(&node.stats.bytes_in));
-    lines.add("total_net_output_bytes", count(&node.stats.bytes_out));
+    lines.add("total_commands_processed", node.stats.commands());
+    lines.add("total_net_input_bytes", node.stats.bytes_in());
+    lines.add("total_net_output_bytes", node.stats.bytes_out());
     lines.add("rejected_connections", count(&node.clients.rejected));
     lines.add("expired_keys", count(&node.home().shard.expired));
 }

@@ -36,6 +36,14 @@ pub(crate) async fn run<P: Platform>(number: u16, node: Arc<Shared<P>>, mut acce
         let io = Rc::clone(&io);
         tasks::beside(async move { io.node.inboxes[usize::from(number)].distribute(&io.desk).await })
     };
+    let closing = {
+        let io = Rc::clone(&io);
+        tasks::beside(async move {
+            // Its end, too, is that of the node.
+            let _ = io.node.stopping.clone().wait_for(|stopping| *stopping).await;
+            io.desk.close();
+        })
+    };
     while let Some(Accepted { socket, client }) = accepted.recv().await {
         let session = Session::new(Arc::clone(&io.node), client);
         let connection = Connection::new(Rc::clone(&io), session);
@@ -46,6 +54,8 @@ pub(crate) async fn run<P: Platform>(number: u16, node: Arc<Shared<P>>, mut acce
         }
     }
     // The node is stopping: connections end by themselves once they are idle and answered.
+    // A task that was aborted or panicked has closed nothing, and nobody aborts this one.
+    let _ = closing.await;
     while Rc::strong_count(&io) > 2 {
         tokio::time::sleep(std::time::Duration::from_millis(5)).await;
     }

@@ -243,11 +243,6 @@ impl<P: Platform> Session<P> {
         self.authenticated
     }
 
-    /// After how many idle seconds the connection is closed; 0 for never.
-    pub(crate) fn idle_timeout_seconds(&self) -> u64 {
-        u64::from(self.node.config.current().timeout_seconds)
-    }
-
     /// Renews the summary that CLIENT LIST shows. Called once per socket read.
     pub(crate) fn seen(&mut self, now_ms: u64, input_bytes: usize, input_capacity: usize) {
         let mut summary = self.client.summary.lock();

@@ -3,8 +3,9 @@
 use std::future::Future;
 use std::io;
 
+use tokio::runtime::{Builder, LocalOptions};
 use tokio::sync::mpsc;
-use tokio::task::{JoinHandle, LocalSet};
+use tokio::task::JoinHandle;
 
 use crate::platform::{Main, Place, Threads};
 
@@ -83,11 +84,16 @@ impl Threads for OsThreads {
             Place::Apply(number) => format!("apply-{number}"),
             Place::Reclaim => "reclaim".to_owned(),
         };
-        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+        // The runtime is made on its thread, which it cannot leave: so the tasks of a connection need no lock.
+        let (made, is_made) = std::sync::mpsc::sync_channel(1);
         std::thread::Builder::new().name(name).spawn(move || {
-            let local = LocalSet::new();
-            local.block_on(&runtime, async move { main().await });
+            let runtime = match Builder::new_current_thread().enable_all().build_local(LocalOptions::default()) {
+                Ok(runtime) => runtime,
+                Err(why) => return drop(made.send(Err(why))),
+            };
+            drop(made.send(Ok(())));
+            runtime.block_on(async move { main().await });
         })?;
-        Ok(())
+        is_made.recv().expect("the thread says how it went before it ends")
     }
 }
