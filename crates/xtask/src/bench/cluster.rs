@@ -159,7 +159,8 @@ fn print_gaps(blow: Blow, gaps: &Gaps, acknowledged: usize, lost: usize) {
     };
     println!("### A cluster of six nodes, each struck in turn\n");
     let mut table = Table::new(&["blow", "to a", "times", "median s", "worst s"]);
-    for (to, gaps) in [("master", &gaps.masters), ("replica", &gaps.replicas)] {
+    let struck = [("master", &gaps.masters), ("replica", &gaps.replicas)];
+    for (to, gaps) in struck.into_iter().filter(|(_, gaps)| !gaps.is_empty()) {
         let (middle, most) = (format!("{:.3}", median(gaps)), format!("{:.3}", worst(gaps)));
         table.row([what.into(), to.into(), gaps.len().to_string(), middle, most]);
     }
