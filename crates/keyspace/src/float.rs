@@ -3,7 +3,7 @@
 //! A score is an `f64`: [`parse_double`], [`format_double`]. The sums of INCRBYFLOAT and HINCRBYFLOAT are computed in [`Extended`].
 //!
 //! ```text
-//! shortest digits that read back as the same number, then
+//! digits that read back as the same number (see `grisu`), then
 //!   integers up to 2^62                                  3        -120
 //!   few zeros behind the digits                          1230000000000000000000
 //!   up to six zeros in front, or a moderate exponent     0.00001  3.0000000000000004
@@ -11,6 +11,7 @@
 //! ```
 
 mod extended;
+mod grisu;
 
 pub use extended::{Extended, Parsed};
 
@@ -47,18 +48,14 @@ pub fn format_double(number: f64) -> String {
         return format!("{number:.0}");
     }
     let sign = if number < 0.0 { "-" } else { "" };
-    let shortest = format!("{:e}", number.abs());
-    let (mantissa, exponent) = shortest.split_once('e').expect("Rust writes an exponent");
-    let digits = mantissa.replace('.', "");
-    let exponent: i32 = exponent.parse().expect("Rust writes a decimal exponent");
-    format!("{sign}{}", place_point(&digits, exponent))
+    let (digits, zeros) = grisu::digits(number.abs());
+    format!("{sign}{}", place_point(&digits, zeros))
 }
 
-/// Writes digits `d.ddd` times ten to the exponent, by the rules of the module's drawing.
-fn place_point(digits: &str, exponent: i32) -> String {
+/// Writes an integer of these digits times ten to `zeros`, by the rules of the module's drawing.
+fn place_point(digits: &str, zeros: i32) -> String {
     let count = i32::try_from(digits.len()).expect("a double has at most 17 digits");
-    // The number is the digits as an integer, times ten to `zeros`.
-    let zeros = exponent - count + 1;
+    let exponent = zeros + count - 1;
     if zeros >= 0 && exponent.abs() < count + 7 {
         return format!("{digits}{}", "0".repeat(zeros.unsigned_abs() as usize));
     }

@@ -111,6 +111,9 @@ pub(super) fn bitfield(
             }
             // To an unsigned field a negative number is one of 64 bits, too big for it.
             Action::Set(number, overflow) if !field.is_signed => (i128::from(number.cast_unsigned()), overflow),
+            Action::Set(number, Overflow::Saturate) if is_mistaken_for_high(field, number) => {
+                (i128::from(i64::MAX), Overflow::Saturate)
+            }
             Action::Set(number, overflow) => (i128::from(number), overflow),
             Action::Add(by, overflow) => (i128::from(old) + i128::from(by), overflow),
         };
@@ -123,6 +126,14 @@ pub(super) fn bitfield(
         }
     }
     Ok(())
+}
+
+/// Whether a number is so low that SAT makes the highest of it.
+///
+/// redis: bitops.c checkSignedBitfieldOverflow: the way from there to the highest number of the field does not fit into 64 bits, so it counts as
+/// negative, and the number as too high.
+fn is_mistaken_for_high(field: BitField, number: i64) -> bool {
+    field.width < i64::BITS && ((1i64 << (field.width - 1)) - 1).checked_sub(number).is_none()
 }
 
 pub(super) fn bitfield_ro(

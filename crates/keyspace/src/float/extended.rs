@@ -143,6 +143,12 @@ impl Extended {
         Some(Parsed::Finite(Self { negative, ..magnitude }))
     }
 
+    /// A power of ten as an integer of 64 bits, the highest set, and the power of two that scales it; rounded to the nearest.
+    pub(super) fn power_of_ten(power: i64) -> (u64, i64) {
+        let nearest = from_decimal(&[1], power).expect("only powers of doubles are asked for");
+        (nearest.mantissa, nearest.exponent)
+    }
+
     /// The sum. `None`: it is beyond every number.
     pub fn plus(self, other: Self) -> Option<Self> {
         let (big, small) = if self.magnitude_cmp(other) == Ordering::Less { (other, self) } else { (self, other) };
