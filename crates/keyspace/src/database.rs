@@ -66,7 +66,7 @@ impl Database {
         self.counts.subtract(slot.index(), 1);
         let Some(table) = self.slot_mut(slot) else { return };
         table.maybe_shrink(hash_key, hash);
-        if table.len() == 0 {
+        if table.is_empty() {
             self.slots[slot.index()] = None;
             self.occupied[slot.index() / WORD_BITS] &= !(1 << (slot.index() % WORD_BITS));
         }

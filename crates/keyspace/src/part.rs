@@ -12,6 +12,12 @@ pub(crate) fn hash_of(hash_key: [u64; 2], key: &[u8]) -> u64 {
     SipHasher13::new_with_keys(hash_key[0], hash_key[1]).hash(key)
 }
 
+/// The hash within a part's table. The upper bits, which the table tells keys apart by, are alike in the parts of a divided slot: others take
+/// their place.
+fn table_hash(hash: u64) -> u64 {
+    hash << 32 | hash & 0xffff_ffff
+}
+
 /// A hash table of keys, and the values that are not kept with their key.
 #[derive(Clone, Default)]
 pub(crate) struct Part {
@@ -55,23 +61,27 @@ impl Part {
     }
 
     pub(crate) fn find(&self, hash: u64, key: &[u8]) -> Option<&KeyBox> {
-        self.keys.find(hash, |found| found.key() == key)
+        self.keys.find(table_hash(hash), |found| found.key() == key)
     }
 
     pub(crate) fn find_mut(&mut self, hash: u64, key: &[u8]) -> Option<&mut KeyBox> {
-        self.keys.find_mut(hash, |found| found.key() == key)
+        self.keys.find_mut(table_hash(hash), |found| found.key() == key)
     }
 
     /// The keys with this hash.
     pub(crate) fn with_hash(&self, hash_key: [u64; 2], hash: u64) -> impl Iterator<Item = &KeyBox> {
-        self.keys.iter_hash(hash).filter(move |found| hash_of(hash_key, found.key()) == hash)
+        self.keys.iter_hash(table_hash(hash)).filter(move |found| hash_of(hash_key, found.key()) == hash)
     }
 
     /// Gives a key a body, a revision and a deadline, whether it is there or not.
     pub(crate) fn put(&mut self, stamp: &mut Stamp<'_>, hash: u64, key: &[u8], new: NewBody<'_>) -> Put {
         let Self { keys, values } = self;
         let hash_key = stamp.hash_key;
-        let entry = keys.entry(hash, |found| found.key() == key, |moved| hash_of(hash_key, moved.key()));
+        let entry = keys.entry(
+            table_hash(hash),
+            |found| found.key() == key,
+            |moved| table_hash(hash_of(hash_key, moved.key())),
+        );
         let collection = match &entry {
             Entry::Occupied(found) => found.get().place().map(|place| values.release(place)),
             Entry::Vacant(_) => None,
@@ -103,7 +113,7 @@ impl Part {
 
     /// Takes a key out, and the value beside it.
     pub(crate) fn remove(&mut self, hash: u64, key: &[u8]) -> Option<(KeyBox, Option<Collection>)> {
-        let found = self.keys.find_entry(hash, |found| found.key() == key).ok()?;
+        let found = self.keys.find_entry(table_hash(hash), |found| found.key() == key).ok()?;
         let (key_box, _) = found.remove();
         let collection = key_box.place().map(|place| self.values.release(place));
         Some((key_box, collection))
@@ -148,7 +158,7 @@ impl Part {
                 let (revision, deadline_ms) = (key_box.revision(), key_box.deadline_ms());
                 key_box.replace(scratch, revision, deadline_ms, body);
             }
-            home.keys.insert_unique(hash, key_box, |moved| hash_of(hash_key, moved.key()));
+            home.keys.insert_unique(table_hash(hash), key_box, |moved| table_hash(hash_of(hash_key, moved.key())));
         }
         upper
     }
@@ -163,7 +173,7 @@ impl Part {
     /// Gives memory back after many removals.
     pub(crate) fn maybe_shrink(&mut self, hash_key: [u64; 2]) {
         if self.keys.capacity() > 64 && self.keys.len() < self.keys.capacity() / 8 {
-            self.keys.shrink_to(self.keys.len() * 2, |moved| hash_of(hash_key, moved.key()));
+            self.keys.shrink_to(self.keys.len() * 2, |moved| table_hash(hash_of(hash_key, moved.key())));
         }
     }
 }

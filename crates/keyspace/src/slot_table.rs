@@ -67,9 +67,17 @@ impl SlotTable {
         self.parts().skip(skipped)
     }
 
-    /// The keys of the slot.
+    /// The keys of the slot. Takes a step per part.
     pub(crate) fn len(&self) -> usize {
         self.parts().map(Part::len).sum()
+    }
+
+    /// Whether the slot holds no key. Of several parts none is empty: see [`SlotTable::maybe_shrink`].
+    pub(crate) fn is_empty(&self) -> bool {
+        match self {
+            Self::One(part) => part.len() == 0,
+            Self::Many(parts) => parts.len() == 1 && parts[0].1.len() == 0,
+        }
     }
 
     /// Divides the part that holds a hash, if it has grown too big. To be called after an insertion.
