@@ -1,7 +1,7 @@
 //! Streams: entries with ids that only grow, and groups of consumers that read them.
 //!
 //! ```text
-//! chunks:  ordered map of id of the first stream entry -> (count of those left, Arc -> chunk)         see `chunk`
+//! chunks:  ordered map of id of the first stream entry -> (count of those left, bytes, Arc -> chunk)  see `chunk`
 //! groups:  ordered map of name -> group                                                              see `group`
 //! ```
 //!
@@ -50,9 +50,14 @@ pub struct StreamValue {
 
 #[derive(Clone)]
 struct Link {
-    /// The entries that are not deleted.
+    /// The entries that are not deleted, and the bytes in memory: kept here, so that whole chunks can be counted without touching them.
     live: usize,
+    bytes: usize,
     chunk: Arc<Chunk>,
+}
+
+impl Link {
+    const OVERHEAD_BYTES: usize = OrderedMap::<StreamId, Self>::PAIR_BYTES;
 }
 
 impl StreamValue {
@@ -198,28 +203,28 @@ impl StreamValue {
     }
 
     fn add_chunk(&mut self, first: StreamId, chunk: Chunk) {
-        let live = chunk.live();
+        let (live, bytes) = (chunk.live(), Link::OVERHEAD_BYTES + chunk.allocated_bytes());
         self.length += live;
-        self.allocated_bytes += OrderedMap::<StreamId, Link>::PAIR_BYTES + chunk.allocated_bytes();
-        self.chunks.insert(first, Link { live, chunk: Arc::new(chunk) });
+        self.allocated_bytes += bytes;
+        self.chunks.insert(first, Link { live, bytes, chunk: Arc::new(chunk) });
     }
 
     fn remove_chunk(&mut self, first: StreamId) {
         if let Some(link) = self.chunks.remove(&first) {
             self.length -= link.live;
-            self.allocated_bytes -= OrderedMap::<StreamId, Link>::PAIR_BYTES + link.chunk.allocated_bytes();
+            self.allocated_bytes -= link.bytes;
         }
     }
 
     /// Changes the chunk that stands under an id, and the books with it.
     fn change_chunk(&mut self, first: StreamId, change: impl FnOnce(&mut Chunk)) {
         let link = self.chunks.value_mut(&first).expect("the chunk is there");
-        let before = (link.live, link.chunk.allocated_bytes());
+        let before = (link.live, link.bytes);
         let chunk = Arc::make_mut(&mut link.chunk);
         change(chunk);
-        link.live = chunk.live();
+        (link.live, link.bytes) = (chunk.live(), Link::OVERHEAD_BYTES + chunk.allocated_bytes());
         self.length = self.length - before.0 + link.live;
-        self.allocated_bytes = self.allocated_bytes - before.1 + chunk.allocated_bytes();
+        self.allocated_bytes = self.allocated_bytes - before.1 + link.bytes;
     }
 
     // Groups.

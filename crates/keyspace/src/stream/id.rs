@@ -40,7 +40,12 @@ impl StreamId {
 
     /// The 16 bytes that sort as ids do, as RDB writes them.
     pub fn to_bytes(self) -> [u8; 16] {
-        ((u128::from(self.ms) << 64) | u128::from(self.seq)).to_be_bytes()
+        self.to_number().to_be_bytes()
+    }
+
+    /// The number that sorts as ids do.
+    pub(super) fn to_number(self) -> u128 {
+        u128::from(self.ms) << u64::BITS | u128::from(self.seq)
     }
 
     /// The counterpart of [`StreamId::to_bytes`].

@@ -64,10 +64,13 @@ fn assert_same(stream: &StreamValue, model: &Model, random: &mut Random) {
     }
     let chunks: usize = stream.chunks.iter().map(|(_, link)| link.chunk.live()).sum();
     assert_eq!(chunks, stream.entry_count());
-    let bytes: usize = stream.chunks.iter().map(|(_, link)| link.chunk.allocated_bytes()).sum();
+    stream
+        .chunks
+        .iter()
+        .for_each(|(_, link)| assert_eq!(link.bytes, Link::OVERHEAD_BYTES + link.chunk.allocated_bytes()));
+    let bytes: usize = stream.chunks.iter().map(|(_, link)| link.bytes).sum();
     let groups: usize = stream.groups.iter().map(|(name, group)| group_bytes(name, group)).sum();
-    let links = stream.chunks.len() * OrderedMap::<StreamId, Link>::PAIR_BYTES;
-    assert_eq!(stream.allocated_bytes, bytes + groups + links);
+    assert_eq!(stream.allocated_bytes, bytes + groups);
     for (name, pending) in &model.groups {
         let group = stream.group(name).unwrap();
         let found: Vec<_> = group.pending_at(0).map(|(id, pending)| (id, pending.consumer.to_vec())).collect();

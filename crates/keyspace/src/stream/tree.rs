@@ -16,13 +16,13 @@ impl StreamValue {
 
     /// How many nodes Redis's radix tree would have. Touches every chunk's id.
     pub fn tree_node_count(&self) -> usize {
-        let mut keys = self.chunks.iter().map(|(first, _)| first.to_bytes());
+        let mut keys = self.chunks.iter().map(|(first, _)| first.to_number());
         let Some(mut before) = keys.next() else { return 1 };
         // The depths of the branches on the way to the last key, and how many nodes are behind them.
         let (mut branches, mut nodes) = (Vec::with_capacity(KEY_BYTES), 1);
         let run = |from: usize, to: usize| usize::from(from < to);
         for key in keys {
-            let common = key.iter().zip(&before).take_while(|(left, right)| left == right).count();
+            let common = ((key ^ before).leading_zeros() / u8::BITS) as usize;
             let mut depth = KEY_BYTES;
             while let Some(branch) = branches.pop_if(|branch| *branch > common) {
                 nodes += run(branch + 1, depth);

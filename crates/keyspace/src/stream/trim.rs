@@ -3,7 +3,6 @@
 use super::chunk::Lying;
 use super::id::StreamId;
 use super::{Link, StreamValue};
-use crate::ordered::OrderedMap;
 
 /// What a trimmed stream shall be.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -40,34 +39,26 @@ pub struct Trim {
 }
 
 /// What trimming would remove: see [`StreamValue::plan_trim`].
+#[derive(Default)]
 pub struct TrimPlan {
-    /// So many chunks from the front.
+    /// So many chunks from the front, with so many stream entries and of so many bytes.
     chunks: usize,
+    chunk_entries: usize,
+    chunk_bytes: usize,
     /// These of what then is the first chunk, or (where only what was acknowledged goes) of any.
     entries: Vec<StreamId>,
-    count: usize,
     references: References,
 }
 
 impl TrimPlan {
     /// How many stream entries it removes.
     pub fn count(&self) -> usize {
-        self.count
+        self.chunk_entries + self.entries.len()
     }
 
     /// Whether it changes nothing.
     pub fn is_nothing(&self) -> bool {
         self.chunks == 0 && self.entries.is_empty()
-    }
-}
-
-impl Trim {
-    /// Whether everything up to an id goes as far as ids matter; `None`: they do not.
-    fn takes_id(&self, id: StreamId) -> Option<bool> {
-        match self.to {
-            TrimTo::Length(_) => None,
-            TrimTo::Id(least) => Some(id < least),
-        }
     }
 }
 
@@ -77,15 +68,18 @@ impl StreamValue {
         if trim.references == References::Acknowledged && self.group_count() > 0 {
             return self.plan_acknowledged(trim);
         }
-        let mut plan = TrimPlan { chunks: 0, entries: Vec::new(), count: 0, references: trim.references };
-        for (first, link) in self.chunks.iter() {
-            let is_done = matches!(trim.to, TrimTo::Length(most) if self.length - plan.count <= most);
-            if is_done || (trim.count_max > 0 && plan.count + link.live > trim.count_max) {
+        let mut plan = TrimPlan { references: trim.references, ..TrimPlan::default() };
+        let mut chunks = self.chunks.iter().peekable();
+        while let Some((first, link)) = chunks.next() {
+            let is_done = matches!(trim.to, TrimTo::Length(most) if self.length - plan.chunk_entries <= most);
+            if is_done || (trim.count_max > 0 && plan.chunk_entries + link.live > trim.count_max) {
                 break;
             }
-            if self.takes_chunk(trim, plan.count, *first, link) {
+            let next = chunks.peek().map(|(next, _)| **next);
+            if self.takes_chunk(trim, plan.chunk_entries, (*first, next), link) {
                 plan.chunks += 1;
-                plan.count += link.live;
+                plan.chunk_entries += link.live;
+                plan.chunk_bytes += link.bytes;
                 continue;
             }
             if !trim.is_approximate {
@@ -96,9 +90,18 @@ impl StreamValue {
         plan
     }
 
-    fn takes_chunk(&self, trim: &Trim, removed: usize, first: StreamId, link: &Link) -> bool {
+    /// Whether a chunk goes as a whole, between its own first id and that of the next.
+    fn takes_chunk(
+        &self,
+        trim: &Trim,
+        removed: usize,
+        (first, next): (StreamId, Option<StreamId>),
+        link: &Link,
+    ) -> bool {
         match trim.to {
             TrimTo::Length(most) => self.length - removed - link.live >= most,
+            // The last one of those that go is the only chunk that has to be looked into.
+            TrimTo::Id(least) if next.is_some_and(|next| next <= least) => true,
             TrimTo::Id(least) => first < least && link.chunk.last_id(first) < least,
         }
     }
@@ -106,54 +109,53 @@ impl StreamValue {
     /// Plans to take entries of the first chunk that does not go as a whole.
     fn plan_entries(&self, trim: &Trim, first: StreamId, link: &Link, plan: &mut TrimPlan) {
         let live = link.chunk.entries(first).filter(|lying| !lying.is_deleted).map(|lying| lying.entry.id);
-        let entries: Vec<_> = match trim.to {
-            TrimTo::Length(most) => live.take(self.length - plan.count - most).collect(),
+        plan.entries = match trim.to {
+            TrimTo::Length(most) => live.take(self.length - plan.chunk_entries - most).collect(),
             TrimTo::Id(least) => live.take_while(|id| *id < least).collect(),
         };
-        plan.count += entries.len();
-        plan.entries = entries;
     }
 
     /// Plans to take what every group has acknowledged, and to leave the rest where it is. Approximately: chunk by chunk up to the first that does
     /// not go as a whole.
     fn plan_acknowledged(&self, trim: &Trim) -> TrimPlan {
-        let mut plan = TrimPlan { chunks: 0, entries: Vec::new(), count: 0, references: trim.references };
-        for (first, link) in self.chunks.iter() {
-            let goes_whole = self.takes_chunk(trim, plan.count.min(self.length - link.live), *first, link);
-            let is_over = trim.count_max > 0 && plan.count + link.live > trim.count_max;
+        let mut plan = TrimPlan { references: trim.references, ..TrimPlan::default() };
+        let mut chunks = self.chunks.iter().peekable();
+        while let Some((first, link)) = chunks.next() {
+            let (next, planned) = (chunks.peek().map(|(next, _)| **next), plan.entries.len());
+            let goes_whole = self.takes_chunk(trim, planned, (*first, next), link);
+            let is_over = trim.count_max > 0 && planned + link.live > trim.count_max;
             if trim.is_approximate && (!goes_whole || is_over) {
                 break;
             }
-            let live = link.chunk.entries(*first).filter(|lying| !lying.is_deleted).map(|lying| lying.entry.id);
-            for id in live.clone() {
-                let is_last = match trim.to {
+            for lying in link.chunk.entries(*first).filter(|lying| !lying.is_deleted) {
+                let id = lying.entry.id;
+                let is_beyond = match trim.to {
                     TrimTo::Length(most) => self.length - plan.entries.len() <= most,
-                    TrimTo::Id(_) => trim.takes_id(id) == Some(false),
+                    TrimTo::Id(least) => id >= least,
                 };
-                if is_last {
-                    plan.count = plan.entries.len();
+                if is_beyond {
                     return plan;
                 }
                 if !self.is_referenced(id) {
                     plan.entries.push(id);
                 } else if trim.is_approximate {
                     // This chunk does not go, so nothing of it does.
-                    plan.entries.truncate(plan.count);
+                    plan.entries.truncate(planned);
                     return plan;
                 }
             }
-            plan.count = plan.entries.len();
         }
         plan
     }
 
     /// Removes what was planned, nothing having changed since. Returns what was taken off, for another thread to free.
     pub fn trim(&mut self, plan: &TrimPlan) -> Self {
-        let mut removed = Self { chunks: self.chunks.split_front(plan.chunks), ..Self::default() };
-        for (_, link) in removed.chunks.iter() {
-            removed.length += link.live;
-            removed.allocated_bytes += OrderedMap::<StreamId, Link>::PAIR_BYTES + link.chunk.allocated_bytes();
-        }
+        let removed = Self {
+            chunks: self.chunks.split_front(plan.chunks),
+            length: plan.chunk_entries,
+            allocated_bytes: plan.chunk_bytes,
+            ..Self::default()
+        };
         self.length -= removed.length;
         self.allocated_bytes -= removed.allocated_bytes;
         if plan.references == References::Remove {
