@@ -108,8 +108,15 @@ fn push_length_backwards(out: &mut Vec<u8>, length: usize) {
     }
 }
 
+/// How many bytes say a length. The bounds are Redis's, which are one short of what would fit.
 fn backwards_bytes(length: usize) -> usize {
-    ((usize::BITS - (length | 1).leading_zeros()) as usize).div_ceil(7)
+    match length {
+        0..=127 => 1,
+        128..16_383 => 2,
+        16_383..2_097_151 => 3,
+        2_097_151..268_435_455 => 4,
+        _ => 5,
+    }
 }
 
 /// An element, as it was written: whoever put it in sees the digits of an integer.
@@ -271,7 +278,7 @@ mod tests {
     fn samples() -> Vec<Vec<u8>> {
         let numbers = [0, 127, 128, -1, 4095, -4096, 4096, -4097, 0x7fff, -0x8000, 0x8000, -0x8001];
         let wide = [0x7f_ffff, -0x80_0000, 0x80_0000, -0x80_0001, 0x7fff_ffff, -0x8000_0000, i64::MAX, i64::MIN];
-        let lengths = [0, 1, 63, 64, 125, 126, 127, 128, 4095, 4096, 16_381, 16_384, 70_000];
+        let lengths = [0, 1, 63, 64, 125, 126, 127, 128, 4095, 4096, 16_377, 16_378, 16_381, 16_384, 70_000];
         let mut all: Vec<Vec<u8>> =
             numbers.into_iter().chain(wide).map(|number: i64| number.to_string().into_bytes()).collect();
         all.extend(lengths.map(|length| vec![b'x'; length]));
@@ -313,6 +320,13 @@ mod tests {
         assert!(reader.integer().is_err(), "no integer");
         assert_eq!(reader.next(), Ok(None));
         assert!(reader.element().is_err(), "nothing is left");
+    }
+
+    /// So does redis-server 7.0, though two bytes would do.
+    #[test]
+    fn the_longest_length_of_two_bytes_takes_three() {
+        let bytes = written(&[vec![b'x'; 16_378]]);
+        assert!(bytes.ends_with(&[b'x', 0x00, 0xff, 0xff, END]));
     }
 
     #[test]
