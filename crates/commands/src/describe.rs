@@ -153,6 +153,9 @@ mod tests {
         assert_eq!(ask("COMMAND GETKEYS object"), "-ERR The command has no key arguments\r\n");
         assert_eq!(ask("COMMAND GETKEYS lmpop 0 a LEFT"), "-ERR Invalid arguments specified for command\r\n");
         assert_eq!(ask("COMMAND GETKEYS zunionstore d 0 a"), "-ERR Invalid arguments specified for command\r\n");
+        assert_eq!(ask("COMMAND GETKEYS xreadgroup group g c count 1 streams a b > >"), "*2\r\n$1\r\na\r\n$1\r\nb\r\n");
+        assert_eq!(ask("COMMAND GETKEYS xread streams a b 0"), "*1\r\n$1\r\na\r\n");
+        assert_eq!(ask("COMMAND GETKEYS xread count 1 a b"), "-ERR Invalid arguments specified for command\r\n");
         assert_eq!(ask("COMMAND GETKEYSANDFLAGS set a 1"), "*1\r\n*2\r\n$1\r\na\r\n~2\r\n+OW\r\n+update\r\n");
         let read_too = "*1\r\n*2\r\n$1\r\na\r\n~3\r\n+RW\r\n+access\r\n+update\r\n";
         assert_eq!(ask("COMMAND GETKEYSANDFLAGS set a 1 EX 10 get"), read_too);

@@ -75,11 +75,59 @@ fn garbage(row: &Spec, count: usize, random: &mut Random) -> Vec<Vec<u8>> {
         "\0",
     ];
     let mut words: Vec<Vec<u8>> = row.name.split('|').map(|word| word.as_bytes().to_vec()).collect();
+    let is_of_streams = commands::group_of(row) == commands::Group::Stream;
     while words.len() < count {
-        words.push(POOL[random.below(POOL.len())].as_bytes().to_vec());
+        let pool = if is_of_streams && random.below(4) > 0 { STREAM_POOL } else { &POOL };
+        words.push(pool[random.below(pool.len())].as_bytes().to_vec());
     }
     words
 }
+
+/// What gets further into the parsers of stream commands.
+const STREAM_POOL: &[&str] = &[
+    "stream",
+    "stream",
+    "stream",
+    "group",
+    "group",
+    "anna",
+    "0",
+    "1",
+    "1-1",
+    "2-1",
+    "3-*",
+    "*",
+    "-",
+    "+",
+    "(1-1",
+    ">",
+    "$",
+    "~",
+    "STREAMS",
+    "STREAMS",
+    "GROUP",
+    "COUNT",
+    "BLOCK",
+    "NOACK",
+    "NOMKSTREAM",
+    "MAXLEN",
+    "MINID",
+    "LIMIT",
+    "IDLE",
+    "TIME",
+    "RETRYCOUNT",
+    "FORCE",
+    "JUSTID",
+    "LASTID",
+    "IDS",
+    "DELREF",
+    "ACKED",
+    "MKSTREAM",
+    "ENTRIESREAD",
+    "ENTRIESADDED",
+    "MAXDELETEDID",
+    "FULL",
+];
 
 fn populated() -> Client {
     let mut client = Client::new(Settings::new([7, 11]));
@@ -90,6 +138,10 @@ fn populated() -> Client {
         "RPUSH list a b c",
         "SADD set 1 2 a",
         "ZADD zset 1 a 2 b",
+        "XADD stream 1-1 f v",
+        "XADD stream 2-1 f v",
+        "XGROUP CREATE stream group 0",
+        "XREADGROUP GROUP group anna COUNT 1 STREAMS stream >",
     ];
     for line in setup {
         let words: Vec<_> = line.split(' ').map(|word| word.as_bytes().to_vec()).collect();

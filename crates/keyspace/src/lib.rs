@@ -15,7 +15,7 @@
 //!
 //! * The order of keys is (database, slot, hash, key) wherever it shows. It depends on the shard's hash key alone, never on the
 //!   history of a table.
-//! * No collection in the keyspace is empty.
+//! * No collection in the keyspace is empty; but a stream may be without stream entries, and goes only with its key.
 //! * A read (`&self`) hides what is due; a write (`&mut self`) removes it. Only writes draw revisions.
 //! * Nothing outside of state shows in it: access marks, bytes and [`Effects`] are no part of the digest.
 //!
