@@ -88,6 +88,6 @@ pub(crate) const FAMILY: Family = Family {
         "XREADGROUP" | "XACK" | "XCLAIM" | "XAUTOCLAIM" | "XGROUP" | "XSETID" => vec![Command::of("UNWATCH")],
         _ => Vec::new(),
     },
-    differences: &[],
+    ours: &[("XDELEX", "Redis 8.2"), ("XACKDEL", "Redis 8.2")],
     ..Family::NONE
 };
