@@ -59,8 +59,6 @@ pub enum StreamError {
     MeaninglessId(char),
     /// The id `>` in XREAD.
     NewOfNoGroup,
-    /// The id `+` in XREAD of a stream without a last id.
-    LastIdIsZero,
     /// BLOCK is not an integer.
     TimeoutNotInteger,
     /// BLOCK is negative.
@@ -145,7 +143,6 @@ impl StreamError {
             Self::NewOfNoGroup => {
                 "The > ID can be specified only when calling XREADGROUP using the GROUP <group> <consumer> option."
             }
-            Self::LastIdIsZero => "the stream last element ID is 0-0",
             Self::TimeoutNotInteger => "timeout is not an integer or out of range",
             Self::TimeoutNegative => "timeout is negative",
             Self::TimeoutOutOfRange => "timeout is out of range",

@@ -132,8 +132,8 @@ pub(super) fn xread(k: &Keyspace, args: &mut Args<'_>, context: &Context, reply:
         let last_id = stream.map_or(StreamId::MIN, StreamValue::last_id);
         let id = match id {
             b"$" => last_id,
-            b"+" if stream.is_some() => last_id.previous().ok_or(StreamError::LastIdIsZero)?,
-            b"+" => StreamId::MIN,
+            // The last one, if it is still there.
+            b"+" => last_id.previous().unwrap_or(StreamId::MIN),
             b">" => return Err(StreamError::NewOfNoGroup.into()),
             id => parse_id(id, 0)?,
         };
