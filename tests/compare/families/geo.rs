@@ -19,7 +19,8 @@ pub(crate) const FAMILY: Family = Family {
         "GEOSEARCH <g> BYPOLYGON 3 <lon> <lat> <lon> <lat> <lon> <lat> ( ASC | DESC ) [ COUNT <i> ] [ WITHDIST ]",
         "GEOSEARCH <g> BYPOLYGON 5 <lon> <lat> <lon> <lat> <lon> <lat> <lon> <lat> <lon> <lat> ASC [ WITHCOORD ] [ WITHHASH ]",
         "GEOSEARCH <g> BYPOLYGON <i> <lon> <lat> <lon> <lat> <lon> <lat> ASC",
-        "GEOSEARCH <g> BYPOLYGON 4 <lon> <lat> <lon> <lat> <lon> <lat> <lon> <lat>",
+        // Unsorted, a polygon is searched by cells of another size there now and then, and so in another order.
+        "GEOSEARCH <g> BYPOLYGON 4 <lon> <lat> <lon> <lat> <lon> <lat> <lon> <lat> ASC",
         "GEOSEARCHSTORE <g> <g> ( FROMLONLAT <lon> <lat> | FROMMEMBER <place> ) ( BYRADIUS <size> <unit> | BYBOX <size> <size> <unit> ) [ COUNT <i> ]",
         "GEOSEARCHSTORE <y> <g> FROMLONLAT <lon> <lat> BYBOX <size> <size> <unit> [ COUNT <i> ] STOREDIST",
         "GEOSEARCHSTORE <y> <g> BYPOLYGON 3 <lon> <lat> <lon> <lat> <lon> <lat> [ STOREDIST ]",
