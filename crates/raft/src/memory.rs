@@ -248,7 +248,10 @@ impl SnapshotWriter for MemorySnapshotWriter {
         if disk.life != self.store.life {
             return Err(powered_off());
         }
-        disk.snapshots.insert(self.group, (meta, Arc::new(self.chunks)));
+        // The newest may be another one, that was received while this one was built.
+        if disk.snapshots.get(&self.group).is_none_or(|(newest, _)| newest.last <= meta.last) {
+            disk.snapshots.insert(self.group, (meta, Arc::new(self.chunks)));
+        }
         Ok(())
     }
 }

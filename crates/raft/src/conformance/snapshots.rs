@@ -93,6 +93,15 @@ pub(super) async fn two_snapshots_may_be_written_at_a_time<F: StoreFactory>(fact
     expect(&store, GROUP, id(2, 40), &chunks(1)).await;
     two.finish(meta(id(2, 50), &chunks(2))).await.expect("the other is finished");
     expect(&store, GROUP, id(2, 50), &chunks(2)).await;
+    // Whichever ends last, the newest stays: the log may be purged up to it.
+    let mut late = store.create_snapshot(GROUP).await.expect("a snapshot is begun");
+    for chunk in chunks(3) {
+        late.write(chunk).await.expect("a chunk is written");
+    }
+    late.finish(meta(id(2, 45), &chunks(3))).await.expect("an older one is finished");
+    expect(&store, GROUP, id(2, 50), &chunks(2)).await;
+    let store = factory.reopen(store);
+    expect(&store, GROUP, id(2, 50), &chunks(2)).await;
 }
 
 pub(super) async fn an_empty_snapshot_is_one<F: StoreFactory>(factory: &mut F) {
