@@ -53,6 +53,12 @@ impl Cluster {
         leading.max().map(|(_, number)| number)
     }
 
+    /// The highest term in which a node leads.
+    pub(crate) fn term(&self) -> Option<u64> {
+        let status = self.hosts.iter().filter_map(|host| Some(host.node()?.status()));
+        status.filter(|status| status.leads() && status.ready).map(|status| status.term).max()
+    }
+
     /// Looks at every replica: those that applied the same last entry must be equal.
     ///
     /// # Errors

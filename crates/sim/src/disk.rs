@@ -1,21 +1,32 @@
 //! A host's disk: changes take their time to become durable, and a power cut drops those that are not.
 //!
-//! As a machine's log thread does, one sync makes everything durable that was there when it began.
+//! As a machine's log thread does, one sync makes everything durable that was there when it began. Snapshots take their
+//! own time, beside the log.
 
 use std::io;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
+use bytes::Bytes;
 use parking_lot::Mutex;
 use raft::memory::{MemoryLogStore, MemorySnapshotReader, MemorySnapshotWriter};
-use raft::{Done, GroupId, GroupLog, LogChange, LogStore, SnapshotMeta, StoredEntry};
+use raft::{Done, GroupId, GroupLog, LogChange, LogStore, SnapshotMeta, SnapshotWriter, StoredEntry};
 use rand::rngs::SmallRng;
 use rand::{RngExt, SeedableRng};
 use tokio::sync::Notify;
 use tokio::time;
 
 use crate::trace::{Topic, Trace};
+
+/// How fast a disk is while it is well.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Pace {
+    /// How long a sync takes at most, in ms.
+    pub(crate) sync_ms_max: u64,
+    /// How long a piece of a snapshot takes at most, and its end, in ms.
+    pub(crate) snapshot_ms_max: u64,
+}
 
 /// The disk of one host as one start of its node sees it.
 #[derive(Clone)]
@@ -26,12 +37,14 @@ pub(crate) struct SimDisk {
     trace: Trace,
     /// The longest that a sync takes, in ms; the shortest is 1.
     sync_ms_max: Arc<AtomicU64>,
+    /// The longest that a piece of a snapshot takes, and its end, in ms.
+    snapshot_ms_max: u64,
     random: Arc<Mutex<SmallRng>>,
 }
 
 impl SimDisk {
     /// An empty disk.
-    pub(crate) fn new(host: usize, seed: u64, sync_ms_max: u64, trace: Trace) -> Self {
+    pub(crate) fn new(host: usize, seed: u64, pace: Pace, trace: Trace) -> Self {
         let store = MemoryLogStore::new();
         store.hold();
         Self {
@@ -39,7 +52,8 @@ impl SimDisk {
             store,
             submitted: Arc::default(),
             trace,
-            sync_ms_max: Arc::new(AtomicU64::new(sync_ms_max)),
+            sync_ms_max: Arc::new(AtomicU64::new(pace.sync_ms_max)),
+            snapshot_ms_max: pace.snapshot_ms_max,
             random: Arc::new(Mutex::new(SmallRng::seed_from_u64(seed))),
         }
     }
@@ -88,7 +102,7 @@ impl SimDisk {
 }
 
 impl LogStore for SimDisk {
-    type SnapshotWriter = MemorySnapshotWriter;
+    type SnapshotWriter = SimSnapshotWriter;
     type SnapshotReader = MemorySnapshotReader;
 
     fn load(&self, group: GroupId) -> io::Result<GroupLog> {
@@ -110,9 +124,10 @@ impl LogStore for SimDisk {
         self.store.read(group, from, to, max_bytes).await
     }
 
-    async fn create_snapshot(&self, group: GroupId) -> io::Result<MemorySnapshotWriter> {
+    async fn create_snapshot(&self, group: GroupId) -> io::Result<SimSnapshotWriter> {
         self.trace.note(Topic::Disk, self.host, "snapshot begun", &[]);
-        self.store.create_snapshot(group).await
+        let writer = self.store.create_snapshot(group).await?;
+        Ok(SimSnapshotWriter { writer, ms_max: self.snapshot_ms_max, random: Arc::clone(&self.random) })
     }
 
     fn newest_snapshot(&self, group: GroupId) -> io::Result<Option<(SnapshotMeta, MemorySnapshotReader)>> {
@@ -120,5 +135,31 @@ impl LogStore for SimDisk {
         let last = newest.as_ref().map(|(meta, _)| meta.last);
         self.trace.note(Topic::Disk, self.host, "snapshot", format!("{last:?}").as_bytes());
         Ok(newest)
+    }
+}
+
+/// Writes a snapshot, at the disk's pace.
+pub(crate) struct SimSnapshotWriter {
+    writer: MemorySnapshotWriter,
+    ms_max: u64,
+    random: Arc<Mutex<SmallRng>>,
+}
+
+impl SimSnapshotWriter {
+    async fn take_time(&self) {
+        let ms = self.random.lock().random_range(0..=self.ms_max);
+        time::sleep(Duration::from_millis(ms)).await;
+    }
+}
+
+impl SnapshotWriter for SimSnapshotWriter {
+    async fn write(&mut self, chunk: Bytes) -> io::Result<()> {
+        self.take_time().await;
+        self.writer.write(chunk).await
+    }
+
+    async fn finish(self, meta: SnapshotMeta) -> io::Result<()> {
+        self.take_time().await;
+        self.writer.finish(meta).await
     }
 }

@@ -14,7 +14,7 @@ use tokio::runtime::UnhandledPanic;
 use tokio::task::{JoinHandle, LocalSet};
 
 use crate::clock::SimClock;
-use crate::disk::SimDisk;
+use crate::disk::{Pace, SimDisk};
 use crate::net::Net;
 use crate::platform::{SimPlatform, SimRandom, SimRecord, SimThreads};
 use crate::seed::Seed;
@@ -62,10 +62,10 @@ impl Host {
         seed: Seed,
         net: Net,
         clock: SimClock,
-        sync_ms_max: u64,
+        pace: Pace,
         trace: Trace,
     ) -> Self {
-        let disk = SimDisk::new(number, seed.of("disk", 0), sync_ms_max, trace.clone());
+        let disk = SimDisk::new(number, seed.of("disk", 0), pace, trace.clone());
         let (record, id) = (SimRecord::default(), node_id(seed, 0));
         Self { number, hosts, seed, net, trace, clock, disk, record, id, starts: 0, running: None }
     }
@@ -167,10 +167,10 @@ impl Host {
     }
 
     /// Replaces the disk of a host that is off by an empty one: the node there is another one.
-    pub(crate) fn wipe(&mut self, sync_ms_max: u64) {
+    pub(crate) fn wipe(&mut self, pace: Pace) {
         assert!(self.running.is_none(), "the disk of a host that runs stays");
         self.trace.note(Topic::Fault, self.number, "wiped", &[]);
-        self.disk = SimDisk::new(self.number, self.seed.of("disk", self.starts), sync_ms_max, self.trace.clone());
+        self.disk = SimDisk::new(self.number, self.seed.of("disk", self.starts), pace, self.trace.clone());
         self.record = SimRecord::default();
         self.id = node_id(self.seed, self.starts);
     }

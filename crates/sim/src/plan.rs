@@ -6,6 +6,7 @@ use std::time::Duration;
 use rand::rngs::SmallRng;
 use rand::{RngExt, SeedableRng};
 
+use crate::disk::Pace;
 use crate::net::Links;
 use crate::seed::Seed;
 
@@ -61,8 +62,8 @@ pub(crate) struct Plan {
     /// How long clients work and things go wrong.
     pub(crate) length: Duration,
     pub(crate) links: Links,
-    /// How long a sync takes at most while a disk is well, in ms.
-    pub(crate) sync_ms_max: u64,
+    /// How fast the disks are while they are well.
+    pub(crate) pace: Pace,
     /// By host: how its clocks run, in millionths, and how much its wall clock is off, in ms.
     pub(crate) clocks: Vec<(i32, i64)>,
     /// In order of time.
@@ -85,11 +86,19 @@ impl Plan {
             clients: random.random_range(3..=6),
             length: Duration::from_millis(length_ms),
             links,
-            sync_ms_max: [1, 3, 10, 30][random.random_range(0..4)],
+            pace: Pace {
+                sync_ms_max: [1, 3, 10, 30][random.random_range(0..4)],
+                snapshot_ms_max: [0, 5, 50, 1000][random.random_range(0..4)],
+            },
             clocks,
             faults: Vec::new(),
         };
-        // Some runs are calm, in some there is always something.
+        // In some runs nothing goes wrong: then nobody may notice a snapshot, however slow.
+        if random.random_range(0..10) == 0 {
+            plan.links.lost_ppm = 0;
+            return plan;
+        }
+        // Some are calm, in some there is always something.
         let pause_ms = [150, 400, 1000, 2500][random.random_range(0..4)];
         let mut at_ms: u64 = random.random_range(0..2 * pause_ms);
         while at_ms < length_ms {
@@ -106,6 +115,11 @@ impl Plan {
             plan.faults.insert(place, wipe);
         }
         plan
+    }
+
+    /// Whether nothing goes wrong in it: no fault, and no message lost.
+    pub(crate) fn is_calm(&self) -> bool {
+        self.faults.is_empty() && self.links.lost_ppm == 0
     }
 
     fn draw_whom(&self, random: &mut SmallRng) -> Whom {
@@ -144,12 +158,12 @@ impl fmt::Display for Plan {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         writeln!(
             f,
-            "{} voters, {} clients, {} ms; {:?}; syncs up to {} ms; clocks {:?}",
+            "{} voters, {} clients, {} ms; {:?}; {:?}; clocks {:?}",
             self.voters,
             self.clients,
             self.length.as_millis(),
             self.links,
-            self.sync_ms_max,
+            self.pace,
             self.clocks
         )?;
         self.faults.iter().try_for_each(|(at, fault)| writeln!(f, "{:>7} ms {fault:?}", at.as_millis()))
