@@ -10,6 +10,7 @@
 
 mod harness;
 
+mod clients;
 mod cluster;
 mod compare;
 mod durability;

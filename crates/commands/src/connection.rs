@@ -45,10 +45,46 @@ pub(crate) const COMMANDS: &[Spec] = &[
     Spec::session("CLIENT|INFO", Exactly(2), SessionCommand::ClientInfo, "Describes this session.")
         .flags(SESSION)
         .tips(NONDETERMINISTIC),
+    Spec::session("CLIENT|REPLY", Exactly(3), SessionCommand::ClientReply, "Says whether commands are answered.")
+        .flags(ANY_TIME.with(Flags::NO_MULTI)),
+    Spec::session(
+        "CLIENT|NO-EVICT",
+        Exactly(3),
+        SessionCommand::ClientNoEvict,
+        "Marks the session as not to be closed for memory.",
+    )
+    .flags(ANY_TIME.with(Flags::ADMIN)),
+    Spec::session(
+        "CLIENT|NO-TOUCH",
+        Exactly(3),
+        SessionCommand::ClientNoTouch,
+        "Says whether reads count as accesses.",
+    )
+    .flags(ANY_TIME),
+    Spec::session("CLIENT|GETREDIR", Exactly(2), SessionCommand::ClientGetRedir, "Returns where invalidations go.")
+        .flags(ANY_TIME),
+    Spec::session(
+        "CLIENT|TRACKINGINFO",
+        Exactly(2),
+        SessionCommand::ClientTrackingInfo,
+        "Describes the session's tracking.",
+    )
+    .flags(SESSION),
     Spec::session("CLIENT|HELP", Exactly(2), SessionCommand::ClientHelp, "Lists the subcommands.").flags(READY),
     Spec::node("CLIENT|LIST", AtLeast(2), crate::NodeCommand::ClientList, "Describes all sessions.")
         .flags(SESSION.with(Flags::ADMIN))
         .tips(NONDETERMINISTIC),
+    Spec::node("CLIENT|KILL", AtLeast(3), crate::NodeCommand::ClientKill, "Closes sessions.")
+        .flags(SESSION.with(Flags::ADMIN)),
+    Spec::node(
+        "CLIENT|PAUSE",
+        AtLeast(3),
+        crate::NodeCommand::ClientPause,
+        "Holds all commands, or writes, for some time.",
+    )
+    .flags(SESSION.with(Flags::ADMIN)),
+    Spec::node("CLIENT|UNPAUSE", Exactly(2), crate::NodeCommand::ClientUnpause, "Ends a pause.")
+        .flags(SESSION.with(Flags::ADMIN)),
 ];
 
 /// About the session, but of the group of the commands about the cluster.

@@ -33,8 +33,14 @@ pub enum NodeCommand {
     CommandGetKeysAndFlags,
     /// `COMMAND HELP`
     CommandHelp,
-    /// `CLIENT LIST [TYPE type] [ID id ...]`
+    /// `CLIENT LIST [filter value ...]`
     ClientList,
+    /// `CLIENT KILL address | filter value ...`
+    ClientKill,
+    /// `CLIENT PAUSE timeout [WRITE | ALL]`
+    ClientPause,
+    /// `CLIENT UNPAUSE`
+    ClientUnpause,
     /// `ROLE`
     Role,
     /// `WAIT replicas timeout`

@@ -25,6 +25,16 @@ pub enum SessionCommand {
     ClientGetName,
     /// `CLIENT SETINFO LIB-NAME name | LIB-VER version`
     ClientSetInfo,
+    /// `CLIENT REPLY ON | OFF | SKIP`
+    ClientReply,
+    /// `CLIENT NO-EVICT ON | OFF`
+    ClientNoEvict,
+    /// `CLIENT NO-TOUCH ON | OFF`
+    ClientNoTouch,
+    /// `CLIENT GETREDIR`
+    ClientGetRedir,
+    /// `CLIENT TRACKINGINFO`
+    ClientTrackingInfo,
     /// `CLIENT INFO`
     ClientInfo,
     /// `CLIENT HELP`

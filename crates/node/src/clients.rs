@@ -5,7 +5,7 @@
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
 use parking_lot::Mutex;
 
@@ -30,6 +30,8 @@ pub(crate) struct Client {
     pub(crate) local_address: String,
     /// When it connected, by the wall clock in ms.
     pub(crate) connected_ms: u64,
+    /// Set by CLIENT KILL: the connection closes as soon as it looks.
+    pub(crate) killed: AtomicBool,
     /// What changes.
     pub(crate) summary: Mutex<Summary>,
 }
@@ -47,6 +49,8 @@ pub(crate) struct Summary {
     pub(crate) queued: Option<usize>,
     pub(crate) queued_bytes: usize,
     pub(crate) watching: usize,
+    pub(crate) no_evict: bool,
+    pub(crate) no_touch: bool,
     /// The name of the last command as CLIENT LIST writes it (`client|list`).
     pub(crate) last_command: &'static str,
     pub(crate) last_active_ms: u64,
@@ -67,6 +71,8 @@ impl Default for Summary {
             queued: None,
             queued_bytes: 0,
             watching: 0,
+            no_evict: false,
+            no_touch: false,
             last_command: "NULL",
             last_active_ms: 0,
             input_bytes: 0,
@@ -93,7 +99,14 @@ impl Clients {
         self.accepted.fetch_add(1, Ordering::Relaxed);
         let id = self.last_id.fetch_add(1, Ordering::Relaxed) + 1;
         let summary = Mutex::new(Summary { last_active_ms: now_ms, ..Summary::default() });
-        let client = Arc::new(Client { id, address, local_address, connected_ms: now_ms, summary });
+        let client = Arc::new(Client {
+            id,
+            address,
+            local_address,
+            connected_ms: now_ms,
+            killed: AtomicBool::new(false),
+            summary,
+        });
         list.insert(id, Arc::clone(&client));
         Some(client)
     }
@@ -113,7 +126,21 @@ impl Clients {
     }
 }
 
+impl Summary {
+    /// The letters that CLIENT LIST shows: inside MULTI, not to be evicted, not touching; N for none.
+    pub(crate) fn flags(&self) -> String {
+        let letters = [(self.queued.is_some(), 'x'), (self.no_evict, 'e'), (self.no_touch, 'T')];
+        let shown: String = letters.iter().filter(|(is_set, _)| *is_set).map(|(_, letter)| letter).collect();
+        if shown.is_empty() { "N".to_owned() } else { shown }
+    }
+}
+
 impl Client {
+    /// Whether CLIENT KILL has met it.
+    pub(crate) fn is_killed(&self) -> bool {
+        self.killed.load(Ordering::Relaxed)
+    }
+
     /// Whether it connects from this machine.
     pub(crate) fn is_local(&self) -> bool {
         self.address.starts_with("127.") || self.address.starts_with("[::1]")
@@ -123,7 +150,7 @@ impl Client {
     pub(crate) fn line(&self, now_ms: u64, out: &mut String) {
         let s = self.summary.lock().clone();
         let seconds = |since: u64| now_ms.saturating_sub(since) / 1000;
-        let flags = if s.queued.is_some() { "x" } else { "N" };
+        let flags = s.flags();
         let multi = s.queued.map_or(-1, |n| i64::try_from(n).expect("a queue is bounded by memory"));
         let total = s.input_bytes + s.input_free_bytes + s.output_bytes + s.queued_bytes;
         // Fields about buffers that Cairn does not keep apart are their sums or 0: Redis's readers expect every name.

@@ -85,6 +85,8 @@ enum Next {
     Elsewhere(Arc<Replica>),
     /// Nobody is known to lead the shard that the next command is about.
     Leaderless,
+    /// CLIENT PAUSE holds the next command.
+    Paused,
     /// A command that takes its time.
     Later(Later),
     /// The client leaves, or has to.
@@ -94,7 +96,7 @@ enum Next {
 impl<P: Platform> Connection<P> {
     /// Prepares a connection that was admitted to the registry.
     pub(crate) fn new(io: Rc<Io<P>>, session: Session<P>) -> Self {
-        let (route, mailbox) = io.desk.register(io.number);
+        let (route, mailbox) = io.desk.register(io.number, Arc::clone(session.client()));
         let settings = io.node.config.current();
         let replica = Rc::new(Arc::clone(session.replica()));
         Self {
@@ -119,6 +121,9 @@ impl<P: Platform> Connection<P> {
     /// Serves the client until one side closes.
     pub(crate) async fn serve(mut self, mut stream: <P::Socket as Socket>::Stream) {
         loop {
+            if self.session.is_killed() {
+                break;
+            }
             match self.advance() {
                 Next::Input => {
                     self.settle().await;
@@ -133,6 +138,15 @@ impl<P: Platform> Connection<P> {
                 Next::Flush => {
                     self.settle().await;
                     if self.flush(&mut stream).await.is_err() {
+                        break;
+                    }
+                }
+                Next::Paused => {
+                    self.settle().await;
+                    if self.flush(&mut stream).await.is_err() {
+                        break;
+                    }
+                    if self.mailbox.unless_closed(self.io.node.pause.over(&self.io.node.clock)).await.is_none() {
                         break;
                     }
                 }
@@ -195,6 +209,7 @@ impl<P: Platform> Connection<P> {
                 Step::Confirm => break Next::ReadBarrier,
                 Step::Elsewhere(replica) => break Next::Elsewhere(replica),
                 Step::Leaderless => break Next::Leaderless,
+                Step::Paused => break Next::Paused,
                 Step::Later(later) => {
                     self.consumed += consumed;
                     break Next::Later(later);
@@ -301,6 +316,7 @@ impl<P: Platform> Connection<P> {
     }
 
     async fn flush(&mut self, stream: &mut <P::Socket as Socket>::Stream) -> std::io::Result<()> {
+        self.exchange.drop_muted();
         if self.exchange.reply.is_empty() {
             return Ok(());
         }
@@ -318,7 +334,8 @@ impl<P: Platform> Connection<P> {
             let writing = tokio::time::timeout(patience, stream.write_all(&self.output)).await;
             writing.map_err(|_| self.over_output_limit())??;
         } else {
-            stream.write_all(&self.output).await?;
+            let written = self.mailbox.unless_killed(stream.write_all(&self.output)).await;
+            written.unwrap_or_else(|| Err(std::io::ErrorKind::ConnectionAborted.into()))?;
         }
         self.output.clear();
         self.output.shrink_to(OUTPUT_BYTES_IDLE);

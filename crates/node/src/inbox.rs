@@ -4,14 +4,17 @@
 //! hands each connection its slice. An inbox is bounded by what is in flight: a connection has at most a few
 //! tickets, and stops reading while one is open.
 
-use std::cell::{Cell, RefCell};
+use std::cell::{Cell, OnceCell, RefCell};
 use std::future::Future;
 use std::pin::pin;
 use std::rc::Rc;
+use std::sync::Arc;
 use std::task::{Poll, Waker};
 
 use parking_lot::Mutex;
 use tokio::sync::Notify;
+
+use crate::clients::Client;
 
 /// Names a connection on its I/O thread. Places are used again, generations are not.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -82,12 +85,14 @@ pub(crate) struct Mailbox {
     outstanding: Cell<usize>,
     waker: Cell<Option<Waker>>,
     is_closed: Cell<bool>,
+    /// Whose replies they are.
+    client: OnceCell<Arc<Client>>,
 }
 
 impl Desk {
     /// Gives a connection a place and its mailbox.
-    pub(crate) fn register(&self, io: u16) -> (Route, Rc<Mailbox>) {
-        let mailbox = Rc::new(Mailbox::default());
+    pub(crate) fn register(&self, io: u16, client: Arc<Client>) -> (Route, Rc<Mailbox>) {
+        let mailbox = Rc::new(Mailbox { client: OnceCell::from(client), ..Mailbox::default() });
         let mut places = self.places.borrow_mut();
         mailbox.is_closed.set(places.are_closed);
         let place = places.free.pop().unwrap_or_else(|| {
@@ -107,6 +112,13 @@ impl Desk {
         *generation = generation.wrapping_add(1);
         *held = None;
         places.free.push(route.place);
+    }
+
+    /// CLIENT KILL has marked clients: those of this thread that wait for anything look.
+    pub(crate) fn close_killed(&self) {
+        let places = self.places.borrow();
+        let mailboxes = places.list.iter().filter_map(|(_, mailbox)| mailbox.as_ref());
+        mailboxes.filter(|mailbox| mailbox.is_killed()).for_each(|mailbox| mailbox.wake());
     }
 
     /// The node is going down: connections that wait for input wait no longer, now and later.
@@ -165,14 +177,24 @@ impl Mailbox {
         .await;
     }
 
-    /// What `input` gives; `None` once the desk is closed. Not to be waited for together with [`Self::answered`].
+    /// What `input` gives; `None` once the desk is closed, or the client killed. Not to be waited for together with
+    /// [`Self::answered`].
     pub(crate) async fn unless_closed<T>(&self, input: impl Future<Output = T>) -> Option<T> {
+        self.unless(|| self.is_closed.get() || self.is_killed(), input).await
+    }
+
+    /// What `output` gives; `None` once the client is killed: a node that goes down still writes its answers.
+    pub(crate) async fn unless_killed<T>(&self, output: impl Future<Output = T>) -> Option<T> {
+        self.unless(|| self.is_killed(), output).await
+    }
+
+    async fn unless<T>(&self, is_over: impl Fn() -> bool, input: impl Future<Output = T>) -> Option<T> {
         let mut input = pin!(input);
         std::future::poll_fn(|context| {
             if let Poll::Ready(input) = input.as_mut().poll(context) {
                 return Poll::Ready(Some(input));
             }
-            if self.is_closed.get() {
+            if is_over() {
                 return Poll::Ready(None);
             }
             // Mostly the one that is there already: a connection is one task.
@@ -183,11 +205,19 @@ impl Mailbox {
         .await
     }
 
-    fn close(&self) {
-        self.is_closed.set(true);
+    fn is_killed(&self) -> bool {
+        self.client.get().is_some_and(|client| client.is_killed())
+    }
+
+    fn wake(&self) {
         if let Some(waker) = self.waker.take() {
             waker.wake();
         }
+    }
+
+    fn close(&self) {
+        self.is_closed.set(true);
+        self.wake();
     }
 
     fn put(&self, bytes: &[u8]) {

@@ -88,6 +88,15 @@ fn clients<P: Platform>(node: &Shared<P>, lines: &mut Lines) {
     lines.add("connected_clients", node.clients.len());
     lines.add("maxclients", node.config.current().maxclients);
     lines.add("blocked_clients", 0);
+    let pause = node.pause.left(&node.clock);
+    let (reason, actions) = match pause {
+        None => ("none", "none"),
+        Some((_, true)) => ("client_pause", "all"),
+        Some((_, false)) => ("client_pause", "write"),
+    };
+    lines.add("paused_reason", reason);
+    lines.add("paused_actions", actions);
+    lines.add("paused_timeout_milliseconds", pause.map_or(0, |(left, _)| left.as_millis()));
 }
 
 fn memory<P: Platform>(node: &Shared<P>, lines: &mut Lines) {

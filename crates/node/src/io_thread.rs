@@ -39,8 +39,15 @@ pub(crate) async fn run<P: Platform>(number: u16, node: Arc<Shared<P>>, mut acce
     let closing = {
         let io = Rc::clone(&io);
         tasks::beside(async move {
-            // Its end, too, is that of the node.
-            let _ = io.node.stopping.clone().wait_for(|stopping| *stopping).await;
+            let mut stopping = io.node.stopping.clone();
+            while !*stopping.borrow_and_update() {
+                // Told for CLIENT KILL as well, AFTER the client was marked.
+                io.desk.close_killed();
+                // Its end, too, is that of the node.
+                if stopping.changed().await.is_err() {
+                    break;
+                }
+            }
             io.desk.close();
         })
     };

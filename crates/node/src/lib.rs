@@ -26,6 +26,7 @@ mod io_thread;
 mod machine;
 mod messages;
 mod node;
+mod pause;
 mod peers;
 mod platform;
 mod replica;

@@ -11,6 +11,7 @@
 use std::future::Future;
 use std::io;
 use std::pin::Pin;
+use std::sync::atomic::Ordering;
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
@@ -18,7 +19,7 @@ use parking_lot::{Mutex, RwLock};
 use raft::{Clock, Member, NodeId, Status, Transport};
 use tokio::sync::{mpsc, watch};
 
-use crate::clients::Clients;
+use crate::clients::{Client, Clients};
 use crate::cluster::Cluster;
 use crate::config::{Config, Settings, ShardSettings};
 use crate::fence::Fence;
@@ -26,6 +27,7 @@ use crate::formation::{self, Identity, Record};
 use crate::holdings::Holdings;
 use crate::inbox::Inbox;
 use crate::io_thread::{self, Accepted};
+use crate::pause::Pause;
 use crate::peers::Peers;
 use crate::platform::{Place, Platform, Random, Threads};
 use crate::replica::Replica;
@@ -125,6 +127,8 @@ pub(crate) struct Shared<P: Platform> {
     pub(crate) inboxes: Arc<[Inbox]>,
     pub(crate) clients: Clients,
     pub(crate) stats: Stats,
+    /// CLIENT PAUSE.
+    pub(crate) pause: Pause,
     record: Mutex<Box<dyn Record>>,
     holdings: Mutex<Holdings>,
     /// Fresh replicas that are to be made voters, one at a time, by a task of the raft thread.
@@ -191,6 +195,7 @@ impl<P: Platform> Node<P> {
             inboxes,
             clients: Clients::default(),
             stats: Stats::default(),
+            pause: Pause::default(),
             record: Mutex::new(record),
             holdings: Mutex::default(),
             newcomers,
@@ -390,6 +395,13 @@ impl<P: Platform> Shared<P> {
     /// The replica of a node that is no cluster's.
     pub(crate) fn identity(&self) -> Option<Identity> {
         self.holdings.lock().shards.first().map(|held| held.identity.clone())
+    }
+
+    /// Closes a connection as soon as it waits for anything.
+    pub(crate) fn kill(&self, client: &Client) {
+        client.killed.store(true, Ordering::Relaxed);
+        // AFTER the mark: every connection that waits looks at its own.
+        self.stop.send_modify(|_| ());
     }
 
     pub(crate) fn ask_to_stop(&self) {

@@ -4,6 +4,8 @@
 //! write is staged, the rest is about the session (`session/`) or about the node.
 
 mod client;
+mod client_filter;
+mod clients;
 mod cluster;
 mod config;
 mod help;
@@ -19,7 +21,7 @@ use std::time::Duration;
 use commands::{Flags, Handler, Spec};
 use keyspace::Context;
 use parking_lot::RwLockReadGuard;
-use resp::{Arguments, Protocol, Reply};
+use resp::{Arguments, Mark, Protocol, Reply};
 
 use crate::batch::Staged;
 use crate::clients::Client;
@@ -49,8 +51,23 @@ pub(crate) struct Exchange {
     pub(crate) denied: Option<&'static str>,
     /// Commands run since they were last counted.
     pub(crate) commands: u64,
+    /// CLIENT REPLY.
+    mute: Mute,
     /// Scratch that the mailbox is emptied into.
     scratch: Vec<u8>,
+}
+
+/// Whose replies are dropped, from which place of the replies on.
+#[derive(Clone, Copy)]
+enum Mute {
+    /// Nobody's.
+    No,
+    /// The next command's.
+    Next,
+    /// That command's: it was passed on.
+    This(Mark),
+    /// Everybody's, until CLIENT REPLY ON.
+    All(Mark),
 }
 
 /// What a connection does after a command was looked at.
@@ -65,10 +82,19 @@ pub(crate) enum Step {
     Elsewhere(Arc<Replica>),
     /// Not looked at: nobody is known to lead the shard that it is about.
     Leaderless,
+    /// Not looked at: CLIENT PAUSE holds it.
+    Paused,
     /// It takes its time; see [`Session::finish`].
     Later(Later),
     /// The client leaves.
     Close,
+}
+
+impl Step {
+    /// Whether the command was not looked at, and will be given to the session once more.
+    fn comes_again(&self) -> bool {
+        matches!(self, Self::AfterReplies | Self::Confirm | Self::Paused | Self::Elsewhere(_) | Self::Leaderless)
+    }
 }
 
 /// A command that awaits something outside of this connection.
@@ -157,6 +183,7 @@ impl Default for Exchange {
             confirmed: false,
             denied: None,
             commands: 0,
+            mute: Mute::No,
             scratch: Vec::new(),
         }
     }
@@ -166,6 +193,22 @@ impl Exchange {
     /// Whether a reply has to wait for those of the run that is staged.
     pub(crate) fn must_wait(&self) -> bool {
         !self.staged.is_empty()
+    }
+
+    /// Drops the replies that CLIENT REPLY keeps from the client. Called when none are owed.
+    pub(crate) fn drop_muted(&mut self) {
+        match self.mute {
+            Mute::No | Mute::Next => (),
+            Mute::This(mark) => {
+                self.reply.rollback(mark);
+                self.mute = Mute::No;
+            }
+            Mute::All(mark) => {
+                self.reply.rollback(mark);
+                // What is in front goes out now.
+                self.mute = Mute::All(Reply::new(self.reply.protocol()).mark());
+            }
+        }
     }
 
     /// Appends what came back to the replies.
@@ -227,6 +270,14 @@ impl<P: Platform> Session<P> {
         self.client.id
     }
 
+    pub(crate) fn client(&self) -> &Arc<Client> {
+        &self.client
+    }
+
+    pub(crate) fn is_killed(&self) -> bool {
+        self.client.is_killed()
+    }
+
     /// The seed for the reads of one burst.
     pub(crate) fn next_seed(&mut self) -> u64 {
         // Weyl's sequence through SplitMix64's finish: choices of neighbouring bursts have nothing to do with each other.
@@ -261,8 +312,25 @@ impl<P: Platform> Session<P> {
         reading: &mut Reading<'_>,
         exchange: &mut Exchange,
     ) -> Step {
+        if let Mute::This(_) = exchange.mute {
+            if exchange.must_wait() {
+                return Step::AfterReplies;
+            }
+            exchange.drop_muted();
+        }
+        let Mute::Next = exchange.mute else { return self.look_at(arguments, reading, exchange) };
+        exchange.mute = Mute::This(exchange.reply.mark());
+        let step = self.look_at(arguments, reading, exchange);
+        if step.comes_again() {
+            exchange.mute = Mute::Next;
+        }
+        step
+    }
+
+    fn look_at(&mut self, arguments: Arguments<'_>, reading: &mut Reading<'_>, exchange: &mut Exchange) -> Step {
         let refused = match commands::resolve(arguments) {
             Ok(spec) => match self.gate(spec) {
+                None if self.node.pause.holds(|| self.is_write(spec)) => return Step::Paused,
                 None => return self.pass(spec, arguments, reading, exchange),
                 Some(why) => why.to_owned(),
             },
@@ -296,6 +364,13 @@ impl<P: Platform> Session<P> {
             return Some("LOADING Redis is loading the dataset in memory");
         }
         None
+    }
+
+    /// Whether the command may change data.
+    fn is_write(&self, spec: &Spec) -> bool {
+        let is_exec = matches!(spec.handler, Handler::Session(commands::SessionCommand::Exec));
+        matches!(spec.handler, Handler::Write(_))
+            || is_exec && self.transaction.as_ref().is_some_and(Transaction::writes)
     }
 
     fn pass(
@@ -336,7 +411,7 @@ impl<P: Platform> Session<P> {
                 self.node_command(*command, arguments, &mut exchange.reply)
             }
         };
-        if !matches!(step, Step::AfterReplies | Step::Confirm | Step::Elsewhere(_) | Step::Leaderless) {
+        if !step.comes_again() {
             self.last = Some(spec);
             exchange.commands += 1;
         }

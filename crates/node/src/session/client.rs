@@ -4,7 +4,8 @@ use commands::SessionCommand;
 use raft::Clock;
 use resp::{Arguments, Protocol, Reply};
 
-use super::{Exchange, Reading, Session, Step};
+use super::{Exchange, Mute, Reading, Session, Step};
+use crate::clients::Summary;
 use crate::node::REDIS_VERSION;
 use crate::platform::Platform;
 
@@ -36,6 +37,15 @@ impl<P: Platform> Session<P> {
         match command {
             SessionCommand::Exec => self.exec(reading, exchange),
             SessionCommand::Watch => self.watch(arguments, reading, exchange),
+            SessionCommand::ClientReply => {
+                self.client_reply(arguments, exchange);
+                Step::Done
+            }
+            SessionCommand::Reset => {
+                exchange.drop_muted();
+                exchange.mute = Mute::No;
+                self.session_command_queued(command, arguments, &mut exchange.reply)
+            }
             SessionCommand::Multi => {
                 self.multi(&mut exchange.reply);
                 Step::Done
@@ -77,6 +87,15 @@ impl<P: Platform> Session<P> {
                 self.client.line(self.node.clock.wall_ms(), &mut line);
                 reply.verbatim(b"txt", line);
             }
+            SessionCommand::ClientNoEvict => {
+                self.client_switch(arguments, reply, |summary, on| summary.no_evict = on);
+            }
+            SessionCommand::ClientNoTouch => {
+                self.client_switch(arguments, reply, |summary, on| summary.no_touch = on);
+            }
+            // Nobody tracks keys: what both say of a client that does not.
+            SessionCommand::ClientGetRedir => reply.integer(-1),
+            SessionCommand::ClientTrackingInfo => tracking_info(reply),
             SessionCommand::ClientHelp => super::help::of("CLIENT", reply),
             SessionCommand::ReadOnly | SessionCommand::ReadWrite if self.node.cluster.is_none() => {
                 reply.error("ERR This instance has cluster support disabled");
@@ -89,7 +108,11 @@ impl<P: Platform> Session<P> {
                 self.forget_watches();
                 reply.ok();
             }
-            SessionCommand::Multi | SessionCommand::Exec | SessionCommand::Discard | SessionCommand::Watch => {
+            SessionCommand::Multi
+            | SessionCommand::Exec
+            | SessionCommand::Discard
+            | SessionCommand::Watch
+            | SessionCommand::ClientReply => {
                 // NO_MULTI keeps them out of the queue.
                 reply.error("ERR Command not allowed inside a transaction");
             }
@@ -105,7 +128,10 @@ impl<P: Platform> Session<P> {
         self.name.clear();
         self.authenticated = self.node.config.current().requirepass.is_empty();
         reply.set_protocol(Protocol::Resp2);
-        self.client.summary.lock().protocol = 2;
+        {
+            let mut summary = self.client.summary.lock();
+            (summary.protocol, summary.no_evict, summary.no_touch) = (2, false, false);
+        }
         self.summarize();
         reply.simple("RESET");
     }
@@ -216,6 +242,33 @@ impl<P: Platform> Session<P> {
         reply.array(0);
     }
 
+    /// CLIENT REPLY: all but ON are themselves not answered.
+    fn client_reply(&self, arguments: Arguments<'_>, exchange: &mut Exchange) {
+        let word = arguments.get(2).unwrap_or_default().to_ascii_lowercase();
+        match (word.as_slice(), exchange.mute) {
+            (b"on", _) => {
+                exchange.drop_muted();
+                exchange.mute = Mute::No;
+                exchange.reply.ok();
+            }
+            (b"off", Mute::All(_)) | (b"skip", Mute::All(_)) => (),
+            (b"off", _) => exchange.mute = Mute::All(exchange.reply.mark()),
+            (b"skip", _) => exchange.mute = Mute::Next,
+            _ => exchange.reply.error("ERR syntax error"),
+        }
+    }
+
+    /// A property of the session that is ON or OFF.
+    fn client_switch(&self, arguments: Arguments<'_>, reply: &mut Reply, set: impl FnOnce(&mut Summary, bool)) {
+        let word = arguments.get(2).unwrap_or_default();
+        let is_on = word.eq_ignore_ascii_case(b"on");
+        if !is_on && !word.eq_ignore_ascii_case(b"off") {
+            return reply.error("ERR syntax error");
+        }
+        set(&mut self.client.summary.lock(), is_on);
+        reply.ok();
+    }
+
     fn set_name(&mut self, name: &[u8], reply: &mut Reply) {
         if !is_nameable(name) {
             return reply.error(BAD_NAME);
@@ -255,6 +308,17 @@ impl<P: Platform> Session<P> {
             summary.last_command = spec.name;
         }
     }
+}
+
+fn tracking_info(reply: &mut Reply) {
+    reply.map(3);
+    reply.bulk("flags");
+    reply.set(1);
+    reply.bulk("off");
+    reply.bulk("redirect");
+    reply.integer(-1);
+    reply.bulk("prefixes");
+    reply.array(0);
 }
 
 fn ping(arguments: Arguments<'_>, reply: &mut Reply) {

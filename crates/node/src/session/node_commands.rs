@@ -1,4 +1,4 @@
-//! The commands about the node: ROLE, WAIT, TIME, CLIENT LIST, DEBUG, SHUTDOWN; INFO, CONFIG and COMMAND have files of
+//! The commands about the node: ROLE, WAIT, TIME, DEBUG, SHUTDOWN; INFO, CONFIG, COMMAND and CLIENT have files of
 //! their own.
 
 use std::sync::Arc;
@@ -42,6 +42,9 @@ impl<P: Platform> Session<P> {
             | NodeCommand::CommandGetKeysAndFlags
             | NodeCommand::CommandHelp => commands::describe(command, arguments, reply),
             NodeCommand::ClientList => self.client_list(arguments, reply),
+            NodeCommand::ClientKill => return self.client_kill(arguments, reply),
+            NodeCommand::ClientPause => self.client_pause(arguments, reply),
+            NodeCommand::ClientUnpause => self.client_unpause(reply),
             NodeCommand::Role => self.role(reply),
             NodeCommand::Wait => return wait(arguments, reply),
             NodeCommand::Time => self.time(reply),
@@ -94,20 +97,6 @@ impl<P: Platform> Session<P> {
         }));
         // One that is under way already does not keep another from following it.
         reply.simple("Background saving started");
-    }
-
-    fn client_list(&self, arguments: Arguments<'_>, reply: &mut Reply) {
-        self.summarize();
-        let wanted = match ClientFilter::parse(arguments) {
-            Ok(wanted) => wanted,
-            Err(error) => return reply.error(error),
-        };
-        let now_ms = self.node.clock.wall_ms();
-        let mut lines = String::new();
-        for client in self.node.clients.all().iter().filter(|client| wanted.accepts(client.id)) {
-            client.line(now_ms, &mut lines);
-        }
-        reply.verbatim(b"txt", lines);
     }
 
     /// ROLE: "master" only with a valid lease, so that a cut-off leader does not call itself one.
@@ -214,44 +203,4 @@ fn wait(arguments: Arguments<'_>, reply: &mut Reply) -> Step {
 /// `host:port`, where the host may hold colons.
 pub(crate) fn split_address(address: &str) -> (&str, &str) {
     address.rsplit_once(':').unwrap_or((address, "0"))
-}
-
-/// CLIENT LIST's `ID id ...` and `TYPE type`.
-enum ClientFilter {
-    All,
-    None,
-    Ids(Vec<u64>),
-}
-
-impl ClientFilter {
-    fn parse(arguments: Arguments<'_>) -> Result<Self, String> {
-        let option = arguments.get(2);
-        match (option, arguments.get(3)) {
-            (None, _) => Ok(Self::All),
-            (Some(word), Some(kind)) if word.eq_ignore_ascii_case(b"type") && arguments.len() == 4 => {
-                match kind.to_ascii_lowercase().as_slice() {
-                    b"normal" => Ok(Self::All),
-                    // Replicas are peers on another port, subscribers and masters there are none.
-                    b"master" | b"replica" | b"slave" | b"pubsub" => Ok(Self::None),
-                    _ => Err(format!("ERR Unknown client type '{}'", String::from_utf8_lossy(kind))),
-                }
-            }
-            (Some(word), Some(_)) if word.eq_ignore_ascii_case(b"id") => {
-                let ids = arguments.iter().skip(3).map(|id| {
-                    let id = keyspace::parse_integer(id).and_then(|id| u64::try_from(id).ok());
-                    id.filter(|&id| id > 0).ok_or_else(|| "ERR Invalid client ID".to_owned())
-                });
-                Ok(Self::Ids(ids.collect::<Result<_, _>>()?))
-            }
-            _ => Err("ERR syntax error".to_owned()),
-        }
-    }
-
-    fn accepts(&self, id: u64) -> bool {
-        match self {
-            Self::All => true,
-            Self::None => false,
-            Self::Ids(ids) => ids.contains(&id),
-        }
-    }
 }

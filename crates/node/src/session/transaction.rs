@@ -207,7 +207,7 @@ impl<P: Platform> Session<P> {
             exchange.reply.error("EXECABORT Transaction discarded because of previous errors.");
             return Step::Done;
         }
-        let writes = transaction.any(|queued| matches!(queued.spec.handler, Handler::Write(_)));
+        let writes = transaction.writes();
         if let Some(why) = self.replica.shard.refusal().filter(|_| writes) {
             self.end_transaction();
             exchange.reply.error(why);
