@@ -43,6 +43,7 @@ impl Pair {
 }
 
 #[test]
+#[expect(clippy::too_many_lines, reason = "a list: a line for each command")]
 fn client_commands_answer_as_valkey_does() {
     let pair = Pair::start();
     pair.agree(&[

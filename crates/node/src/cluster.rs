@@ -27,7 +27,7 @@ use tokio::sync::{Notify, mpsc, oneshot, watch};
 use topology::{Change, Mark, NodeId, Overlay, ShardId, Topology, View};
 
 pub(crate) use joining::{Meet, answer as answer_joiner};
-pub(crate) use leaving::{fail_over, hand_over, reset};
+pub(crate) use leaving::{fail_over, hand_over, is_member, reset};
 pub(crate) use members::address;
 pub(crate) use meta::{Decision, Meta, Undecided};
 pub(crate) use open::run;

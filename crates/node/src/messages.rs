@@ -47,6 +47,8 @@ pub(crate) enum Request {
     HandOver { group: GroupId, to: ReplicaId },
     /// Is this node one of your cluster?
     Knows(NodeId),
+    /// Is this replica a member of the group, which you lead?
+    IsMember(GroupId, ReplicaId),
     /// These nodes, and no others, are not heard of.
     Silent(Vec<NodeId>),
     /// Ask to be taken into my cluster; I am at this peer address.
@@ -115,6 +117,11 @@ impl Request {
                 out.u8(10);
                 out.0.extend_from_slice(&node.0);
             }
+            Self::IsMember(group, replica) => {
+                out.u8(12);
+                out.group(*group);
+                out.u64(replica.0);
+            }
             Self::Silent(nodes) => {
                 out.u8(11);
                 out.u16(u16::try_from(nodes.len()).expect("a cluster has at most 1000 nodes"));
@@ -142,6 +149,7 @@ impl Request {
             8 => Self::Come(read.text()?),
             9 => Self::HandOver { group: read.group()?, to: ReplicaId(read.u64()?) },
             10 => Self::Knows(NodeId(read.array()?)),
+            12 => Self::IsMember(read.group()?, ReplicaId(read.u64()?)),
             11 => {
                 let count = read.u16()?;
                 Self::Silent((0..count).map(|_| read.array().map(NodeId)).collect::<Option<_>>()?)

@@ -122,6 +122,7 @@ impl<P: Platform> Peers<P> {
                 self.node.cluster.iter().for_each(|cluster| cluster.marked(&nodes));
                 Answer::Accepted(None)
             }
+            Some(Request::IsMember(group, replica)) => cluster::is_member(&self.node, group, replica),
             Some(Request::Knows(node)) => {
                 let topology = self.node.cluster.as_ref().and_then(|cluster| cluster.topology());
                 match topology.map(|topology| topology.node(topology::NodeId(node.0)).is_some()) {

@@ -17,6 +17,8 @@ use crate::platform::Platform;
 const LEAVE_WITHIN: Duration = Duration::from_secs(10);
 /// Between two attempts.
 const AGAIN_AFTER: Duration = Duration::from_millis(100);
+/// How long the groups may take to let its replicas go.
+const GONE_WITHIN: Duration = Duration::from_secs(5);
 const NOT_LET_GO: &str = "The cluster does not let the node go: others must take over what it votes and serves first";
 
 /// CLUSTER FAILOVER: asks the leader of the home shard to hand over to this node's replica, and waits until it leads.
@@ -67,7 +69,50 @@ pub(crate) async fn reset<P: Platform>(node: &Arc<Shared<P>>) -> Result<(), Stri
             .await
             .unwrap_or_else(|_| Err(NOT_LET_GO.to_owned()))?;
     }
+    if tokio::time::timeout(GONE_WITHIN, wait_until_gone(node, cluster)).await.is_err() {
+        tracing::warn!("leaving a cluster that does not say that it has let this node go");
+    }
     cluster.begin_anew().await
+}
+
+/// Waits until the leaders of the groups whose replicas are here say that these are no members any more: without them, and with
+/// the node gone, a group could be left without a majority.
+async fn wait_until_gone<P: Platform>(node: &Shared<P>, cluster: &Cluster) {
+    let (Some(transport), Some(topology)) = (node.transport(), cluster.topology()) else { return };
+    let holdings = node.holdings();
+    let held = holdings.shards.iter().map(|held| &held.identity).chain(&holdings.meta);
+    // A shard that nobody else knows goes with the node.
+    let is_shared = |group: u128| group == topology.cluster().0 || topology.shard(topology::ShardId(group)).is_some();
+    for identity in held.filter(|identity| is_shared(identity.group.0)) {
+        let request = Request::IsMember(identity.group, identity.replica);
+        let mut is_gone = false;
+        while !is_gone {
+            for (id, other) in topology.nodes().iter().filter(|(id, _)| **id != cluster.me) {
+                let answer = formation::ask(transport, &peer(*id, &other.endpoint), &request).await;
+                is_gone |= matches!(answer, Some(Answer::Refused(_)));
+            }
+            if topology.nodes().keys().all(|id| *id == cluster.me) {
+                return;
+            }
+            tokio::time::sleep(AGAIN_AFTER).await;
+        }
+    }
+}
+
+/// Another node's question, answered by the leader of the group: whether the replica is a member, or may still be one.
+pub(crate) fn is_member<P: Platform>(node: &Shared<P>, group: raft::GroupId, replica: raft::ReplicaId) -> Answer {
+    let status = match (node.meta_of(group), node.replica_of(group)) {
+        (Some(meta), _) => meta.status(),
+        (None, Some(replica)) => replica.status(),
+        (None, None) => return Answer::Ask(String::new()),
+    };
+    let is_settled = status.leads() && status.ready && !status.joint && status.members_stand;
+    let is_known = status.voters.contains_key(&replica) || status.learners.contains_key(&replica);
+    match (is_settled, is_known) {
+        (true, false) => Answer::Refused("it is no member".to_owned()),
+        (true, true) => Answer::Accepted(None),
+        (false, _) => Answer::Ask(String::new()),
+    }
 }
 
 /// Gives the slots up that this node serves (it has no keys of them), hands its votes to others, and leaves the topology.

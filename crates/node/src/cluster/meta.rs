@@ -83,6 +83,11 @@ impl Meta {
         self.group.get()
     }
 
+    /// How the group stands.
+    pub(crate) fn status(&self) -> Status {
+        self.status.borrow().clone()
+    }
+
     /// Whether nobody is known to lead the cluster's metadata: then this node does not know what the cluster does.
     pub(crate) fn is_cut_off(&self) -> bool {
         let status = self.status.borrow();

@@ -64,8 +64,11 @@ async fn renew<P: Platform>(ground: Ground<P>) {
 /// Opens what this node should hold, ends what it should not.
 async fn hold<P: Platform>(ground: &Ground<P>, topology: &Topology) -> io::Result<()> {
     let cluster = ground.cluster();
-    // The log of a cluster is replayed from before this node joined it: what that says is not about this node.
-    if topology.node(cluster.me).is_none() {
+    // The log of a cluster is replayed from before this node joined it, or joined it again: what that says is not about what
+    // this node is now. Its replica of the meta group was named by the last join.
+    let own = cluster.meta().map(|meta| meta.identity.replica.0);
+    let is_current = topology.meta().iter().any(|replica| Some(replica.id.0) == own);
+    if topology.node(cluster.me).is_none() || !is_current {
         return Ok(());
     }
     let held = ground.node.holdings().shards;

@@ -179,8 +179,12 @@ fn unknown_letters(of: &str, value: &[u8]) -> String {
 }
 
 fn positive(name: &str, value: &[u8]) -> Result<u64, String> {
-    let number = keyspace::parse_integer(value).ok_or(format!("ERR {name} is not an integer or out of range"))?;
-    u64::try_from(number).ok().filter(|&number| number > 0).ok_or(format!("ERR {name} should be greater than 0"))
+    let number =
+        keyspace::parse_integer(value).ok_or_else(|| format!("ERR {name} is not an integer or out of range"))?;
+    u64::try_from(number)
+        .ok()
+        .filter(|&number| number > 0)
+        .ok_or_else(|| format!("ERR {name} should be greater than 0"))
 }
 
 /// Whether normal clients are meant.
@@ -194,8 +198,9 @@ fn parse_kind(value: &[u8]) -> Result<bool, String> {
 
 fn parse_database(value: &[u8], option: &[u8], databases: u32) -> Result<usize, String> {
     let option = String::from_utf8_lossy(option).to_ascii_uppercase();
-    let number = keyspace::parse_integer(value).ok_or(format!("ERR {option} is not an integer or out of range"))?;
+    let number =
+        keyspace::parse_integer(value).ok_or_else(|| format!("ERR {option} is not an integer or out of range"))?;
     let last = databases.saturating_sub(1);
     let inside = usize::try_from(number).ok().filter(|&number| number <= last as usize);
-    inside.ok_or(format!("ERR {option} number should be between 0 and {last}"))
+    inside.ok_or_else(|| format!("ERR {option} number should be between 0 and {last}"))
 }
