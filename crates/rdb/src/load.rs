@@ -17,9 +17,9 @@ use crate::read::read_deadline;
 use crate::stream::StreamReader;
 use crate::string::read_string;
 use crate::value_type::{
-    HASH, HASH_EXPIRING, HASH_PACKED, HASH_ZIPLIST, HASH_ZIPMAP, LIST, LIST_PIECES, LIST_ZIPLIST, LIST_ZIPLISTS,
-    PIECE_PACKED, PIECE_PLAIN, SET, SET_INTEGERS, SET_PACKED, SORTED_SET, SORTED_SET_OLD, SORTED_SET_PACKED,
-    SORTED_SET_ZIPLIST, STREAM, STREAM_5, STREAM_7, STRING,
+    HASH, HASH_EXPIRING, HASH_EXPIRING_FROM, HASH_PACKED, HASH_PACKED_EXPIRING, HASH_PACKED_EXPIRING_CANDIDATE,
+    HASH_ZIPLIST, HASH_ZIPMAP, LIST, LIST_PIECES, LIST_ZIPLIST, LIST_ZIPLISTS, PIECE_PACKED, PIECE_PLAIN, SET,
+    SET_INTEGERS, SET_PACKED, SORTED_SET, SORTED_SET_OLD, SORTED_SET_PACKED, SORTED_SET_ZIPLIST, STREAM, STREAM_5, STREAM_7, STRING,
 };
 use crate::{integers, ziplist, zipmap};
 
@@ -29,17 +29,29 @@ const BLOCK_BYTES_MAX: usize = 1 << 20;
 /// An element, shared with the bytes that are read where it stands there as it is.
 type Bytes<'a> = Cow<'a, [u8]>;
 
-/// Reads the type and the value.
-pub(crate) fn load_value(input: &mut Input<'_>, settings: &Settings) -> Read<Value> {
-    let value_type = input.byte()?;
-    match value_type {
+/// What is known of a value beside its bytes.
+pub(crate) struct Source<'a> {
+    pub(crate) settings: &'a Settings,
+    /// The time, in ms since 1970: fields that are due by it are left out.
+    pub(crate) now_ms: u64,
+    /// Whether it was Valkey that wrote the value, and not Redis: they have given a number to two types.
+    pub(crate) is_valkey: bool,
+}
+
+/// Reads the type and the value. `None`: it was a hash, and all of its fields are due.
+pub(crate) fn load_value(input: &mut Input<'_>, source: &Source<'_>) -> Read<Option<Value>> {
+    let (value_type, settings) = (input.byte()?, source.settings);
+    let value = match value_type {
         STRING => Ok(string(read_string(input)?)),
         LIST | LIST_ZIPLIST | LIST_ZIPLISTS | LIST_PIECES => load_list(value_type, input, settings),
         SET | SET_INTEGERS | SET_PACKED => load_set(value_type, input, settings),
         SORTED_SET | SORTED_SET_OLD | SORTED_SET_PACKED | SORTED_SET_ZIPLIST => {
             load_sorted_set(value_type, input, settings)
         }
-        HASH | HASH_EXPIRING => load_hash(value_type, input, settings),
+        HASH | HASH_EXPIRING | HASH_EXPIRING_FROM => return load_hash(value_type, source, input),
+        HASH_PACKED_EXPIRING_CANDIDATE | HASH_PACKED_EXPIRING => {
+            return load_packed_expiring(value_type, source, input);
+        }
         HASH_ZIPMAP | HASH_ZIPLIST | HASH_PACKED => {
             let bytes = read_string(input)?;
             match value_type {
@@ -54,7 +66,8 @@ pub(crate) fn load_value(input: &mut Input<'_>, settings: &Settings) -> Read<Val
             Ok(Value::of(stream.finish()))
         }
         _ => bad("a value of an unknown type"),
-    }
+    };
+    value.map(Some)
 }
 
 fn string(bytes: Bytes<'_>) -> Value {
@@ -185,18 +198,80 @@ fn read_old_score(input: &mut Input<'_>) -> Read<f64> {
     })
 }
 
-fn load_hash(value_type: u8, input: &mut Input<'_>, settings: &Settings) -> Read<Value> {
+/// A hash whose fields come one by one.
+fn load_hash(value_type: u8, source: &Source<'_>, input: &mut Input<'_>) -> Read<Option<Value>> {
+    let from_ms = if value_type == HASH_EXPIRING_FROM { i64::from_le_bytes(input.array()?) } else { 1 };
     let count = read_length(input)?;
-    let mut hash = HashValue::empty();
-    hash.expect_fields(usize::try_from(count).unwrap_or(usize::MAX), settings);
+    let mut fields = Fields::new(source);
+    fields.hash.expect_fields(usize::try_from(count).unwrap_or(usize::MAX), source.settings);
     for _ in 0..count {
+        let is_in_front = value_type != HASH && !(value_type == HASH_EXPIRING && source.is_valkey);
+        let in_front = if is_in_front { deadline_from(read_length(input)?, from_ms)? } else { DeadlineChange::Clear };
         let (field, value) = (read_string(input)?, read_string(input)?);
-        let deadline = if value_type == HASH_EXPIRING { read_deadline(input)? } else { DeadlineChange::Clear };
-        if !hash.insert(&field, &value, deadline, settings) {
-            return bad("a hash with a field twice");
-        }
+        let is_behind = value_type != HASH && !is_in_front;
+        let deadline = if is_behind { read_deadline(input)? } else { in_front };
+        fields.insert(&field, &value, deadline)?;
     }
-    not_empty(hash.is_empty(), Value::of(hash))
+    fields.into_value()
+}
+
+/// A deadline of Redis 7.4: 0 for none, else counted from a time, which is 1.
+fn deadline_from(count: u64, from_ms: i64) -> Read<DeadlineChange> {
+    if count == 0 {
+        return Ok(DeadlineChange::Clear);
+    }
+    let deadline_ms = i64::try_from(count - 1).ok().and_then(|after_ms| from_ms.checked_add(after_ms));
+    match deadline_ms.map(u64::try_from) {
+        Some(Ok(deadline_ms)) => Ok(DeadlineChange::At(deadline_ms)),
+        _ => bad("a field that expires before 1970, or never"),
+    }
+}
+
+/// A small hash of Redis 7.4 whose fields expire.
+fn load_packed_expiring(value_type: u8, source: &Source<'_>, input: &mut Input<'_>) -> Read<Option<Value>> {
+    if value_type == HASH_PACKED_EXPIRING {
+        // The first deadline, which stands in the listpack as well.
+        input.bytes(8)?;
+    }
+    let bytes = read_string(input)?;
+    let mut elements = listpack::Reader::new(&bytes)?;
+    let mut fields = Fields::new(source);
+    while let Some(field) = elements.next()? {
+        let (value, deadline) = (elements.bytes()?, elements.integer()?);
+        let Ok(count) = u64::try_from(deadline) else { return bad("a field that expires before 1970") };
+        fields.insert(&field.into_bytes(), &value, deadline_from(count, 1)?)?;
+    }
+    fields.into_value()
+}
+
+/// The fields of a hash that are not due.
+struct Fields<'a> {
+    source: &'a Source<'a>,
+    hash: HashValue,
+    due_count: usize,
+}
+
+impl<'a> Fields<'a> {
+    fn new(source: &'a Source<'a>) -> Self {
+        Self { source, hash: HashValue::empty(), due_count: 0 }
+    }
+
+    fn insert(&mut self, field: &[u8], value: &[u8], deadline: DeadlineChange) -> Read<()> {
+        if matches!(deadline, DeadlineChange::At(deadline_ms) if deadline_ms <= self.source.now_ms) {
+            self.due_count += 1;
+            return Ok(());
+        }
+        let is_new = self.hash.insert(field, value, deadline, self.source.settings);
+        if is_new { Ok(()) } else { bad("a hash with a field twice") }
+    }
+
+    /// `None`: there were fields, and all of them are due.
+    fn into_value(self) -> Read<Option<Value>> {
+        if self.hash.is_empty() && self.due_count > 0 {
+            return Ok(None);
+        }
+        not_empty(self.hash.is_empty(), Value::of(self.hash)).map(Some)
+    }
 }
 
 /// A hash that was kept in so many bytes.

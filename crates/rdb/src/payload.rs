@@ -5,11 +5,11 @@
 //! ```
 
 use crc::{CRC_64_REDIS, Crc, Table};
-use keyspace::{Settings, Value};
+use keyspace::{Collection, Settings, Value};
 
 use crate::error::Error;
 use crate::input::{Input, Stop};
-use crate::load::load_value;
+use crate::load::{Source, load_value};
 use crate::save::save_value;
 
 /// The version of RDB that is written: Redis 7.0's.
@@ -33,22 +33,25 @@ pub enum PayloadError {
     Value(Error),
 }
 
-/// The payload of a value. Every replica writes the same bytes.
+/// The payload of a value. Every replica writes the same bytes. A hash whose fields expire is for Valkey 9: Redis 7.0 knows none.
 pub fn dump(value: &Value) -> Vec<u8> {
     let mut out = Vec::new();
     save_value(&mut out, value);
-    out.extend_from_slice(&VERSION.to_le_bytes());
+    let is_expiring = matches!(value, Value::Collection(Collection::Hash(hash)) if hash.expiring_count() > 0);
+    let version = if is_expiring { VALKEY_VERSION } else { VERSION };
+    out.extend_from_slice(&version.to_le_bytes());
     let checksum = CHECKSUM.checksum(&out);
     out.extend_from_slice(&checksum.to_le_bytes());
     out
 }
 
-/// The value of a payload, in the encoding that the settings give it.
+/// The value of a payload, in the encoding that the settings give it. `None`: it is a hash, and all of its fields are due by `now_ms`, in ms
+/// since 1970.
 ///
 /// # Errors
 ///
 /// Whatever the bytes are, the answer is a value or an error; what is held on the way is bounded by them.
-pub fn restore(payload: &[u8], settings: &Settings) -> Result<Value, PayloadError> {
+pub fn restore(payload: &[u8], settings: &Settings, now_ms: u64) -> Result<Option<Value>, PayloadError> {
     let value_bytes = payload.len().checked_sub(FOOTER_BYTES).ok_or(PayloadError::Footer)?;
     let (covered, checksum) = payload.split_at(payload.len() - CHECKSUM_BYTES);
     let (value, version) = covered.split_at(value_bytes);
@@ -57,7 +60,8 @@ pub fn restore(payload: &[u8], settings: &Settings) -> Result<Value, PayloadErro
     if !is_known || CHECKSUM.checksum(covered).to_le_bytes() != checksum {
         return Err(PayloadError::Footer);
     }
-    Input::whole(value, |input| load_value(input, settings)).map_err(|stop| match stop {
+    let source = Source { settings, now_ms, is_valkey: version == VALKEY_VERSION };
+    Input::whole(value, |input| load_value(input, &source)).map_err(|stop| match stop {
         Stop::Bad(error) => PayloadError::Value(error),
         Stop::Short => unreachable!("what is short is damaged"),
     })

@@ -19,9 +19,7 @@ pub(crate) fn save_value(out: &mut Vec<u8>, value: &Value) {
         Value::Collection(Collection::Set(set)) => save_set(out, set),
         Value::Collection(Collection::SortedSet(set)) => save_sorted_set(out, set),
         Value::Collection(Collection::Stream(stream)) => crate::stream::save(out, stream),
-        Value::Collection(Collection::Hash(hash)) => {
-            save_hash(out, hash);
-        }
+        Value::Collection(Collection::Hash(hash)) => save_hash(out, hash),
     }
 }
 

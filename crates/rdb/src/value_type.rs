@@ -28,8 +28,15 @@ pub(crate) const LIST_ZIPLISTS: u8 = 14;
 pub(crate) const HASH_PACKED: u8 = 16;
 /// Members and scores in one listpack.
 pub(crate) const SORTED_SET_PACKED: u8 = 17;
-/// Fields and values, each a string, with deadlines: signed, in ms since 1970; -1 stands for none.
+/// Fields and values, each a string, with deadlines: signed, in ms since 1970; -1 stands for none. Valkey's;
+/// release candidates of Redis 7.4 gave the number to fields and values behind deadlines, as lengths; 0 stands for none.
 pub(crate) const HASH_EXPIRING: u8 = 22;
+/// Fields, values and such deadlines in one listpack, from release candidates of Redis 7.4.
+pub(crate) const HASH_PACKED_EXPIRING_CANDIDATE: u8 = 23;
+/// The first deadline, then fields and values behind deadlines that count from it, from 1 on. Redis 7.4.
+pub(crate) const HASH_EXPIRING_FROM: u8 = 24;
+/// The first deadline, then as in 23. Redis 7.4.
+pub(crate) const HASH_PACKED_EXPIRING: u8 = 25;
 /// Pieces, each an element or a listpack of them.
 pub(crate) const LIST_PIECES: u8 = 18;
 /// Members in one listpack.

@@ -9,8 +9,8 @@
 
 #![allow(clippy::unwrap_used, reason = "tests may fail by panicking")]
 
-use keyspace::{Collection, Random, Settings, StreamId, StreamValue, StringRef, Value, format_double};
-use rdb::{PayloadError, dump, restore};
+use keyspace::{Collection, Random, Settings, StreamId, StreamValue, StringRef, Timed, Value, format_double};
+use rdb::{PayloadError, dump};
 
 /// A line of the table.
 struct Golden {
@@ -37,7 +37,14 @@ fn settings() -> Settings {
     Settings::new([3, 5])
 }
 
-/// Type, encoding and elements.
+/// The value of a payload that holds no hash whose fields are all due.
+fn restore(payload: &[u8], settings: &Settings) -> Result<Value, PayloadError> {
+    rdb::restore(payload, settings, NOW_MS).map(|value| value.expect("not all of it is due"))
+}
+
+const NOW_MS: u64 = 1_000_000;
+
+/// Type, encoding and elements, those of a hash with their deadlines if there are any.
 fn told(value: &Value) -> (&'static str, &'static str, Vec<Vec<u8>>) {
     let collection = match value {
         Value::String(bytes, raw) => {
@@ -55,7 +62,12 @@ fn told(value: &Value) -> (&'static str, &'static str, Vec<Vec<u8>>) {
         }
         Collection::Stream(stream) => told_stream(stream),
         Collection::Hash(hash) => {
-            hash.fields().flat_map(|found| [found.field.to_vec(), found.value.to_vec()]).collect()
+            let deadline = |found: &Timed<'_>| found.deadline_ms.map(|at| format!("@{at}").into_bytes());
+            let fields = hash.fields();
+            fields
+                .flat_map(|found| [Some(found.field.to_vec()), Some(found.value.to_vec()), deadline(&found)])
+                .flatten()
+                .collect()
         }
     };
     (collection.value_type().name(), collection.encoding(), elements)
@@ -143,7 +155,7 @@ fn forged_bytes_are_an_error_or_a_value() {
                 let at = random.below(forged.len());
                 forged[at] = u8::try_from(random.below(256)).unwrap();
             }
-            if let Ok(value) = restore(&with_footer(forged), &settings()) {
+            if let Ok(Some(value)) = rdb::restore(&with_footer(forged), &settings(), NOW_MS) {
                 assert_eq!(told(&restore(&dump(&value), &settings()).unwrap()), told(&value));
                 restored += 1;
             }
@@ -172,6 +184,15 @@ fn sign(mut covered: Vec<u8>) -> Vec<u8> {
 }
 
 #[test]
+fn fields_that_are_due_are_left_out() {
+    let of_74 = |first_ms: i64| [&b"\x18"[..], &first_ms.to_le_bytes(), b"\x02\x01\x01a\x011\x0b\x01b\x012"].concat();
+    let value = restore(&with_footer(of_74(999_995)), &settings()).unwrap();
+    assert_eq!(told(&value).2, [&b"b"[..], b"2", b"@1000005"]);
+    let none = rdb::restore(&with_footer(of_74(5)), &settings(), NOW_MS).unwrap();
+    assert!(none.is_none(), "all of them");
+}
+
+#[test]
 fn versions_that_may_differ_are_refused() {
     let text = [0, 1, b'a'];
     let is_read = |version: u16| {
@@ -184,7 +205,7 @@ fn versions_that_may_differ_are_refused() {
 
 #[test]
 fn what_must_not_be_is_refused() {
-    let bad: [(&str, &[u8]); 12] = [
+    let bad: [(&str, &[u8]); 14] = [
         ("nothing", b""),
         ("an unknown type", b"\x63\x01a"),
         ("a module's", b"\x07\x01a"),
@@ -193,6 +214,8 @@ fn what_must_not_be_is_refused() {
         ("a member twice", b"\x02\x02\x01a\x01a"),
         ("a score that is no number", b"\x03\x01\x01a\xfd"),
         ("half a pair", b"\x10\x0a\x0a\x00\x00\x00\x01\x00\x81a\x02\xff"),
+        ("a deadline that is no length", b"\x16\x01\xc0\x01\x01a\x011"),
+        ("a deadline beyond all", b"\x16\x01\x81\xff\xff\xff\xff\xff\xff\xff\xff\x01a\x011"),
         ("bytes behind the value", b"\x00\x01ab"),
         ("a stream without its counters", b"\x13\x00"),
         ("a stream longer than it is", b"\x13\x00\x01\x01\x01\x00\x00\x00\x00\x01\x00"),

@@ -63,7 +63,7 @@ pub(super) fn restore(k: &mut Keyspace, args: &mut Args<'_>, context: &Context, 
     if time < 0 {
         return Err(KeyError::NegativeTtl.into());
     }
-    let value = rdb::restore(payload, k.settings()).map_err(|error| match error {
+    let value = rdb::restore(payload, k.settings(), context.now_ms).map_err(|error| match error {
         PayloadError::Footer => KeyError::PayloadFooter,
         PayloadError::Value(_) => KeyError::PayloadValue,
     })?;
@@ -71,13 +71,16 @@ pub(super) fn restore(k: &mut Keyspace, args: &mut Args<'_>, context: &Context, 
     // As in Redis, a time that is too far to be told has passed.
     let deadline_ms =
         (time > 0).then(|| base_ms.checked_add_signed(time).filter(|&at| i64::try_from(at).is_ok()).unwrap_or(0));
-    if deadline_ms.is_some_and(|deadline_ms| deadline_ms <= context.now_ms) {
-        k.remove(context, key);
-    } else {
-        k.put(context, key, value, deadline_ms);
-        if let Some(seconds) = options.idle_seconds {
-            k.set_idle_seconds(context, key, seconds);
+    // So has a hash whose fields all have.
+    let value = value.filter(|_| deadline_ms.is_none_or(|deadline_ms| deadline_ms > context.now_ms));
+    match value {
+        None => {
+            k.remove(context, key);
         }
+        Some(value) => k.put(context, key, value, deadline_ms),
+    }
+    if let Some(seconds) = options.idle_seconds {
+        k.set_idle_seconds(context, key, seconds);
     }
     reply.ok();
     Ok(())
