@@ -1,6 +1,7 @@
 //! Why a command failed, and the line that says so. The only place with these texts; families with many have a file below.
 
 mod bitmaps;
+mod debug;
 mod geo;
 mod hyperloglog;
 mod keys;
@@ -12,6 +13,7 @@ use std::fmt;
 use keyspace::DataError;
 
 pub use bitmaps::BitmapError;
+pub use debug::DebugError;
 pub use geo::GeoError;
 pub use hyperloglog::HyperLogLogError;
 pub use keys::KeyError;
@@ -84,6 +86,8 @@ pub enum CommandError {
     NotFinite,
     /// An expire time that is not positive, or too far; the command's name in lower case.
     InvalidExpireTime(&'static str),
+    /// A DEBUG.
+    Debug(DebugError),
     /// A command on keys of any type.
     Key(KeyError),
     /// A command on bits.
@@ -152,6 +156,12 @@ impl From<BitmapError> for CommandError {
     }
 }
 
+impl From<DebugError> for CommandError {
+    fn from(error: DebugError) -> Self {
+        Self::Debug(error)
+    }
+}
+
 impl From<KeyError> for CommandError {
     fn from(error: KeyError) -> Self {
         Self::Key(error)
@@ -216,6 +226,7 @@ impl fmt::Display for CommandError {
             Self::NotFloat => f.write_str("ERR value is not a valid float"),
             Self::NotFinite => f.write_str("ERR value is NaN or Infinity"),
             Self::InvalidExpireTime(name) => write!(f, "ERR invalid expire time in '{name}' command"),
+            Self::Debug(error) => error.fmt(f),
             Self::Key(error) => error.fmt(f),
             Self::Bitmap(error) => error.fmt(f),
             Self::Geo(error) => error.fmt(f),

@@ -57,11 +57,13 @@ mod table;
 mod bitmaps;
 mod cluster;
 mod connection;
+mod debug;
 mod geo;
 mod hashes;
 mod hyperloglog;
 mod keys;
 mod lists;
+mod memory;
 mod server;
 mod session;
 mod sets;
@@ -74,7 +76,8 @@ pub use args::Args;
 pub use cluster::ClusterCommand;
 pub use describe::describe;
 pub use error::{
-    BitmapError, CommandError, CommandResult, GeoError, HyperLogLogError, KeyError, StreamError, StringError,
+    BitmapError, CommandError, CommandResult, DebugError, GeoError, HyperLogLogError, KeyError, StreamError,
+    StringError,
 };
 pub use keyspace::Context;
 pub use run::{run_read, run_write};

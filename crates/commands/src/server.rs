@@ -53,6 +53,16 @@ pub enum NodeCommand {
     BackgroundSave,
     /// `LASTSAVE`
     LastSave,
+    /// `MEMORY DOCTOR`
+    MemoryDoctor,
+    /// `MEMORY STATS`
+    MemoryStats,
+    /// `MEMORY MALLOC-STATS`
+    MemoryMallocStats,
+    /// `MEMORY PURGE`
+    MemoryPurge,
+    /// `MEMORY HELP`
+    MemoryHelp,
     /// `DEBUG SLEEP seconds`
     DebugSleep,
     /// `SHUTDOWN [NOSAVE | SAVE] [NOW] [FORCE]`

@@ -10,8 +10,8 @@ use resp::Arguments;
 use crate::error::CommandError;
 use crate::spec::{Handler, Spec};
 use crate::{
-    bitmaps, cluster, connection, geo, hashes, hyperloglog, keys, lists, server, sets, sorted_sets, streams, strings,
-    transactions,
+    bitmaps, cluster, connection, debug, geo, hashes, hyperloglog, keys, lists, memory, server, sets, sorted_sets,
+    streams, strings, transactions,
 };
 
 /// The groups of COMMAND DOCS.
@@ -101,6 +101,8 @@ pub fn families() -> &'static [Family] {
         Family { group: Group::Connection, rows: connection::COMMANDS },
         Family { group: Group::Transactions, rows: transactions::COMMANDS },
         Family { group: Group::Server, rows: server::COMMANDS },
+        Family { group: Group::Server, rows: debug::COMMANDS },
+        Family { group: Group::Server, rows: memory::COMMANDS },
         Family { group: Group::Server, rows: keys::databases::COMMANDS },
         Family { group: Group::Server, rows: keys::MIGRATING },
         Family { group: Group::Cluster, rows: cluster::COMMANDS },

@@ -23,9 +23,9 @@ const COLUMNS: [&str; 9] = ["arity", "flags", "keys", "categories", "tips", "spe
 /// Row, column and why we say something else there.
 const DEVIATIONS: &[(&str, &str, &str)] = &[];
 
-/// Rows that Valkey has not, and why we have.
+/// Rows that Valkey has not, by the beginning of their names, and why we have.
 const OURS: &[(&str, &str)] = &[
-    ("DEBUG|SLEEP", "Valkey reads DEBUG's subcommands by code; here each has a row."),
+    ("DEBUG|", "Valkey reads DEBUG's subcommands by code; here each has a row."),
     ("XACKDEL", "Redis 8.2 has it."),
     ("XDELEX", "Redis 8.2 has it."),
     ("DELEX", "From Redis 8.4."),
@@ -47,7 +47,7 @@ fn every_row_says_what_valkey_says() {
     let mut unused = DEVIATIONS.to_vec();
     for (name, ours) in &ours {
         assert!(!ours[6].is_empty(), "{name} has no line in spec/facts.rs");
-        let is_ours = OURS.iter().any(|(row, _)| row == name);
+        let is_ours = OURS.iter().any(|(row, _)| name.starts_with(row));
         assert_eq!(theirs.contains_key(name), !is_ours, "{name}: a row of ours alone is listed as such");
         let Some(theirs) = theirs.get(name) else { continue };
         for ((column, ours), theirs) in COLUMNS.iter().zip(ours).zip(theirs) {

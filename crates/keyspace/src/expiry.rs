@@ -19,6 +19,7 @@ impl Keyspace {
     pub fn remove_due(&mut self, now_ms: u64, count_max: usize) -> usize {
         self.clock_ms = self.clock_ms.max(now_ms);
         self.begin_command();
+        let count_max = if self.expires_actively() { count_max } else { 0 };
         let mut count = 0;
         while count < count_max
             && let Some((deadline_ms, place)) = self.next_due(|database| &database.deadlines)
@@ -37,8 +38,11 @@ impl Keyspace {
         count
     }
 
-    /// The next deadline of any key or field, in ms since 1970.
+    /// The next deadline of any key or field, in ms since 1970; `None` as well if nothing is to be removed.
     pub fn next_deadline_ms(&self) -> Option<u64> {
+        if !self.expires_actively() {
+            return None;
+        }
         let key = self.next_due(|database| &database.deadlines);
         let field = self.next_due(|database| &database.field_deadlines);
         [key, field].into_iter().flatten().map(|due| due.0).min()

@@ -22,6 +22,8 @@ pub struct Frozen {
     pub clock_ms: u64,
     /// The revision of the last changing command.
     pub revision: u64,
+    /// See [`Keyspace::expires_actively`].
+    pub expires_actively: bool,
     /// The last deletions.
     pub deletions: Deletions,
     /// The occupied slots, in order of (database, slot).
@@ -97,6 +99,7 @@ impl Frozen {
         let mut head = Digest::new();
         head.number(self.clock_ms);
         head.number(self.revision);
+        head.number(u64::from(self.expires_actively));
         let (forgotten, ring) = self.deletions.parts();
         head.number(forgotten);
         ring.for_each(|(revision, _)| head.number(revision));
@@ -146,6 +149,7 @@ impl Keyspace {
             settings: *self.settings(),
             clock_ms: self.clock_ms(),
             revision: self.revision(),
+            expires_actively: self.expires_actively(),
             deletions: self.deletions.clone(),
             tables: tables.collect(),
         }

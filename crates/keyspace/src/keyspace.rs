@@ -24,6 +24,7 @@ pub struct Keyspace {
     pub(crate) deletions: Deletions,
     pub(crate) effects: Effects,
     listening: bool,
+    expires_actively: bool,
     scratch: Vec<u8>,
 }
 
@@ -79,6 +80,7 @@ impl Keyspace {
             deletions: Deletions::default(),
             effects: Effects::default(),
             listening: false,
+            expires_actively: true,
             scratch: Vec::new(),
         }
     }
@@ -92,6 +94,26 @@ impl Keyspace {
     pub fn set_settings(&mut self, settings: Settings) {
         assert_eq!(settings.hash_key, self.settings.hash_key, "the hash key never changes in the life of a shard");
         self.settings = settings;
+    }
+
+    /// Whether entries remove what is due. If not, it is hidden all the same, until something writes there.
+    pub fn expires_actively(&self) -> bool {
+        self.expires_actively
+    }
+
+    /// Changes that, by an entry: for tests of what is due and not removed.
+    pub fn set_expires_actively(&mut self, expires_actively: bool) {
+        self.expires_actively = expires_actively;
+    }
+
+    /// Puts what was written and read back into the place of what is there. `false`: it is not the same, and nothing was changed.
+    pub fn reload(&mut self, read_back: Self) -> bool {
+        if read_back.digest() != self.digest() || read_back.settings != self.settings {
+            return false;
+        }
+        let old = std::mem::replace(&mut self.databases, read_back.databases);
+        self.effects.flushed.extend(old.into_iter().flatten());
+        true
     }
 
     /// The log clock: the time of the last entry, in ms since 1970.
@@ -220,6 +242,13 @@ impl Keyspace {
             let idle = u32::try_from(idle_seconds).unwrap_or(u32::MAX);
             found.key_box.mark_access(seconds(context.now_ms).saturating_sub(idle));
         }
+    }
+
+    /// The bytes of memory that a key and its value take.
+    pub fn key_bytes(&self, context: &Context, key: &[u8]) -> Option<usize> {
+        let found = self.peek(context, key)?;
+        let beside = found.key_box.place().map_or(0, |place| found.part.value(place).allocated_bytes());
+        Some(found.key_box.allocated_bytes() + beside)
     }
 
     /// A copy of a key's value, with its deadline. Shares what is big.

@@ -9,6 +9,7 @@ mod clients;
 mod cluster;
 mod config;
 mod help;
+mod memory;
 mod node_commands;
 mod refusals;
 mod transaction;
@@ -359,6 +360,9 @@ impl<P: Platform> Session<P> {
     fn gate(&self, spec: &Spec) -> Option<&'static str> {
         if !self.authenticated && !spec.flags.contains(Flags::NO_AUTH) {
             return Some("NOAUTH Authentication required.");
+        }
+        if spec.container_name() == Some("DEBUG") && !self.may_debug() {
+            return Some(node_commands::DEBUG_FORBIDDEN);
         }
         if !spec.flags.contains(Flags::LOADING) && !self.node.is_loaded() {
             return Some("LOADING Redis is loading the dataset in memory");

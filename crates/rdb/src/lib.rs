@@ -36,5 +36,5 @@ mod ziplist;
 mod zipmap;
 
 pub use error::Error;
-pub use payload::{PayloadError, dump, restore};
+pub use payload::{PayloadError, dump, dumped_bytes, restore};
 pub use snapshot::{FORMAT, Restored, SnapshotReader, SnapshotWriter};

@@ -45,6 +45,13 @@ pub fn dump(value: &Value) -> Vec<u8> {
     out
 }
 
+/// How many bytes the value is in a payload, without its type and the footer.
+pub fn dumped_bytes(value: &Value) -> usize {
+    let mut out = Vec::new();
+    save_value(&mut out, value);
+    out.len() - 1
+}
+
 /// The value of a payload, in the encoding that the settings give it. `None`: it is a hash, and all of its fields are due by `now_ms`, in ms
 /// since 1970.
 ///

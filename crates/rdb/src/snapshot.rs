@@ -2,7 +2,7 @@
 //!
 //! ```text
 //! stream:     head | key key ... | end
-//! head:       "CairnSnp" | format u32 | settings | clock ms | revision | owner | forgotten | count | deletion ...
+//! head:       "CairnSnp" | format u32 | settings | clock ms | revision | expires actively u8 | owner | forgotten | count | deletion ...
 //! settings:   hash key u64 u64 | limits of hash, set, sorted set | most integers | list size i64 | limits of streams | longest sparse HyperLogLog
 //! owner:      a string: what the keyspace's owner keeps with it, as it likes
 //! deletion:   revision | 0 | database u8 | slot | hash u64      or      revision | 1 | database u8
@@ -24,7 +24,7 @@ pub use reader::{Restored, SnapshotReader};
 pub use writer::SnapshotWriter;
 
 /// The newest format that is read, and the one that is written.
-pub const FORMAT: u32 = 1;
+pub const FORMAT: u32 = 2;
 
 const MAGIC: &[u8; 8] = b"CairnSnp";
 

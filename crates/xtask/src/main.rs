@@ -11,6 +11,7 @@
 mod apt;
 mod bench;
 mod cluster;
+mod diff;
 mod fix;
 mod mutants;
 mod setup;
@@ -39,6 +40,9 @@ usage: cargo xtask <chore>
                       --seed S     one run, with its trace
                       --seeds N    the seeds 0 to N - 1 (default 32)
                       --mutants    every seeded bug of crates/sim/mutants must be caught
+  diff [options]    random commands to a real valkey-server and to Cairn, over RESP2 and RESP3
+                      --commands N   for each protocol (default 1000000)
+                      --seed S       another run                --families a,b   only those of tests/compare/families
   bench [what] [options]
                     measure Cairn and its peers in turn; tables for benches/ on standard output
                       standalone   GET and SET against Valkey and Redis
@@ -78,6 +82,7 @@ fn run(words: &[&str]) -> Outcome {
         ["test"] => verify::test(&tree),
         ["cluster", options @ ..] => cluster::cluster(&tree, options),
         ["sim", options @ ..] => sim::sim(&tree, options),
+        ["diff", options @ ..] => diff::diff(&tree, options),
         ["bench", options @ ..] => bench::bench(&tree, options),
         ["help" | "--help" | "-h"] => {
             println!("{USAGE}");
@@ -109,5 +114,8 @@ mod tests {
         assert!(is_refused(&["sim", "--seed"]));
         assert!(is_refused(&["sim", "--seeds", "many"]));
         assert!(is_refused(&["bench", "everything"]));
+        assert!(is_refused(&["diff", "--commands"]));
+        assert!(is_refused(&["diff", "--commands", "many"]));
+        assert!(is_refused(&["diff", "--everything", "1"]));
     }
 }

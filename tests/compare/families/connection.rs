@@ -30,7 +30,6 @@ pub(crate) const FAMILY: Family = Family {
         ("CLIENT", "its rows are templates, but for those about the process"),
         ("COMMAND", "describes another server; its rows are compared by `rows_agree`"),
         ("CONFIG", "another server's directives"),
-        ("DEBUG", "not the same commands"),
         ("HELLO", "changes the protocol"),
         ("INFO", "another server's"),
         ("LASTSAVE", "a time"),

@@ -15,7 +15,7 @@ use crate::replica::Replica;
 use crate::tasks;
 
 const NOT_AN_INTEGER: &str = "ERR value is not an integer or out of range";
-const DEBUG_FORBIDDEN: &str = "ERR DEBUG command not allowed. If the enable-debug-command option is set to \"local\", you can run it \
+pub(super) const DEBUG_FORBIDDEN: &str = "ERR DEBUG command not allowed. If the enable-debug-command option is set to \"local\", you can run it \
     from a local connection, otherwise you need to set this option in the configuration file, and then restart the server.";
 
 impl<P: Platform> Session<P> {
@@ -53,7 +53,12 @@ impl<P: Platform> Session<P> {
             NodeCommand::LastSave => {
                 reply.integer(i64::try_from(crate::info::last_save_seconds(&self.node)).unwrap_or(i64::MAX))
             }
-            NodeCommand::DebugSleep => return self.debug_sleep(arguments, reply),
+            NodeCommand::MemoryDoctor => self.memory_doctor(reply),
+            NodeCommand::MemoryStats => self.memory_stats(reply),
+            NodeCommand::MemoryMallocStats => super::memory::malloc_stats(reply),
+            NodeCommand::MemoryPurge => reply.ok(),
+            NodeCommand::MemoryHelp => super::help::of("MEMORY", reply),
+            NodeCommand::DebugSleep => return debug_sleep(arguments, reply),
             NodeCommand::Shutdown => return self.shutdown(arguments, reply),
         }
         Step::Done
@@ -139,23 +144,12 @@ impl<P: Platform> Session<P> {
         reply.bulk((now_ms % 1000 * 1000).to_string());
     }
 
-    fn debug_sleep(&self, arguments: Arguments<'_>, reply: &mut Reply) -> Step {
-        let allowed = match self.node.config.current().enable_debug_command {
+    /// Whether this client may use DEBUG.
+    pub(super) fn may_debug(&self) -> bool {
+        match self.node.config.current().enable_debug_command {
             DebugCommand::Yes => true,
             DebugCommand::Local => self.client.is_local(),
             DebugCommand::No => false,
-        };
-        if !allowed {
-            reply.error(DEBUG_FORBIDDEN);
-            return Step::Done;
-        }
-        let seconds = arguments.get(2).and_then(|word| std::str::from_utf8(word).ok()?.parse::<f64>().ok());
-        match seconds.and_then(|seconds| Duration::try_from_secs_f64(seconds).ok()) {
-            Some(time) => Step::Later(Later::Hold(time)),
-            None => {
-                reply.error("ERR value is not a valid float");
-                Step::Done
-            }
         }
     }
 
@@ -181,6 +175,17 @@ impl<P: Platform> Session<P> {
 async fn save(replica: &Replica) -> Result<(), String> {
     let group = replica.group().ok_or("the data is not there yet")?;
     group.take_snapshot().await.map(drop).map_err(|why| why.to_string())
+}
+
+fn debug_sleep(arguments: Arguments<'_>, reply: &mut Reply) -> Step {
+    let seconds = arguments.get(2).and_then(|word| std::str::from_utf8(word).ok()?.parse::<f64>().ok());
+    match seconds.and_then(|seconds| Duration::try_from_secs_f64(seconds).ok()) {
+        Some(time) => Step::Later(Later::Hold(time)),
+        None => {
+            reply.error("ERR value is not a valid float");
+            Step::Done
+        }
+    }
 }
 
 fn wait(arguments: Arguments<'_>, reply: &mut Reply) -> Step {

@@ -151,11 +151,15 @@ fn read_head(input: &mut Input<'_>) -> Read<Restored> {
     if format > FORMAT {
         return Err(Stop::Bad(Error::Newer { found: format, known: FORMAT }));
     }
-    if format == 0 {
-        return bad("a format that never was");
+    if format < FORMAT {
+        return bad("a format of before the first release");
     }
     let settings = read_settings(input)?;
     let (clock_ms, revision) = (read_length(input)?, read_length(input)?);
+    let expires_actively = match input.byte()? {
+        byte @ 0..=1 => byte == 1,
+        _ => return bad("neither yes nor no"),
+    };
     let owner = read_string(input)?.into_owned();
     let (forgotten, count) = (read_length(input)?, read_length(input)?);
     let mut deletions = Vec::new();
@@ -166,7 +170,8 @@ fn read_head(input: &mut Input<'_>) -> Read<Restored> {
     if !ascends || forgotten.max(deletions.last().map_or(0, |last| last.0)) > revision {
         return bad("deletions that cannot be");
     }
-    let keyspace = Keyspace::restore(settings, clock_ms, revision, Deletions::from_parts(forgotten, deletions));
+    let mut keyspace = Keyspace::restore(settings, clock_ms, revision, Deletions::from_parts(forgotten, deletions));
+    keyspace.set_expires_actively(expires_actively);
     Ok(Restored { keyspace, owner })
 }
 

@@ -102,6 +102,7 @@ fn write_head(out: &mut Vec<u8>, frozen: &Frozen, owner: &[u8]) {
     write_settings(out, &frozen.settings);
     write_length(out, frozen.clock_ms);
     write_length(out, frozen.revision);
+    out.push(u8::from(frozen.expires_actively));
     write_string(out, owner);
     let (forgotten, ring) = frozen.deletions.parts();
     write_length(out, forgotten);

@@ -39,7 +39,13 @@ const ROWS: &[Row] = &[
         pure: true,
     },
     Row { name: "rdb", uses: &["keyspace"], tests_use: &[], libraries: &["crc"], pure: true },
-    Row { name: "commands", uses: &["keyspace", "rdb", "resp", "slot"], tests_use: &[], libraries: &[], pure: true },
+    Row {
+        name: "commands",
+        uses: &["keyspace", "rdb", "resp", "slot"],
+        tests_use: &[],
+        libraries: &["sha1"],
+        pure: true,
+    },
     Row { name: "topology", uses: &["slot"], tests_use: &[], libraries: &[], pure: true },
     Row { name: "faces", uses: &["commands", "resp", "slot", "topology"], tests_use: &[], libraries: &[], pure: true },
     Row {
