@@ -21,7 +21,7 @@ use generator::{Command, Generator};
 use rules::Rule;
 
 /// Commands of the suite, for each protocol.
-const COMMANDS: usize = 105_000;
+const COMMANDS: usize = 10_000;
 /// So many commands are sent before their replies are read.
 const PIPELINE: usize = 40;
 /// After so many pipelines everything is read, and not only fingerprints of the data compared.
