@@ -64,8 +64,6 @@ fn client_commands_answer_as_valkey_does() {
         "CLIENT PAUSE 1 WRITE",
         "CLIENT UNPAUSE",
         "CLIENT UNPAUSE x",
-        "HELLO 3",
-        "CLIENT TRACKINGINFO",
         "MULTI",
         "CLIENT NO-TOUCH on",
         "CLIENT GETREDIR",

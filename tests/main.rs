@@ -23,4 +23,5 @@ mod redis_rs;
 mod rooms;
 mod shard;
 mod standalone;
+mod stats;
 mod strace;

@@ -41,6 +41,24 @@ pub enum NodeCommand {
     ClientPause,
     /// `CLIENT UNPAUSE`
     ClientUnpause,
+    /// `SLOWLOG GET [count]`
+    SlowlogGet,
+    /// `SLOWLOG LEN`
+    SlowlogLen,
+    /// `SLOWLOG RESET`
+    SlowlogReset,
+    /// `SLOWLOG HELP`
+    SlowlogHelp,
+    /// `LATENCY LATEST`
+    LatencyLatest,
+    /// `LATENCY HISTORY event`
+    LatencyHistory,
+    /// `LATENCY RESET [event ...]`
+    LatencyReset,
+    /// `LATENCY HISTOGRAM [command ...]`
+    LatencyHistogram,
+    /// `LATENCY HELP`
+    LatencyHelp,
     /// `ROLE`
     Role,
     /// `WAIT replicas timeout`
@@ -77,6 +95,8 @@ const SAVING: Flags = Flags::NOSCRIPT.with(Flags::ADMIN).with(Flags::NO_ASYNC_LO
 const OPERATORS: Flags = READY.with(Flags::FAST).with(Flags::ADMIN_CATEGORY).with(Flags::DANGEROUS);
 /// About the server, but what every client asks.
 const ABOUT: Flags = READY.with(Flags::CONNECTION);
+const SLOW: Flags = READY.with(Flags::ADMIN);
+const LATENCIES: &[&str] = &["nondeterministic_output", "request_policy:all_nodes", "response_policy:special"];
 const ON_ALL_NODES: &[&str] = &["request_policy:all_nodes", "response_policy:all_succeeded"];
 const IN_ANY_ORDER: &[&str] = &["nondeterministic_output_order"];
 const NONDETERMINISTIC: &[&str] = &["nondeterministic_output"];
@@ -115,6 +135,36 @@ pub(crate) const COMMANDS: &[Spec] = &[
     )
     .flags(ABOUT),
     Spec::node("COMMAND|HELP", Exactly(2), NodeCommand::CommandHelp, "Lists the subcommands.").flags(ABOUT),
+    Spec::container("SLOWLOG", "The commands that ran for long."),
+    Spec::node("SLOWLOG|GET", AtLeast(2), NodeCommand::SlowlogGet, "Shows the newest commands that ran for long.")
+        .flags(SLOW)
+        .tips(&["request_policy:all_nodes", "nondeterministic_output"]),
+    Spec::node("SLOWLOG|LEN", Exactly(2), NodeCommand::SlowlogLen, "Counts the commands that are kept.")
+        .flags(SLOW)
+        .tips(&["request_policy:all_nodes", "response_policy:agg_sum", "nondeterministic_output"]),
+    Spec::node("SLOWLOG|RESET", Exactly(2), NodeCommand::SlowlogReset, "Forgets the commands that are kept.")
+        .flags(SLOW)
+        .tips(ON_ALL_NODES),
+    Spec::node("SLOWLOG|HELP", Exactly(2), NodeCommand::SlowlogHelp, "Lists the subcommands.").flags(READY),
+    Spec::container("LATENCY", "How long commands take."),
+    Spec::node("LATENCY|LATEST", Exactly(2), NodeCommand::LatencyLatest, "Shows the newest spike of each event.")
+        .flags(ADMIN)
+        .tips(LATENCIES),
+    Spec::node("LATENCY|HISTORY", Exactly(3), NodeCommand::LatencyHistory, "Shows the spikes of an event.")
+        .flags(ADMIN)
+        .tips(LATENCIES),
+    Spec::node("LATENCY|RESET", AtLeast(2), NodeCommand::LatencyReset, "Forgets the spikes of events, or of all.")
+        .flags(ADMIN)
+        .tips(&["request_policy:all_nodes", "response_policy:agg_sum"]),
+    Spec::node(
+        "LATENCY|HISTOGRAM",
+        AtLeast(2),
+        NodeCommand::LatencyHistogram,
+        "Shows how the times of commands are spread.",
+    )
+    .flags(ADMIN)
+    .tips(LATENCIES),
+    Spec::node("LATENCY|HELP", Exactly(2), NodeCommand::LatencyHelp, "Lists the subcommands.").flags(READY),
     Spec::node("ROLE", Exactly(1), NodeCommand::Role, "Returns the node's role in replication.")
         .flags(OPERATORS.with(Flags::NOSCRIPT)),
     Spec::node("TIME", Exactly(1), NodeCommand::Time, "Returns the node's time.")

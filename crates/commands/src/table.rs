@@ -154,24 +154,44 @@ const SHOWN_BYTES_MAX: usize = 128;
 struct Row {
     spec: &'static Spec,
     has_subcommands: bool,
+    place: Place,
+}
+
+/// Where a row stands among all rows, for who counts by command.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Place {
+    /// Counts from 0 through [`rows`].
+    pub number: usize,
+    /// It takes the same short time whatever its arguments are, or nearly: O(1), or said to be fast.
+    pub is_quick: bool,
 }
 
 struct Table {
     slots: [Option<Row>; TABLE_SLOTS],
 }
 
+/// All rows, in the order of their numbers.
+pub fn rows() -> impl Iterator<Item = &'static Spec> {
+    families().iter().flat_map(|family| family.rows)
+}
+
+/// Where a row stands.
+pub fn place_of(spec: &Spec) -> Place {
+    find(hash(START, spec.name.as_bytes()), |row| row == spec.name).expect("every row is in the table").place
+}
+
 fn table() -> &'static Table {
     static TABLE: OnceLock<Table> = OnceLock::new();
     TABLE.get_or_init(|| {
         let mut slots = [None; TABLE_SLOTS];
-        let rows = || families().iter().flat_map(|family| family.rows);
-        for spec in rows() {
+        for (number, spec) in rows().enumerate() {
             let has_subcommands = rows().any(|row| row.container_name() == Some(spec.name));
             let mut at = hash(START, spec.name.as_bytes());
             while slots[at % TABLE_SLOTS].is_some() {
                 at = at.wrapping_add(1);
             }
-            slots[at % TABLE_SLOTS] = Some(Row { spec, has_subcommands });
+            slots[at % TABLE_SLOTS] =
+                Some(Row { spec, has_subcommands, place: Place { number, is_quick: spec.is_quick() } });
         }
         Table { slots }
     })

@@ -22,6 +22,12 @@ pub struct Context {
     /// Set by a read that met a key whose deadline lies in (`now_ms`, `wall_ms`]. Its reply must not be sent: the read is to
     /// ride in the next entry, so that the key expires for everybody at once.
     pub met_deadline: Cell<bool>,
+    /// Keys that were looked for to be read, and found.
+    pub hits: Cell<u32>,
+    /// Keys that were looked for to be read, and not found.
+    pub misses: Cell<u32>,
+    /// Reads leave no marks of access: CLIENT NO-TOUCH.
+    pub no_touch: bool,
 }
 
 impl Context {
@@ -33,7 +39,9 @@ impl Context {
     /// The context of a read between entries.
     pub fn of_read(database: usize, now_ms: u64, wall_ms: u64, seed: u64) -> Self {
         assert!(database < DATABASE_COUNT, "the session selects databases that exist");
-        Self { database, now_ms, wall_ms: wall_ms.max(now_ms), seed, met_deadline: Cell::new(false) }
+        let (hits, misses) = (Cell::new(0), Cell::new(0));
+        let (wall_ms, met_deadline) = (wall_ms.max(now_ms), Cell::new(false));
+        Self { database, now_ms, wall_ms, seed, met_deadline, hits, misses, no_touch: false }
     }
 
     /// The same circumstances, seen from another database.

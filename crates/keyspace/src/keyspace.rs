@@ -182,14 +182,19 @@ impl Keyspace {
 
     /// A key as a read sees it, without marking the access.
     pub(crate) fn peek(&self, context: &Context, key: &[u8]) -> Option<Found<'_>> {
-        let found = self.find(self.place(context.database, key), key)?;
-        if context.is_due(found.key_box.deadline_ms()) { None } else { Some(found) }
+        let found = self.find(self.place(context.database, key), key);
+        let found = found.filter(|found| !context.is_due(found.key_box.deadline_ms()));
+        let counter = if found.is_some() { &context.hits } else { &context.misses };
+        counter.set(counter.get() + 1);
+        found
     }
 
     /// A key as a read sees it. Marks the access.
     pub(crate) fn look_up(&self, context: &Context, key: &[u8]) -> Option<Found<'_>> {
         let found = self.peek(context, key)?;
-        found.key_box.mark_access(seconds(context.now_ms));
+        if !context.no_touch {
+            found.key_box.mark_access(seconds(context.now_ms));
+        }
         Some(found)
     }
 

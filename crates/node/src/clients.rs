@@ -116,6 +116,12 @@ impl Clients {
         self.list.lock().remove(&id);
     }
 
+    /// The address and the name of a client; empty if it has gone.
+    pub(crate) fn address_and_name(&self, id: u64) -> (String, String) {
+        let client = self.list.lock().get(&id).cloned();
+        client.map(|client| (client.address.clone(), client.summary.lock().name.clone())).unwrap_or_default()
+    }
+
     pub(crate) fn len(&self) -> usize {
         self.list.lock().len()
     }

@@ -222,8 +222,7 @@ impl<P: Platform> Connection<P> {
         };
         drop(reading);
         self.exchange.confirmed = false;
-        let commands = std::mem::take(&mut self.exchange.commands);
-        self.counts().commands.fetch_add(commands, Ordering::Relaxed);
+        self.exchange.report(self.io.node.stats.of(self.io.number));
         next
     }
 
@@ -320,6 +319,7 @@ impl<P: Platform> Connection<P> {
         if self.exchange.reply.is_empty() {
             return Ok(());
         }
+        self.counts().writes.fetch_add(1, Ordering::Relaxed);
         self.counts().bytes_out.fetch_add(self.exchange.reply.len() as u64, Ordering::Relaxed);
         self.exchange.reply.swap(&mut self.output);
         let held = self.output.len() as u64;
@@ -345,6 +345,7 @@ impl<P: Platform> Connection<P> {
 
     fn over_output_limit(&self) -> std::io::Error {
         tracing::warn!(client = self.session.id(), "closing a client over client-output-buffer-limit");
+        self.io.node.stats.over_output_limit.fetch_add(1, Ordering::Relaxed);
         std::io::Error::other("over client-output-buffer-limit")
     }
 
@@ -365,6 +366,7 @@ impl<P: Platform> Connection<P> {
         };
         let Some(read) = read.transpose()? else { return Ok(false) };
         self.filled = self.input.len() == self.input.capacity();
+        self.counts().reads.fetch_add(1, Ordering::Relaxed);
         self.counts().bytes_in.fetch_add(read as u64, Ordering::Relaxed);
         self.session.seen(self.io.node.clock.wall_ms(), self.input.len(), self.input.capacity());
         let limit = self.settings.client_query_buffer_limit_bytes;
@@ -373,6 +375,7 @@ impl<P: Platform> Connection<P> {
         }
         if self.input.len() as u64 > limit {
             tracing::warn!(client = self.session.id(), limit, "closing a client whose query buffer is over its limit");
+            self.io.node.stats.over_query_limit.fetch_add(1, Ordering::Relaxed);
             return Ok(false);
         }
         Ok(read > 0)

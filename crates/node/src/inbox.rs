@@ -22,6 +22,8 @@ pub(crate) struct Route {
     pub(crate) io: u16,
     pub(crate) place: u32,
     pub(crate) generation: u32,
+    /// The client's id, by which the rest of the node knows it.
+    pub(crate) client: u64,
 }
 
 /// The replies of one entry for the connections of one I/O thread.
@@ -92,6 +94,7 @@ pub(crate) struct Mailbox {
 impl Desk {
     /// Gives a connection a place and its mailbox.
     pub(crate) fn register(&self, io: u16, client: Arc<Client>) -> (Route, Rc<Mailbox>) {
+        let client_id = client.id;
         let mailbox = Rc::new(Mailbox { client: OnceCell::from(client), ..Mailbox::default() });
         let mut places = self.places.borrow_mut();
         mailbox.is_closed.set(places.are_closed);
@@ -101,7 +104,7 @@ impl Desk {
         });
         let (generation, held) = &mut places.list[place as usize];
         *held = Some(Rc::clone(&mailbox));
-        (Route { io, place, generation: *generation }, mailbox)
+        (Route { io, place, generation: *generation, client: client_id }, mailbox)
     }
 
     /// Takes a connection's place back; replies that still come are dropped.

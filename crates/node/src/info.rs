@@ -4,7 +4,7 @@
 //! rewritten, scripts) are left out, but for those that tools are known to read.
 
 use std::fmt::{Arguments as Format, Write as _};
-use std::sync::atomic::Ordering;
+use std::sync::atomic::{AtomicU64, Ordering};
 
 use keyspace::DATABASE_COUNT;
 use raft::Clock;
@@ -17,7 +17,7 @@ use crate::session::{split_address, with_facts};
 type Section<P> = (&'static str, fn(&Shared<P>, &mut Lines));
 
 /// The sections, in the order in which they are shown.
-fn sections<P: Platform>() -> [Section<P>; 8] {
+fn sections<P: Platform>() -> [Section<P>; 11] {
     [
         ("Server", server),
         ("Clients", clients),
@@ -25,21 +25,28 @@ fn sections<P: Platform>() -> [Section<P>; 8] {
         ("Persistence", persistence),
         ("Stats", stats),
         ("Replication", replication),
+        ("Commandstats", command_stats),
+        ("Errorstats", error_stats),
+        ("Latencystats", latency_stats),
         ("Cluster", cluster),
         ("Keyspace", keyspace),
     ]
 }
 
-/// INFO [section ...]: all sections, or those that are named; `all`, `everything` and `default` are all.
+/// Sections that are shown only when they are asked for by name or with `all` or `everything`.
+const ON_REQUEST: [&str; 2] = ["Commandstats", "Latencystats"];
+
+/// INFO [section ...]: the usual sections, or those that are named; `all` and `everything` are all, `default` the usual.
 pub(crate) fn info<P: Platform>(node: &Shared<P>, arguments: Arguments<'_>, reply: &mut Reply) {
     let wanted: Vec<&[u8]> = arguments.iter().skip(1).collect();
-    let groups: [&[u8]; 3] = [b"all", b"everything", b"default"];
     let is_wanted = |name: &str| {
-        wanted.is_empty()
-            || wanted.iter().any(|word| {
-                word.eq_ignore_ascii_case(name.as_bytes())
-                    || groups.iter().any(|group| word.eq_ignore_ascii_case(group))
-            })
+        let is_usual = !ON_REQUEST.contains(&name);
+        let is_meant_by = |word: &&[u8]| match word.to_ascii_lowercase().as_slice() {
+            b"all" | b"everything" => true,
+            b"default" => is_usual,
+            _ => word.eq_ignore_ascii_case(name.as_bytes()),
+        };
+        if wanted.is_empty() { is_usual } else { wanted.iter().any(is_meant_by) }
     };
     let mut lines = Lines(String::new());
     let raft: Section<P> = ("Raft", raft_section);
@@ -142,13 +149,63 @@ fn persistence<P: Platform>(node: &Shared<P>, lines: &mut Lines) {
 }
 
 fn stats<P: Platform>(node: &Shared<P>, lines: &mut Lines) {
-    let count = |counter: &std::sync::atomic::AtomicU64| counter.load(Ordering::Relaxed);
+    let count = |counter: &AtomicU64| counter.load(Ordering::Relaxed);
+    let stats = &node.stats;
+    let [commands, bytes_in, bytes_out] = stats.rates(node.clock.wall_ms()).per_second;
     lines.add("total_connections_received", count(&node.clients.accepted));
-    lines.add("total_commands_processed", node.stats.commands());
-    lines.add("total_net_input_bytes", node.stats.bytes_in());
-    lines.add("total_net_output_bytes", node.stats.bytes_out());
+    lines.add("total_commands_processed", stats.commands());
+    lines.write(format_args!("instantaneous_ops_per_sec:{commands:.0}\r\n"));
+    lines.add("total_net_input_bytes", stats.bytes_in());
+    lines.add("total_net_output_bytes", stats.bytes_out());
+    lines.write(format_args!("instantaneous_input_kbps:{:.2}\r\n", bytes_in / 1024.0));
+    lines.write(format_args!("instantaneous_output_kbps:{:.2}\r\n", bytes_out / 1024.0));
     lines.add("rejected_connections", count(&node.clients.rejected));
     lines.add("expired_keys", count(&node.home().shard.expired));
+    lines.add("evicted_keys", 0);
+    lines.add("keyspace_hits", stats.hits());
+    lines.add("keyspace_misses", stats.misses());
+    lines.add("pubsub_channels", 0);
+    lines.add("pubsub_patterns", 0);
+    lines.add("latest_fork_usec", 0);
+    lines.add("total_forks", 0);
+    lines.add("total_error_replies", count(&stats.error_count));
+    lines.add("total_reads_processed", stats.reads());
+    lines.add("total_writes_processed", stats.writes());
+    lines.add("client_query_buffer_limit_disconnections", count(&stats.over_query_limit));
+    lines.add("client_output_buffer_limit_disconnections", count(&stats.over_output_limit));
+}
+
+fn command_stats<P: Platform>(node: &Shared<P>, lines: &mut Lines) {
+    for (spec, total) in commands::rows().zip(node.stats.totals()) {
+        if total.calls == 0 && total.rejected == 0 {
+            continue;
+        }
+        let (name, microseconds) = (spec.name.to_ascii_lowercase(), total.microseconds());
+        #[expect(clippy::cast_precision_loss, reason = "two decimals are shown")]
+        let each = if total.calls == 0 { 0.0 } else { microseconds as f64 / total.calls as f64 };
+        lines.write(format_args!(
+            "cmdstat_{name}:calls={},usec={microseconds},usec_per_call={each:.2},rejected_calls={},failed_calls={}\r\n",
+            total.calls, total.rejected, total.failed
+        ));
+    }
+}
+
+fn error_stats<P: Platform>(node: &Shared<P>, lines: &mut Lines) {
+    for (word, count) in node.stats.errors() {
+        lines.write(format_args!("errorstat_{word}:count={count}\r\n"));
+    }
+}
+
+fn latency_stats<P: Platform>(node: &Shared<P>, lines: &mut Lines) {
+    for (spec, total) in commands::rows().zip(node.stats.totals()) {
+        if total.calls > 0 {
+            let [half, most, nearly_all] = [50.0, 99.0, 99.9].map(|percent| total.percentile(percent));
+            let name = spec.name.to_ascii_lowercase();
+            lines.write(format_args!(
+                "latency_percentiles_usec_{name}:p50={half}.000,p99={most}.000,p99.9={nearly_all}.000\r\n"
+            ));
+        }
+    }
 }
 
 fn replication<P: Platform>(node: &Shared<P>, lines: &mut Lines) {

@@ -11,6 +11,7 @@ use crate::inbox::Desk;
 use crate::node::Shared;
 use crate::platform::{Platform, Socket};
 use crate::session::Session;
+use crate::stats::Tally;
 use crate::tasks;
 
 /// Accepted connections that may wait for their I/O thread.
@@ -21,6 +22,8 @@ pub(crate) struct Io<P: Platform> {
     pub(crate) number: u16,
     pub(crate) desk: Desk,
     pub(crate) node: Arc<Shared<P>>,
+    /// What this thread counts.
+    pub(crate) tally: Arc<Tally>,
 }
 
 /// A connection on its way to its I/O thread: admitted, and counted from then on.
@@ -31,7 +34,7 @@ pub(crate) struct Accepted<P: Platform> {
 
 /// Runs an I/O thread until the node stops and the last connection has closed.
 pub(crate) async fn run<P: Platform>(number: u16, node: Arc<Shared<P>>, mut accepted: mpsc::Receiver<Accepted<P>>) {
-    let io = Rc::new(Io { number, desk: Desk::default(), node });
+    let io = Rc::new(Io { number, desk: Desk::default(), tally: node.stats.tally(), node });
     let distributing = {
         let io = Rc::clone(&io);
         tasks::beside(async move { io.node.inboxes[usize::from(number)].distribute(&io.desk).await })
@@ -52,7 +55,7 @@ pub(crate) async fn run<P: Platform>(number: u16, node: Arc<Shared<P>>, mut acce
         })
     };
     while let Some(Accepted { socket, client }) = accepted.recv().await {
-        let session = Session::new(Arc::clone(&io.node), client);
+        let session = Session::new(Arc::clone(&io.node), client, Arc::clone(&io.tally));
         let connection = Connection::new(Rc::clone(&io), session);
         match socket.open() {
             Ok(stream) => drop(tasks::beside(connection.serve(stream))),

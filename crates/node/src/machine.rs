@@ -12,6 +12,7 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
+use commands::{Flags, Handler, Spec};
 use keyspace::{Context, Keyspace};
 use parking_lot::RwLockWriteGuard;
 use raft::{Clock, CommittedEntry, LogId, SnapshotReader};
@@ -25,6 +26,7 @@ use crate::fence::{self, Data, Fence, NOT_SERVED};
 use crate::inbox::Delivery;
 use crate::shard::{EntryWaiter, Shard};
 use crate::snapshot::{self, Encoder, FrozenState};
+use crate::stats::Ran;
 
 /// So many commands run before waiting readers get their turn.
 const COMMANDS_PER_TURN: u32 = 64;
@@ -213,7 +215,7 @@ impl<C: Clock> Apply<C> {
         let shard = Arc::clone(&self.shard);
         let clock = self.clock.clone();
         let reclaim = self.reclaim.clone();
-        let mut turn = Turn::new(shard.data.write(), &clock, &reclaim);
+        let mut turn = Turn::new(&shard, &clock, &reclaim);
         for entry in entries {
             waiters.extend(self.apply_entry(entry, &mut turn));
         }
@@ -277,17 +279,45 @@ impl Progress {
 
 /// The keyspace in the hands of apply, handed to waiting readers now and then, between commands.
 struct Turn<'a, C> {
+    shard: &'a Shard,
     data: RwLockWriteGuard<'a, Data>,
     clock: &'a C,
     reclaim: &'a Reclaim,
     commands: u32,
     since_ns: u64,
     expired: u64,
+    /// The client that is answered; `None` where nobody is.
+    client: Option<u64>,
 }
 
 impl<'a, C: Clock> Turn<'a, C> {
-    fn new(data: RwLockWriteGuard<'a, Data>, clock: &'a C, reclaim: &'a Reclaim) -> Self {
-        Self { data, clock, reclaim, commands: 0, since_ns: clock.monotonic_ns(), expired: 0 }
+    fn new(shard: &'a Shard, clock: &'a C, reclaim: &'a Reclaim) -> Self {
+        let (data, since_ns) = (shard.data.write(), clock.monotonic_ns());
+        Self { shard, data, clock, reclaim, commands: 0, since_ns, expired: 0, client: None }
+    }
+
+    /// Runs a command, and counts it if somebody is answered.
+    fn count(
+        &mut self,
+        spec: &Spec,
+        arguments: Arguments<'_>,
+        context: &Context,
+        reply: &mut Reply,
+        run: impl FnOnce(&mut Self, &mut Reply),
+    ) {
+        let Some(client) = self.client else { return run(self, reply) };
+        let (stats, tally, clock) = (&self.shard.stats, &self.shard.tally, self.clock);
+        let (place, mark) = (commands::place_of(spec), reply.mark());
+        let start_ns = tally.times(place, &stats.slow).then(|| clock.monotonic_ns());
+        run(self, reply);
+        let nanoseconds = start_ns.map(|start| clock.monotonic_ns().saturating_sub(start));
+        let is_fast = spec.flags.contains(Flags::FAST);
+        let ran = Ran { place, is_fast, arguments, nanoseconds, reply: reply.since(mark), client };
+        stats.ran(tally, &ran, || clock.wall_ms());
+        if matches!(spec.handler, Handler::Read(_)) {
+            stats.of_apply().hits.fetch_add(context.hits.get().into(), Ordering::Relaxed);
+            stats.of_apply().misses.fetch_add(context.misses.get().into(), Ordering::Relaxed);
+        }
     }
 
     /// Called between commands.
@@ -341,6 +371,7 @@ fn answering<C: Clock>(
     for run in &batch.runs {
         let delivery = &mut deliveries[usize::from(run.route.io)];
         let mut reply = Reply::over(std::mem::take(&mut delivery.bytes), run.protocol);
+        turn.client = Some(run.route.client);
         for op in ops.by_ref().take(run.ops as usize) {
             match *op {
                 Op::Item => run_item(turn, reader, place, &mut reply)?,
@@ -353,6 +384,7 @@ fn answering<C: Clock>(
         delivery.bytes = reply.into_bytes();
         delivery.parts.push((run.route, delivery.bytes.len()));
     }
+    turn.client = None;
     Ok(())
 }
 
@@ -409,15 +441,16 @@ fn holds(keyspace: &Keyspace, condition: &PreconditionRef<'_>) -> bool {
 }
 
 /// Runs one command of an entry. Reads are there too: a transaction's.
-fn run_command<C>(turn: &mut Turn<'_, C>, arguments: Arguments<'_>, context: &Context, reply: &mut Reply) {
-    let Data { keyspace, fence } = &mut *turn.data;
+fn run_command<C: Clock>(turn: &mut Turn<'_, C>, arguments: Arguments<'_>, context: &Context, reply: &mut Reply) {
     match commands::resolve(arguments) {
-        Ok(spec) if !fence.admits(spec, arguments) => return reply.error(NOT_SERVED),
-        Ok(spec) => commands::run_write(spec, keyspace, arguments, context, reply),
+        Ok(spec) if !turn.data.fence.admits(spec, arguments) => return reply.error(NOT_SERVED),
+        Ok(spec) => turn.count(spec, arguments, context, reply, |turn, reply| {
+            commands::run_write(spec, &mut turn.data.keyspace, arguments, context, reply);
+        }),
         // Resolved before it was sealed, by the same table.
         Err(error) => reply.error(error.to_string()),
     }
-    let effects = keyspace.take_effects();
+    let effects = turn.data.keyspace.take_effects();
     if !effects.discarded.is_empty() || !effects.flushed.is_empty() {
         turn.reclaim.free((effects.discarded, effects.flushed));
     }
@@ -435,7 +468,7 @@ impl Reclaim {
 }
 
 fn ride<C: Clock>(
-    turn: &Turn<'_, C>,
+    turn: &mut Turn<'_, C>,
     ranges: &mut ArgumentRanges,
     raw: &[u8],
     database: u8,
@@ -448,7 +481,9 @@ fn ride<C: Clock>(
     if !turn.data.fence.admits(spec, arguments) {
         return reply.error(NOT_SERVED);
     }
-    commands::run_read(spec, &turn.data, arguments, &context, reply);
+    turn.count(spec, arguments, &context, reply, |turn, reply| {
+        commands::run_read(spec, &turn.data, arguments, &context, reply);
+    });
 }
 
 /// Takes over settings of the shard.

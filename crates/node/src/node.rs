@@ -125,8 +125,8 @@ pub(crate) struct Shared<P: Platform> {
     /// What there is beside of a node of a cluster.
     pub(crate) cluster: Option<Cluster>,
     pub(crate) inboxes: Arc<[Inbox]>,
-    pub(crate) clients: Clients,
-    pub(crate) stats: Stats,
+    pub(crate) clients: Arc<Clients>,
+    pub(crate) stats: Arc<Stats>,
     /// CLIENT PAUSE.
     pub(crate) pause: Pause,
     record: Mutex<Box<dyn Record>>,
@@ -173,10 +173,11 @@ impl<P: Platform> Node<P> {
         let wished = config.current().shard.clone();
         let mirror = config.clone();
         let on_settings = Box::new(move |settings: &ShardSettings| mirror.adopt_shard(settings));
-        let is_cluster = config.current().cluster_enabled;
-        let cluster = is_cluster.then(|| Cluster::new(id, config.clone()));
-        let fence = if is_cluster { Fence::closed() } else { Fence::All };
-        let home = Replica::new(fence, Arc::clone(&inboxes), clock.clone(), on_settings, &crews)?;
+        let cluster = config.current().cluster_enabled.then(|| Cluster::new(id, config.clone()));
+        let fence = if cluster.is_some() { Fence::closed() } else { Fence::All };
+        let stats = Arc::new(Stats::default());
+        stats.follow(&config);
+        let home = Replica::new(fence, Arc::clone(&inboxes), clock.clone(), on_settings, Arc::clone(&stats), &crews)?;
         let (stop, stopping) = watch::channel(false);
         let (newcomers, arriving) = mpsc::channel(1);
         let shared = Arc::new(Shared {
@@ -193,8 +194,8 @@ impl<P: Platform> Node<P> {
             crews,
             cluster,
             inboxes,
-            clients: Clients::default(),
-            stats: Stats::default(),
+            clients: Arc::clone(&stats.clients),
+            stats,
             pause: Pause::default(),
             record: Mutex::new(record),
             holdings: Mutex::default(),

@@ -18,6 +18,7 @@ use crate::inbox::Inbox;
 use crate::machine::{Machine, OnSettings};
 use crate::messages::{Answer, Request};
 use crate::shard::{EntryWaiter, Shard, Standing};
+use crate::stats::Stats;
 use crate::tasks::Crews;
 
 /// See the module.
@@ -39,10 +40,11 @@ impl Replica {
         inboxes: Arc<[Inbox]>,
         clock: C,
         on_settings: OnSettings,
+        stats: Arc<Stats>,
         crews: &Crews,
     ) -> io::Result<Self> {
         let keyspace = Keyspace::new(KeyspaceSettings::new([0; 2]));
-        let shard = Arc::new(Shard::new(keyspace, fence, inboxes));
+        let shard = Arc::new(Shard::new(keyspace, fence, inboxes, stats));
         let (machine, apply, reclaim) = Machine::new(Arc::clone(&shard), clock, on_settings);
         crews.apply.give(Box::new(move || Box::pin(apply)))?;
         crews.reclaim.give(Box::new(move || Box::pin(reclaim)))?;

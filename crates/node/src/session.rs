@@ -11,6 +11,7 @@ mod config;
 mod help;
 mod memory;
 mod node_commands;
+mod observe;
 mod refusals;
 mod transaction;
 mod way;
@@ -19,9 +20,10 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
-use commands::{Flags, Handler, Spec};
+use commands::{CommandError, Flags, Handler, Spec};
 use keyspace::Context;
 use parking_lot::RwLockReadGuard;
+use raft::Clock;
 use resp::{Arguments, Mark, Protocol, Reply};
 
 use crate::batch::Staged;
@@ -32,6 +34,7 @@ use crate::node::Shared;
 use crate::platform::{Platform, Random};
 use crate::replica::Replica;
 use crate::shard::{COMMAND_BYTES_MAX, MISCONF, Shard, Standing, TOO_LARGE};
+use crate::stats::{Counts, Ran, Tally};
 pub(crate) use cluster::{ClusterWork, with_facts};
 pub(crate) use node_commands::split_address;
 use transaction::Transaction;
@@ -52,6 +55,9 @@ pub(crate) struct Exchange {
     pub(crate) denied: Option<&'static str>,
     /// Commands run since they were last counted.
     pub(crate) commands: u64,
+    /// Keys that reads have found, and not found, since then.
+    hits: u64,
+    misses: u64,
     /// CLIENT REPLY.
     mute: Mute,
     /// Scratch that the mailbox is emptied into.
@@ -184,6 +190,8 @@ impl Default for Exchange {
             confirmed: false,
             denied: None,
             commands: 0,
+            hits: 0,
+            misses: 0,
             mute: Mute::No,
             scratch: Vec::new(),
         }
@@ -194,6 +202,26 @@ impl Exchange {
     /// Whether a reply has to wait for those of the run that is staged.
     pub(crate) fn must_wait(&self) -> bool {
         !self.staged.is_empty()
+    }
+
+    /// Counts the keys that a read has looked for.
+    fn count_keys(&mut self, context: &Context) {
+        self.hits += u64::from(context.hits.get());
+        self.misses += u64::from(context.misses.get());
+    }
+
+    /// Adds up what was counted.
+    pub(crate) fn report(&mut self, counts: &Counts) {
+        let sums = [
+            (&mut self.commands, &counts.commands),
+            (&mut self.hits, &counts.hits),
+            (&mut self.misses, &counts.misses),
+        ];
+        for (counted, sum) in sums {
+            if *counted > 0 {
+                sum.fetch_add(std::mem::take(counted), Ordering::Relaxed);
+            }
+        }
     }
 
     /// Drops the replies that CLIENT REPLY keeps from the client. Called when none are owed.
@@ -241,12 +269,15 @@ pub(crate) struct Session<P: Platform> {
     watched: Vec<crate::entry::Precondition>,
     watched_bytes: usize,
     last: Option<&'static Spec>,
+    /// Reads leave no marks of access.
+    no_touch: bool,
+    tally: Arc<Tally>,
     /// Where the random choices of its reads come from; moved on by every socket read.
     seed: u64,
 }
 
 impl<P: Platform> Session<P> {
-    pub(crate) fn new(node: Arc<Shared<P>>, client: Arc<Client>) -> Self {
+    pub(crate) fn new(node: Arc<Shared<P>>, client: Arc<Client>, tally: Arc<Tally>) -> Self {
         let authenticated = node.config.current().requirepass.is_empty();
         let seed = node.random.next_u64();
         Self {
@@ -263,6 +294,8 @@ impl<P: Platform> Session<P> {
             watched: Vec::new(),
             watched_bytes: 0,
             last: None,
+            no_touch: false,
+            tally,
             seed,
         }
     }
@@ -329,7 +362,8 @@ impl<P: Platform> Session<P> {
     }
 
     fn look_at(&mut self, arguments: Arguments<'_>, reading: &mut Reading<'_>, exchange: &mut Exchange) -> Step {
-        let refused = match commands::resolve(arguments) {
+        let found = commands::resolve(arguments);
+        let refused = match &found {
             Ok(spec) => match self.gate(spec) {
                 None if self.node.pause.holds(|| self.is_write(spec)) => return Step::Paused,
                 None => return self.pass(spec, arguments, reading, exchange),
@@ -344,16 +378,27 @@ impl<P: Platform> Session<P> {
             transaction.spoil();
         }
         exchange.commands += 1;
+        let mark = exchange.reply.mark();
+        self.answer_refusal(arguments, &refused, exchange);
+        let spec = match &found {
+            Ok(spec) => Some(*spec),
+            Err(CommandError::WrongArity(name)) => commands::lookup(name.as_bytes()),
+            Err(_) => None,
+        };
+        self.count_refusal(spec, exchange.reply.since(mark));
+        Step::Done
+    }
+
+    fn answer_refusal(&mut self, arguments: Arguments<'_>, refused: &str, exchange: &mut Exchange) {
         if arguments.name().eq_ignore_ascii_case(b"exec") {
             // redis: server.c rejectCommand ends the transaction with an EXEC that is refused.
             self.transaction = None;
             self.forget_watches();
-            let why = refused.strip_prefix("ERR ").unwrap_or(&refused);
+            let why = refused.strip_prefix("ERR ").unwrap_or(refused);
             exchange.reply.error(format!("EXECABORT Transaction discarded because of: {why}"));
-            return Step::Done;
+        } else {
+            exchange.reply.error(refused);
         }
-        exchange.reply.error(refused);
-        Step::Done
     }
 
     /// Why the command may not run now, if it may not.
@@ -397,9 +442,57 @@ impl<P: Platform> Session<P> {
             self.queue(spec, arguments, &mut exchange.reply);
             return Step::Done;
         }
-        let step = match &spec.handler {
+        let mark = exchange.reply.mark();
+        if let Handler::Write(_) = spec.handler {
+            let step = self.write(spec, arguments, exchange);
+            if matches!(step, Step::Done) {
+                self.last = Some(spec);
+                exchange.commands += 1;
+                // What is staged is counted where it is applied.
+                self.count_refusal(Some(spec), exchange.reply.since(mark));
+            }
+            return step;
+        }
+        let place = commands::place_of(spec);
+        let start_ns = self.tally.times(place, &self.node.stats.slow).then(|| self.node.clock.monotonic_ns());
+        let step = self.run(spec, arguments, reading, exchange);
+        if step.comes_again() {
+            return step;
+        }
+        self.last = Some(spec);
+        exchange.commands += 1;
+        let reply = exchange.reply.since(mark);
+        let rides = matches!(spec.handler, Handler::Read(_)) && reply.is_empty();
+        if !rides {
+            let nanoseconds = start_ns.map(|start| self.node.clock.monotonic_ns().saturating_sub(start));
+            let (is_fast, client) = (spec.flags.contains(Flags::FAST), self.client.id);
+            let ran = Ran { place, is_fast, arguments, nanoseconds, reply, client };
+            self.node.stats.ran(&self.tally, &ran, || self.node.clock.wall_ms());
+        }
+        step
+    }
+
+    /// Counts an error, if there is one, that a command was answered with instead of being run.
+    fn count_refusal(&self, spec: Option<&Spec>, reply: &[u8]) {
+        if !reply.is_empty() {
+            self.node.stats.error(reply);
+            if let Some(spec) = spec {
+                self.tally.rejected(commands::place_of(spec));
+            }
+        }
+    }
+
+    /// Runs a command that is not staged.
+    fn run(
+        &mut self,
+        spec: &'static Spec,
+        arguments: Arguments<'_>,
+        reading: &mut Reading<'_>,
+        exchange: &mut Exchange,
+    ) -> Step {
+        match &spec.handler {
             Handler::Read(_) => self.read(spec, arguments, reading, exchange),
-            Handler::Write(_) => self.write(spec, arguments, exchange),
+            Handler::Write(_) => unreachable!("it is staged"),
             _ if exchange.must_wait() => Step::AfterReplies,
             Handler::Cluster(command) => {
                 reading.release();
@@ -414,12 +507,7 @@ impl<P: Platform> Session<P> {
                 reading.release();
                 self.node_command(*command, arguments, &mut exchange.reply)
             }
-        };
-        if !step.comes_again() {
-            self.last = Some(spec);
-            exchange.commands += 1;
         }
-        step
     }
 
     fn read(
@@ -449,7 +537,8 @@ impl<P: Platform> Session<P> {
         }
         let clock_ms = keyspace.clock_ms();
         let now_ms = if right == Right::Stale { clock_ms.max(wall_ms) } else { clock_ms };
-        let context = Context::of_read(self.database, now_ms, wall_ms, seed);
+        let mut context = Context::of_read(self.database, now_ms, wall_ms, seed);
+        context.no_touch = self.no_touch;
         let mark = exchange.reply.mark();
         commands::run_read(spec, keyspace, arguments, &context, &mut exchange.reply);
         if context.met_deadline.get() && right == Right::Linearizable {
@@ -457,6 +546,7 @@ impl<P: Platform> Session<P> {
             exchange.reply.rollback(mark);
             return self.ride(arguments, exchange);
         }
+        exchange.count_keys(&context);
         Step::Done
     }
 

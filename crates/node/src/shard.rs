@@ -27,6 +27,7 @@ use tokio::sync::Notify;
 use crate::batch::{Batch, Staged};
 use crate::fence::{Data, Fence, FencedSlots};
 use crate::inbox::{Delivery, Inbox, Route};
+use crate::stats::{Stats, Tally};
 
 /// At most this many entries are proposed and not yet committed.
 pub(crate) const IN_FLIGHT_MAX: u32 = 4;
@@ -78,6 +79,9 @@ pub(crate) struct Shard {
     /// has caught up with the new one.
     doubtful: AtomicBool,
     applied_index: AtomicU64,
+    pub(crate) stats: Arc<Stats>,
+    /// What apply counts: it runs on one thread at a time.
+    pub(crate) tally: Arc<Tally>,
     /// Tells of every rise of the applied index to those who wait for one.
     pub(crate) advanced: Notify,
     /// Wakes the sealer.
@@ -159,9 +163,11 @@ pub(crate) struct SealContext {
 }
 
 impl Shard {
-    pub(crate) fn new(keyspace: Keyspace, fence: Fence, inboxes: Arc<[Inbox]>) -> Self {
+    pub(crate) fn new(keyspace: Keyspace, fence: Fence, inboxes: Arc<[Inbox]>, stats: Arc<Stats>) -> Self {
         Self {
             in_cluster: fence != Fence::All,
+            tally: stats.tally(),
+            stats,
             open: Mutex::default(),
             data: RwLock::new(Data { keyspace, fence }),
             standing: AtomicU8::new(Standing::Leaderless as u8),

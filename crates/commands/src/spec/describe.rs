@@ -131,6 +131,11 @@ impl Spec {
             .map_or_else(|| key_use.decided(), |decide| decide(arguments))
     }
 
+    /// Whether it takes the same short time whatever its arguments are, or nearly.
+    pub(crate) fn is_quick(&self) -> bool {
+        self.flags.contains(Flags::FAST) || facts_of(self.name).is_some_and(|facts| facts.complexity == "O(1)")
+    }
+
     /// How to call it: what follows its name, as HELP shows it.
     pub(crate) fn usage(&self) -> String {
         facts_of(self.name).map(|facts| usage(facts.syntax)).unwrap_or_default()

@@ -181,8 +181,14 @@ pub(super) async fn open_replica<P: Platform>(ground: &Ground<P>, identity: Iden
     let (shard, group_id) = (ShardId(identity.group.0), identity.group);
     let mirror = node.config.clone();
     let on_settings = Box::new(move |settings: &crate::config::ShardSettings| mirror.adopt_shard(settings));
-    let replica =
-        Replica::new(Fence::closed(), Arc::clone(&node.inboxes), node.clock.clone(), on_settings, &node.crews)?;
+    let replica = Replica::new(
+        Fence::closed(),
+        Arc::clone(&node.inboxes),
+        node.clock.clone(),
+        on_settings,
+        Arc::clone(&node.stats),
+        &node.crews,
+    )?;
     let replica = Arc::new(replica);
     // BEFORE its group opens: messages for it find it, and wait.
     ground.cluster().replicas.lock().insert(shard, Arc::clone(&replica));

@@ -38,6 +38,12 @@ pub struct Settings {
     pub databases: u32,
     /// Seconds after which an idle client is closed; 0: never.
     pub timeout_seconds: u32,
+    /// Commands that run for this many microseconds or longer come into the slow log; negative: none.
+    pub slowlog_log_slower_than_us: i64,
+    /// How many commands the slow log keeps.
+    pub slowlog_max_len: u32,
+    /// Commands that run for this many ms or longer are spikes of latency; 0: none is.
+    pub latency_monitor_threshold_ms: u32,
     /// Clients served at once; one more is answered with an error and closed.
     pub maxclients: u32,
     /// Without a password, serve loopback clients only.

@@ -117,6 +117,34 @@ pub const PARAMS: &[Param] = &[
         "Seconds after which an idle client is closed; 0 for never.",
     ),
     Param::new(
+        "slowlog-log-slower-than",
+        Home::Node,
+        integer(-1, i64::MAX, |s| s.slowlog_log_slower_than_us, |s, v| s.slowlog_log_slower_than_us = v),
+        "10000",
+        "Microseconds that a command runs before SLOWLOG shows it; -1 for never.",
+    )
+    .alias("commandlog-execution-slower-than"),
+    Param::new(
+        "slowlog-max-len",
+        Home::Node,
+        integer(0, u32::MAX as i64, |s| s.slowlog_max_len.into(), |s, v| s.slowlog_max_len = v as u32),
+        "128",
+        "Commands that SLOWLOG keeps.",
+    )
+    .alias("commandlog-slow-execution-max-len"),
+    Param::new(
+        "latency-monitor-threshold",
+        Home::Node,
+        integer(
+            0,
+            u32::MAX as i64,
+            |s| s.latency_monitor_threshold_ms.into(),
+            |s, v| s.latency_monitor_threshold_ms = v as u32,
+        ),
+        "0",
+        "Milliseconds that a command runs before LATENCY shows it as a spike; 0 for never.",
+    ),
+    Param::new(
         "maxclients",
         Home::Node,
         integer(1, u32::MAX as i64, |s| s.maxclients.into(), |s, v| s.maxclients = v as u32),

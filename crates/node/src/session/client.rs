@@ -92,6 +92,7 @@ impl<P: Platform> Session<P> {
             }
             SessionCommand::ClientNoTouch => {
                 self.client_switch(arguments, reply, |summary, on| summary.no_touch = on);
+                self.no_touch = self.client.summary.lock().no_touch;
             }
             // Nobody tracks keys: what both say of a client that does not.
             SessionCommand::ClientGetRedir => reply.integer(-1),
@@ -132,6 +133,7 @@ impl<P: Platform> Session<P> {
             let mut summary = self.client.summary.lock();
             (summary.protocol, summary.no_evict, summary.no_touch) = (2, false, false);
         }
+        self.no_touch = false;
         self.summarize();
         reply.simple("RESET");
     }

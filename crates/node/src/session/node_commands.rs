@@ -45,6 +45,15 @@ impl<P: Platform> Session<P> {
             NodeCommand::ClientKill => return self.client_kill(arguments, reply),
             NodeCommand::ClientPause => self.client_pause(arguments, reply),
             NodeCommand::ClientUnpause => self.client_unpause(reply),
+            NodeCommand::SlowlogHelp => super::help::of("SLOWLOG", reply),
+            NodeCommand::LatencyHelp => super::help::of("LATENCY", reply),
+            NodeCommand::SlowlogGet
+            | NodeCommand::SlowlogLen
+            | NodeCommand::SlowlogReset
+            | NodeCommand::LatencyLatest
+            | NodeCommand::LatencyHistory
+            | NodeCommand::LatencyReset
+            | NodeCommand::LatencyHistogram => self.observe(command, arguments, reply),
             NodeCommand::Role => self.role(reply),
             NodeCommand::Wait => return wait(arguments, reply),
             NodeCommand::Time => self.time(reply),

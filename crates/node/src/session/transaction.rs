@@ -276,7 +276,14 @@ impl<P: Platform> Session<P> {
             number += 1;
             let context = Context::of_read(database, now_ms, wall_ms, seed ^ number);
             let arguments = stored(transaction.raw(queued), &mut ranges);
+            let mark = data.mark();
             commands::run_read(queued.spec, &keyspace, arguments, &context, &mut data);
+            exchange.count_keys(&context);
+            let answer = data.since(mark);
+            self.tally.called(commands::place_of(queued.spec), None, answer.first() == Some(&b'-'));
+            if answer.first() == Some(&b'-') {
+                self.node.stats.error(answer);
+            }
         });
         drop(keyspace);
         self.stitch(&transaction, data.as_bytes(), exchange);

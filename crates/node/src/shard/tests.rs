@@ -1,10 +1,10 @@
 use super::*;
 
-const ROUTE: Route = Route { io: 0, place: 0, generation: 0 };
+const ROUTE: Route = Route { io: 0, place: 0, generation: 0, client: 0 };
 
 fn leading_shard() -> Arc<Shard> {
     let keyspace = Keyspace::new(keyspace::Settings::new([1, 2]));
-    let shard = Arc::new(Shard::new(keyspace, Fence::All, Arc::from([Inbox::default()])));
+    let shard = Arc::new(Shard::new(keyspace, Fence::All, Arc::from([Inbox::default()]), Arc::default()));
     shard.stand(Standing::Leading);
     shard
 }

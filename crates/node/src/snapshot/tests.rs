@@ -28,7 +28,8 @@ impl Clock for NoClock {
 /// A machine with its threads' work in one.
 fn machine() -> (Machine, Arc<Shard>, impl Future<Output = ()>) {
     let inboxes: Arc<[Inbox]> = Arc::new([Inbox::default()]);
-    let shard = Arc::new(Shard::new(Keyspace::new(keyspace::Settings::new([0; 2])), Fence::All, inboxes));
+    let shard =
+        Arc::new(Shard::new(Keyspace::new(keyspace::Settings::new([0; 2])), Fence::All, inboxes, Arc::default()));
     let (machine, apply, beside) = Machine::new(Arc::clone(&shard), NoClock, Box::new(|_| ()));
     (machine, shard, async move {
         tokio::join!(apply, beside);
