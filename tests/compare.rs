@@ -58,7 +58,7 @@ fn run(protocol: u64) {
         done += pipeline.len();
         let found = pair.compare(&pipeline).or_else(|| {
             let everything = generator.inspection();
-            let is_due = done / PIPELINE % INSPECT_EVERY == 0 || !pair.has_equal_data();
+            let is_due = (done / PIPELINE).is_multiple_of(INSPECT_EVERY) || !pair.has_equal_data();
             if is_due && !everything.is_empty() { pair.compare(&everything) } else { None }
         });
         if let Some(difference) = found {
