@@ -16,7 +16,7 @@ pub(super) fn in_cluster(spec: &Spec, arguments: Arguments<'_>) -> Option<&'stat
     }
 }
 
-/// COPY source destination [DB number] [REPLACE]. What is no number the command itself refuses.
+/// `COPY source destination [DB number] [REPLACE]`. What is no number the command itself refuses.
 fn copies_to_another_database(arguments: Arguments<'_>) -> bool {
     let words: Vec<&[u8]> = arguments.iter().skip(3).collect();
     let number = |word: &[u8]| std::str::from_utf8(word).ok()?.parse::<i64>().ok();
