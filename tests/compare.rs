@@ -95,10 +95,17 @@ impl Pair {
         pair
     }
 
-    /// Whether the data is surely equal, by Redis' fingerprint of it. Within a transaction nobody knows.
+    /// Whether the data is surely equal, by Redis' fingerprint of it. Within a transaction nobody knows. Cairn's was written as a snapshot and
+    /// read back just before; valkey-server is not asked to, for it then gives small values their small encodings again.
     fn has_equal_data(&mut self) -> bool {
-        let digest = self.valkey.run("DEBUG DIGEST");
-        self.queued.is_empty() && self.cairn.run("DEBUG DIGEST") == digest
+        let expected = self.valkey.run("DEBUG DIGEST");
+        if expected == Value::Simple("QUEUED".into()) {
+            self.cairn.run("DEBUG DIGEST");
+            self.queued.push(Command::of("DEBUG DIGEST"));
+            return false;
+        }
+        assert_eq!(self.cairn.run("DEBUG RELOAD"), Value::ok());
+        self.cairn.run("DEBUG DIGEST") == expected
     }
 
     /// Runs the commands on both; the first difference.

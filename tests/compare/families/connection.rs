@@ -32,6 +32,8 @@ pub(crate) const FAMILY: Family = Family {
         ("CONFIG", "another server's directives"),
         ("HELLO", "changes the protocol"),
         ("INFO", "another server's"),
+        ("SLOWLOG", "another server's"),
+        ("LATENCY", "another server's"),
         ("LASTSAVE", "a time"),
         ("QUIT", "closes the connection"),
         ("READONLY", "refused by valkey-server without a cluster"),

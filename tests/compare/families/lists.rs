@@ -25,6 +25,7 @@ pub(crate) const FAMILY: Family = Family {
         "RPOPLPUSH <l> <l>",
     ],
     without_template: &[("LMOVEM", "Redis 8.10 has it, valkey-server 9.1 has not")],
+    ours: &[("LMOVEM", "Redis 8.10")],
     keys: &[KeySort::new("l", "LRANGE").with(" 0 -1")],
     ..Family::NONE
 };

@@ -28,6 +28,7 @@ pub(crate) const FAMILY: Family = Family {
         ("SDIFFCARD", "Redis 8.10 has it, valkey-server 9.1 has not"),
         ("SUNIONCARD", "Redis 8.10 has it, valkey-server 9.1 has not"),
     ],
+    ours: &[("SDIFFCARD", "Redis 8.10"), ("SUNIONCARD", "Redis 8.10")],
     keys: &[KeySort::new("t", "SMEMBERS")],
     rule,
     follow,
