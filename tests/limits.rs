@@ -222,7 +222,7 @@ fn a_directory_that_cannot_be_is_named() {
 #[test]
 fn configuration_errors_name_the_place() {
     let directory = Directory::new();
-    let file = directory.join("cairn.conf");
+    let file = directory.join("wrong.conf");
     let path = file.display().to_string();
     for (text, line, told) in [
         ("# fine\nmaxclients many\n", 2, "maxclients"),

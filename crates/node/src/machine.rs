@@ -12,7 +12,7 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
-use commands::{Flags, Handler, Spec};
+use commands::{Handler, Spec};
 use keyspace::{Context, Keyspace};
 use parking_lot::RwLockWriteGuard;
 use raft::{Clock, CommittedEntry, LogId, SnapshotReader};
@@ -311,8 +311,7 @@ impl<'a, C: Clock> Turn<'a, C> {
         let start_ns = tally.times(place, &stats.slow).then(|| clock.monotonic_ns());
         run(self, reply);
         let nanoseconds = start_ns.map(|start| clock.monotonic_ns().saturating_sub(start));
-        let is_fast = spec.flags.contains(Flags::FAST);
-        let ran = Ran { place, is_fast, arguments, nanoseconds, reply: reply.since(mark), client };
+        let ran = Ran { place, spec, arguments, nanoseconds, reply: reply.since(mark), client };
         stats.ran(tally, &ran, || clock.wall_ms());
         if matches!(spec.handler, Handler::Read(_)) {
             stats.of_apply().hits.fetch_add(context.hits.get().into(), Ordering::Relaxed);

@@ -465,8 +465,8 @@ impl<P: Platform> Session<P> {
         let rides = matches!(spec.handler, Handler::Read(_)) && reply.is_empty();
         if !rides {
             let nanoseconds = start_ns.map(|start| self.node.clock.monotonic_ns().saturating_sub(start));
-            let (is_fast, client) = (spec.flags.contains(Flags::FAST), self.client.id);
-            let ran = Ran { place, is_fast, arguments, nanoseconds, reply, client };
+            let client = self.client.id;
+            let ran = Ran { place, spec, arguments, nanoseconds, reply, client };
             self.node.stats.ran(&self.tally, &ran, || self.node.clock.wall_ms());
         }
         step

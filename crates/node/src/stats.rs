@@ -12,7 +12,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
-use commands::Place;
+use commands::{Flags, Place, Spec};
 use parking_lot::Mutex;
 use resp::Arguments;
 
@@ -65,8 +65,7 @@ pub(crate) struct Counts {
 /// A command that has run.
 pub(crate) struct Ran<'a> {
     pub(crate) place: Place,
-    /// Its row says so.
-    pub(crate) is_fast: bool,
+    pub(crate) spec: &'a Spec,
     pub(crate) arguments: Arguments<'a>,
     pub(crate) nanoseconds: Option<u64>,
     pub(crate) reply: &'a [u8],
@@ -165,9 +164,13 @@ impl Stats {
         {
             let time = now_ms() / 1000;
             if self.latency.wants(nanoseconds) {
-                self.latency.add(if ran.is_fast { "fast-command" } else { "command" }, time, nanoseconds);
+                self.latency.add(
+                    if ran.spec.flags.contains(Flags::FAST) { "fast-command" } else { "command" },
+                    time,
+                    nanoseconds,
+                );
             }
-            if self.slow.wants(nanoseconds) {
+            if self.slow.wants(nanoseconds) && SlowLog::notes(ran.spec.name) {
                 self.slow.add(time, nanoseconds, ran.arguments, self.clients.address_and_name(ran.client));
             }
         }

@@ -142,9 +142,9 @@ impl Reply {
         self.buffer.truncate(mark.0);
     }
 
-    /// What was written since the mark.
+    /// What was written since the mark; nothing if what stood before it was taken back too.
     pub fn since(&self, mark: Mark) -> &[u8] {
-        &self.buffer[mark.0..]
+        self.buffer.get(mark.0..).unwrap_or_default()
     }
 
     /// Appends bytes that are already replies.

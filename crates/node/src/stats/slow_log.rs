@@ -12,6 +12,12 @@ use resp::Arguments;
 const ARGUMENTS_MAX: usize = 32;
 const ARGUMENT_BYTES_MAX: usize = 128;
 
+/// Directives whose values nobody is to read here.
+const SECRETS: [&[u8]; 2] = [b"requirepass", b"masterauth"];
+
+/// What is never noted: EXEC is but a frame, and the others carry passwords.
+const UNNOTED: [&str; 3] = ["AUTH", "EXEC", "HELLO"];
+
 /// See the module.
 pub(crate) struct SlowLog {
     /// In microseconds; negative for never.
@@ -52,10 +58,9 @@ impl SlowLog {
         self.threshold.store(microseconds, Ordering::Relaxed);
     }
 
-    /// `slowlog-max-len`.
+    /// `slowlog-max-len`. What is there goes with the next command that is added, as in Redis.
     pub(crate) fn set_max_len(&self, max_len: usize) {
         self.max_len.store(max_len, Ordering::Relaxed);
-        self.entries.lock().list.truncate(max_len);
     }
 
     /// Whether so quick commands are wanted that each has to be timed.
@@ -67,6 +72,11 @@ impl SlowLog {
     pub(crate) fn wants(&self, nanoseconds: u64) -> bool {
         let threshold = self.threshold.load(Ordering::Relaxed);
         u64::try_from(threshold).is_ok_and(|threshold| nanoseconds / 1000 >= threshold)
+    }
+
+    /// Whether slow calls of the command with this name are noted.
+    pub(crate) fn notes(name: &str) -> bool {
+        !UNNOTED.contains(&name)
     }
 
     /// Adds a command; `client` is its address and name.
@@ -106,6 +116,13 @@ fn shorten(arguments: Arguments<'_>) -> Vec<Vec<u8>> {
     let count = arguments.len();
     let shown = if count > ARGUMENTS_MAX { ARGUMENTS_MAX - 1 } else { count };
     let mut short: Vec<Vec<u8>> = arguments.iter().take(shown).map(shorten_one).collect();
+    let is_config = arguments.name().eq_ignore_ascii_case(b"config");
+    for at in 3..shown {
+        // The values of CONFIG SET stand behind their names.
+        if is_config && SECRETS.iter().any(|name| short[at - 1].eq_ignore_ascii_case(name)) {
+            short[at] = b"(redacted)".to_vec();
+        }
+    }
     if count > shown {
         short.push(format!("... ({} more arguments)", count - shown).into_bytes());
     }
