@@ -1,6 +1,6 @@
 //! Whole clusters in one process: one seed, one run.
 //!
-//! The nodes are the ones of production, over a simulated disk, network and clock ([`platform`]), on one thread in
+//! The nodes are the ones of production, over a simulated disk, network and clock (`platform`), on one thread in
 //! virtual time. A plan drawn from the seed says what goes wrong; clients work all the while, and an oracle judges
 //! what they saw.
 //!
