@@ -11,7 +11,7 @@ use resp::Reply;
 use crate::args::Args;
 use crate::error::{CommandError, CommandResult, DebugError};
 use crate::spec::{Arity::*, Flags, Keys, Spec};
-use crate::table::help_lines;
+use crate::table::write_help;
 use digest::Fingerprint;
 
 const FLAGS: Flags = Flags::LOADING.with(Flags::STALE).with(Flags::NOSCRIPT).with(Flags::ADMIN);
@@ -190,8 +190,6 @@ fn error(_: &Keyspace, args: &mut Args<'_>, _: &Context, reply: &mut Reply) -> C
 
 fn help(_: &Keyspace, args: &mut Args<'_>, _: &Context, reply: &mut Reply) -> CommandResult {
     args.end()?;
-    let lines = help_lines("DEBUG");
-    reply.array(lines.len());
-    lines.iter().for_each(|line| reply.simple(line));
+    write_help("DEBUG", reply);
     Ok(())
 }

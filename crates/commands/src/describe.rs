@@ -7,7 +7,7 @@ use crate::args::Args;
 use crate::error::{CommandError, CommandResult};
 use crate::server::NodeCommand;
 use crate::spec::{Flags, KeyUse, Keys, Spec};
-use crate::table::{families, help_lines, lookup, resolve};
+use crate::table::{lookup, resolve, rows, write_help};
 
 /// Answers COMMAND or one of its subcommands: exactly one reply, be it an error. Other commands of the node are not for it.
 pub fn describe(command: NodeCommand, arguments: Arguments<'_>, reply: &mut Reply) {
@@ -57,18 +57,14 @@ fn answer(command: NodeCommand, arguments: Arguments<'_>, reply: &mut Reply) -> 
                 key_use.names().for_each(|name| reply.simple(name));
             }
         }
-        NodeCommand::CommandHelp => {
-            let lines = help_lines("COMMAND");
-            reply.array(lines.len());
-            lines.iter().for_each(|line| reply.simple(line));
-        }
+        NodeCommand::CommandHelp => write_help("COMMAND", reply),
         _ => unreachable!("{command:?} is not about commands"),
     }
     Ok(())
 }
 
 fn top_level() -> impl Iterator<Item = &'static Spec> {
-    families().iter().flat_map(|family| family.rows).filter(|spec| spec.container_name().is_none())
+    rows().filter(|spec| spec.container_name().is_none())
 }
 
 /// COMMAND LIST, with or without FILTERBY.
@@ -87,8 +83,7 @@ fn list(args: &mut Args<'_>, reply: &mut Reply) -> CommandResult {
         spec.categories().iter().any(|name| name.as_bytes()[1..].eq_ignore_ascii_case(category))
     };
     // A filter looks at subcommands as well; there are no modules.
-    let rows = families().iter().flat_map(|family| family.rows);
-    let listed = rows.filter(|spec| is_filtered || spec.container_name().is_none());
+    let listed = rows().filter(|spec| is_filtered || spec.container_name().is_none());
     let names: Vec<_> = listed
         .filter(|spec| module.is_none() && category.is_none_or(|category| is_in(spec, category)))
         .map(|spec| spec.name.to_ascii_lowercase())

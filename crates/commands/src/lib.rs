@@ -84,4 +84,4 @@ pub use run::{run_read, run_write};
 pub use server::NodeCommand;
 pub use session::SessionCommand;
 pub use spec::{Arity, Flags, Handler, KeyPlaces, KeyUse, Keys, KeywordKeys, ReadFn, Spec, WriteFn};
-pub use table::{Family, Group, Place, families, group_of, help_lines, lookup, place_of, resolve, rows, subcommands};
+pub use table::{Family, Group, Place, families, group_of, lookup, place_of, resolve, rows, subcommands, write_help};

@@ -5,7 +5,7 @@
 
 use std::sync::OnceLock;
 
-use resp::Arguments;
+use resp::{Arguments, Reply};
 
 use crate::error::CommandError;
 use crate::spec::{Handler, Spec};
@@ -129,19 +129,19 @@ pub fn group_of(spec: &Spec) -> Group {
 
 /// The rows of a container's subcommands.
 pub fn subcommands(container: &Spec) -> impl Iterator<Item = &'static Spec> {
-    let rows = families().iter().flat_map(|family| family.rows);
-    rows.filter(move |row| row.container_name() == Some(container.name))
+    rows().filter(move |row| row.container_name() == Some(container.name))
 }
 
-/// What HELP of a container answers, line by line; the container's name in upper case.
-pub fn help_lines(container: &str) -> Vec<String> {
+/// Answers HELP of a container; its name in upper case.
+pub fn write_help(container: &str, reply: &mut Reply) {
     let head = format!("{container} <subcommand> [<arg> [value] [opt] ...]. Subcommands are:");
-    let rows = families().iter().flat_map(|family| family.rows);
-    let named = rows.filter_map(|row| Some((row.name.strip_prefix(container)?.strip_prefix('|')?, row)));
+    let named = rows().filter_map(|row| Some((row.name.strip_prefix(container)?.strip_prefix('|')?, row)));
     let lines = named.flat_map(|(name, row)| {
         [format!("{name} {}", row.usage()).trim_end().to_owned(), format!("    {}", row.summary)]
     });
-    std::iter::once(head).chain(lines).collect()
+    let lines: Vec<String> = std::iter::once(head).chain(lines).collect();
+    reply.array(lines.len());
+    lines.iter().for_each(|line| reply.simple(line));
 }
 
 const TABLE_SLOTS: usize = 2048;

@@ -192,9 +192,7 @@ impl Face {
 
 /// CLUSTER HELP
 fn help(reply: &mut Reply) -> Action {
-    let lines = commands::help_lines("CLUSTER");
-    reply.array(lines.len());
-    lines.into_iter().for_each(|line| reply.simple(line));
+    commands::write_help("CLUSTER", reply);
     Action::Replied
 }
 

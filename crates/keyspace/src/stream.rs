@@ -13,7 +13,6 @@
 mod chunk;
 mod group;
 mod id;
-mod listpack;
 #[cfg(test)]
 mod tests;
 mod tree;
@@ -29,7 +28,6 @@ use chunk::Chunk;
 pub use chunk::StreamEntry;
 pub use group::{Pending, StreamConsumer, StreamGroup, StreamName};
 pub use id::StreamId;
-pub use listpack::StreamText;
 pub use trim::{References, Trim, TrimPlan, TrimTo};
 
 /// A stream entry's fields and values may not take more.

@@ -8,7 +8,6 @@ mod client_filter;
 mod clients;
 mod cluster;
 mod config;
-mod help;
 mod memory;
 mod node_commands;
 mod observe;

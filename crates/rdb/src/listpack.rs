@@ -1,40 +1,23 @@
-//! Listpacks: the elements of a small collection in one string.
-//!
-//! ```text
-//! bytes: u32 | count: u16 (65535: unknown) | entry entry ... | 11111111             numbers little-endian
-//! entry:     head | content | the length of both, 7 bits a byte, to be read backwards
-//! head:      0nnnnnnn                    n         110nnnnn nnnnnnnn   13 bits, signed
-//!            10llllll bytes                        1110llll llllllll bytes
-//!            11110000 | u32 length | bytes         11110001 i16   11110010 i24   11110011 i32   11110100 i64
-//! ```
-//!
-//! An integer comes back as its digits, so only what has the canonical form of one is written as one.
+//! Listpacks as RDB holds them: written element by element, and read with every check, since they come from elsewhere. Their
+//! bytes are [`keyspace::listpack`]'s.
 
 use std::borrow::Cow;
 
-use keyspace::{INTEGER_BYTES_MAX, format_integer, parse_integer};
+use keyspace::listpack::{self, Element, HEAD_BYTES, Text};
 
-use crate::input::{Input, Read, Stop, bad};
-
-const HEAD_BYTES: usize = 6;
-const END: u8 = 0xff;
-const COUNT_UNKNOWN: u16 = u16::MAX;
-
-const STRING_32: u8 = 0xf0;
-const INTEGER_16: u8 = 0xf1;
-const INTEGER_24: u8 = 0xf2;
-const INTEGER_32: u8 = 0xf3;
-const INTEGER_64: u8 = 0xf4;
+use crate::input::{Read, bad};
 
 /// Puts a listpack together.
 pub(crate) struct Writer {
     out: Vec<u8>,
-    count: u16,
+    count: usize,
 }
 
 impl Writer {
     pub(crate) fn new() -> Self {
-        Self { out: vec![0; HEAD_BYTES], count: 0 }
+        let mut out = listpack::empty();
+        listpack::open(&mut out);
+        Self { out, count: 0 }
     }
 
     /// The bytes by now. Whoever stays under 1 GiB gets a listpack that every reader takes.
@@ -43,102 +26,28 @@ impl Writer {
     }
 
     pub(crate) fn push(&mut self, element: &[u8]) {
-        let number = if element.len() <= INTEGER_BYTES_MAX { parse_integer(element) } else { None };
-        match number {
-            Some(number) => self.push_integer(number),
-            None => self.push_with(|out| push_bytes(out, element)),
-        }
-    }
-
-    pub(crate) fn push_integer(&mut self, number: i64) {
-        self.push_with(|out| push_integer(out, number));
-    }
-
-    fn push_with(&mut self, write: impl FnOnce(&mut Vec<u8>)) {
-        let start = self.out.len();
-        write(&mut self.out);
-        let length = self.out.len() - start;
-        push_length_backwards(&mut self.out, length);
-        self.count = self.count.saturating_add(1);
+        listpack::push_text(&mut self.out, element);
+        self.count += 1;
     }
 
     pub(crate) fn finish(mut self) -> Vec<u8> {
-        self.out.push(END);
-        let length = u32::try_from(self.out.len()).expect("the caller keeps a listpack small");
-        self.out[..4].copy_from_slice(&length.to_le_bytes());
-        self.out[4..HEAD_BYTES].copy_from_slice(&self.count.to_le_bytes());
+        listpack::seal(&mut self.out, self.count);
         self.out
     }
 }
 
-fn push_integer(out: &mut Vec<u8>, number: i64) {
-    let bytes = number.to_le_bytes();
-    match number {
-        0..=127 => out.push(bytes[0]),
-        -4096..=4095 => out.extend_from_slice(&[0xc0 | bytes[1] & 0x1f, bytes[0]]),
-        -0x8000..=0x7fff => push_headed(out, INTEGER_16, &bytes[..2]),
-        -0x80_0000..=0x7f_ffff => push_headed(out, INTEGER_24, &bytes[..3]),
-        -0x8000_0000..=0x7fff_ffff => push_headed(out, INTEGER_32, &bytes[..4]),
-        _ => push_headed(out, INTEGER_64, &bytes),
-    }
-}
-
-fn push_headed(out: &mut Vec<u8>, head: u8, bytes: &[u8]) {
-    out.push(head);
-    out.extend_from_slice(bytes);
-}
-
-fn push_bytes(out: &mut Vec<u8>, bytes: &[u8]) {
-    let length = u32::try_from(bytes.len()).expect("the caller keeps a listpack small");
-    let [low, second, ..] = length.to_le_bytes();
-    match length {
-        0..64 => out.push(0x80 | low),
-        64..4096 => out.extend_from_slice(&[0xe0 | second, low]),
-        _ => push_headed(out, STRING_32, &length.to_le_bytes()),
-    }
-    out.extend_from_slice(bytes);
-}
-
-/// The highest seven bits first and without mark; every byte behind it is marked.
-fn push_length_backwards(out: &mut Vec<u8>, length: usize) {
-    let groups = backwards_bytes(length);
-    for group in (0..groups).rev() {
-        let [low, ..] = (length >> (7 * group)).to_le_bytes();
-        out.push(low & 0x7f | if group + 1 == groups { 0 } else { 0x80 });
-    }
-}
-
-/// How many bytes say a length. The bounds are Redis's, which are one short of what would fit.
-fn backwards_bytes(length: usize) -> usize {
-    match length {
-        0..=127 => 1,
-        128..16_383 => 2,
-        16_383..2_097_151 => 3,
-        2_097_151..268_435_455 => 4,
-        _ => 5,
-    }
-}
-
-/// An element, as it was written: whoever put it in sees the digits of an integer.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Element<'a> {
-    Integer(i64),
-    Bytes(&'a [u8]),
-}
-
-impl<'a> Element<'a> {
-    /// The bytes that were put in.
-    pub(crate) fn into_bytes(self) -> Cow<'a, [u8]> {
-        match self {
-            Self::Integer(number) => Cow::Owned(format_integer(number).to_vec()),
-            Self::Bytes(bytes) => Cow::Borrowed(bytes),
-        }
+/// The bytes of an element, as they were put in.
+pub(crate) fn into_bytes(element: Element<'_>) -> Cow<'_, [u8]> {
+    match element.text() {
+        Text::Bytes(bytes) => Cow::Borrowed(bytes),
+        Text::Digits(digits) => Cow::Owned(digits.to_vec()),
     }
 }
 
 /// Reads a listpack element by element. What it allocates is nothing.
 pub(crate) struct Reader<'a> {
-    input: Input<'a>,
+    bytes: &'a [u8],
+    at: usize,
     /// How many elements there are to be, if the listpack knows.
     expected: Option<usize>,
     count: usize,
@@ -147,30 +56,23 @@ pub(crate) struct Reader<'a> {
 impl<'a> Reader<'a> {
     /// Begins: the length must be right, and the last byte.
     pub(crate) fn new(bytes: &'a [u8]) -> Read<Self> {
-        let Some((&END, content)) = bytes.split_last() else { return bad("a listpack without its end") };
-        let mut input = Input::new(content);
-        whole(|| {
-            let length = u32::from_le_bytes(input.array()?);
-            if usize::try_from(length) != Ok(bytes.len()) {
-                return bad("a listpack has not the length that it says");
-            }
-            let expected = match u16::from_le_bytes(input.array()?) {
-                COUNT_UNKNOWN => None,
-                count => Some(usize::from(count)),
-            };
-            Ok(expected)
-        })
-        .map(|expected| Self { input, expected, count: 0 })
+        match listpack::head(bytes) {
+            Some(expected) => Ok(Self { bytes, at: HEAD_BYTES, expected, count: 0 }),
+            None => bad("a listpack has not the length that it says, or no end"),
+        }
     }
 
     /// The next element; `None`: that was the last, and there were as many as there should be.
     pub(crate) fn next(&mut self) -> Read<Option<Element<'a>>> {
-        if self.input.left() == 0 {
+        if self.at + 1 == self.bytes.len() {
             let is_right = self.expected.is_none_or(|expected| expected == self.count);
             return if is_right { Ok(None) } else { bad("a listpack has not the elements that it says") };
         }
-        self.count += 1;
-        whole(|| read_entry(&mut self.input)).map(Some)
+        let Some((element, next)) = listpack::read_checked(self.bytes, self.at) else {
+            return bad("an element of a listpack is cut off, of an unknown form, or without its second length");
+        };
+        (self.at, self.count) = (next, self.count + 1);
+        Ok(Some(element))
     }
 
     /// The next element, which is there.
@@ -179,87 +81,23 @@ impl<'a> Reader<'a> {
     }
 
     /// The next element, which is an integer.
-    #[allow(dead_code, reason = "for the listpacks of streams")]
     pub(crate) fn integer(&mut self) -> Read<i64> {
-        match self.element()? {
-            Element::Integer(number) => Ok(number),
-            Element::Bytes(_) => bad("a text in a listpack where an integer belongs"),
-        }
+        self.element()?.number().map_or_else(|| bad("a text in a listpack where an integer belongs"), Ok)
     }
 
     /// The next element, as the bytes that were put in.
     pub(crate) fn bytes(&mut self) -> Read<Cow<'a, [u8]>> {
-        self.element().map(Element::into_bytes)
+        self.element().map(into_bytes)
     }
-}
-
-/// The listpack is there as a whole: what is short is damaged.
-fn whole<T>(read: impl FnOnce() -> Read<T>) -> Read<T> {
-    read().or_else(|stop| match stop {
-        Stop::Short => bad("a listpack ends within an element"),
-        stop => Err(stop),
-    })
 }
 
 /// Reads every element, in order.
 pub(crate) fn read<'a>(bytes: &'a [u8], mut each: impl FnMut(Cow<'a, [u8]>) -> Read<()>) -> Read<()> {
     let mut reader = Reader::new(bytes)?;
     while let Some(element) = reader.next()? {
-        each(element.into_bytes())?;
+        each(into_bytes(element))?;
     }
     Ok(())
-}
-
-fn read_entry<'a>(input: &mut Input<'a>) -> Read<Element<'a>> {
-    let before = input.taken();
-    let head = input.byte()?;
-    let low = |mask: u8| usize::from(head & mask);
-    let number = match head {
-        0..0x80 => i64::from(head),
-        0x80..0xc0 => return read_bytes(input, before, low(0x3f)),
-        0xc0..0xe0 => {
-            let bits = i64::from(head & 0x1f) << 8 | i64::from(input.byte()?);
-            // The highest of the 13 bits is the sign.
-            if bits < 4096 { bits } else { bits - 8192 }
-        }
-        0xe0..0xf0 => {
-            let length = low(0x0f) << 8 | usize::from(input.byte()?);
-            return read_bytes(input, before, length);
-        }
-        STRING_32 => {
-            let length = u32::from_le_bytes(input.array()?);
-            return read_bytes(input, before, usize::try_from(length).unwrap_or(usize::MAX));
-        }
-        INTEGER_16 => i64::from(i16::from_le_bytes(input.array()?)),
-        INTEGER_24 => {
-            let [low, middle, high] = input.array()?;
-            i64::from(i32::from_le_bytes([0, low, middle, high]) >> 8)
-        }
-        INTEGER_32 => i64::from(i32::from_le_bytes(input.array()?)),
-        INTEGER_64 => i64::from_le_bytes(input.array()?),
-        _ => return bad("an element of a listpack of an unknown form"),
-    };
-    skip_length_backwards(input, before)?;
-    Ok(Element::Integer(number))
-}
-
-fn read_bytes<'a>(input: &mut Input<'a>, before: usize, length: usize) -> Read<Element<'a>> {
-    let bytes = input.bytes(length)?;
-    skip_length_backwards(input, before)?;
-    Ok(Element::Bytes(bytes))
-}
-
-fn skip_length_backwards(input: &mut Input<'_>, before: usize) -> Read<()> {
-    let length = input.taken() - before;
-    let groups = backwards_bytes(length);
-    let mut found = 0;
-    for (at, &byte) in input.bytes(groups)?.iter().enumerate() {
-        if (byte & 0x80 == 0) != (at == 0) {
-            return bad("an element of a listpack has no second length");
-        }
-        found = found << 7 | usize::from(byte & 0x7f);
-    }
-    if found == length { Ok(()) } else { bad("an element of a listpack has two lengths") }
 }
 
 #[cfg(test)]
@@ -311,7 +149,7 @@ mod tests {
     #[test]
     fn elements_are_read_one_by_one() {
         let mut writer = Writer::new();
-        writer.push_integer(-70_000);
+        writer.push(b"-70000");
         writer.push(b"12");
         writer.push(b"x");
         let bytes = writer.finish();
@@ -326,7 +164,7 @@ mod tests {
     #[test]
     fn the_longest_length_of_two_bytes_takes_three() {
         let bytes = written(&[vec![b'x'; 16_378]]);
-        assert!(bytes.ends_with(&[b'x', 0x00, 0xff, 0xff, END]));
+        assert!(bytes.ends_with(&[b'x', 0x00, 0xff, 0xff, 0xff]));
     }
 
     #[test]

@@ -11,7 +11,7 @@ use keyspace::{
 };
 
 use crate::input::{Input, Read, bad};
-use crate::listpack::{self, Element};
+use crate::listpack;
 use crate::number::read_length;
 use crate::read::read_deadline;
 use crate::stream::StreamReader;
@@ -240,7 +240,7 @@ fn load_packed_expiring(value_type: u8, source: &Source<'_>, input: &mut Input<'
     while let Some(field) = elements.next()? {
         let (value, deadline) = (elements.bytes()?, elements.integer()?);
         let Ok(count) = u64::try_from(deadline) else { return bad("a field that expires before 1970") };
-        fields.insert(&field.into_bytes(), &value, deadline_from(count, 1)?)?;
+        fields.insert(&listpack::into_bytes(field), &value, deadline_from(count, 1)?)?;
     }
     fields.into_value()
 }
@@ -296,8 +296,8 @@ fn listpack_elements(bytes: &[u8]) -> Read<Vec<Bytes<'_>>> {
 
 fn ziplist_elements(bytes: &[u8]) -> Read<Vec<Bytes<'_>>> {
     let mut elements = Vec::new();
-    ziplist::read(bytes, |element: Element<'_>| {
-        elements.push(element.into_bytes());
+    ziplist::read(bytes, |element| {
+        elements.push(listpack::into_bytes(element));
         Ok(())
     })?;
     Ok(elements)

@@ -245,7 +245,7 @@ fn read_pairs(bytes: &[u8], mut each: impl FnMut(&[u8], &[u8]) -> Read<()>) -> R
     let mut elements = listpack::Reader::new(bytes)?;
     while let Some(first) = elements.next()? {
         let second = elements.bytes()?;
-        each(&first.into_bytes(), &second)?;
+        each(&listpack::into_bytes(first), &second)?;
     }
     Ok(())
 }

@@ -8,8 +8,9 @@
 //!            10------ | length: u32 big-endian | bytes                   11010000 i32        11100000 i64
 //! ```
 
+use keyspace::listpack::Element;
+
 use crate::input::{Input, Read, bad};
-use crate::listpack::Element;
 
 const END: u8 = 0xff;
 const COUNT_UNKNOWN: u16 = u16::MAX;
@@ -55,7 +56,7 @@ fn read_entry<'a>(input: &mut Input<'a>, before: usize) -> Read<Element<'a>> {
         0..0x40 => usize::from(head),
         0x40..0x80 => usize::from(head & 0x3f) << 8 | usize::from(input.byte()?),
         0x80..0xc0 => usize::try_from(u32::from_be_bytes(input.array()?)).unwrap_or(usize::MAX),
-        _ => return read_integer(input, head).map(Element::Integer),
+        _ => return read_integer(input, head).map(Element::Number),
     };
     input.bytes(length).map(Element::Bytes)
 }
@@ -82,7 +83,7 @@ mod tests {
     fn elements(bytes: &[u8]) -> Read<Vec<String>> {
         let mut found = Vec::new();
         read(bytes, |element| {
-            found.push(String::from_utf8_lossy(&element.into_bytes()).into_owned());
+            found.push(String::from_utf8_lossy(&element.text()).into_owned());
             Ok(())
         })?;
         Ok(found)

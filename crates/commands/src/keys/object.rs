@@ -5,7 +5,7 @@ use resp::Reply;
 
 use crate::args::Args;
 use crate::error::{CommandError, CommandResult};
-use crate::table::help_lines;
+use crate::table::write_help;
 
 pub(super) fn encoding(k: &Keyspace, args: &mut Args<'_>, context: &Context, reply: &mut Reply) -> CommandResult {
     let key = args.bytes()?;
@@ -51,8 +51,6 @@ pub(super) fn refcount(k: &Keyspace, args: &mut Args<'_>, context: &Context, rep
 
 pub(super) fn help(_: &Keyspace, args: &mut Args<'_>, _: &Context, reply: &mut Reply) -> CommandResult {
     args.end()?;
-    let lines = help_lines("OBJECT");
-    reply.array(lines.len());
-    lines.iter().for_each(|line| reply.simple(line));
+    write_help("OBJECT", reply);
     Ok(())
 }

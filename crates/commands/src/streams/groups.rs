@@ -7,7 +7,7 @@ use super::id::{parse_bound, parse_id};
 use super::{no_group, now, subcommand_syntax};
 use crate::args::Args;
 use crate::error::{CommandError, CommandResult, StreamError};
-use crate::table::help_lines;
+use crate::table::write_help;
 
 /// The stream at a key, which must be there.
 fn stream_of<'k>(k: &'k mut Keyspace, context: &Context, key: &'k [u8]) -> Result<Edit<'k, StreamValue>, CommandError> {
@@ -116,8 +116,6 @@ pub(super) fn delete_consumer(
 
 pub(super) fn help(_: &Keyspace, args: &mut Args<'_>, _: &Context, reply: &mut Reply) -> CommandResult {
     args.end()?;
-    let lines = help_lines("XGROUP");
-    reply.array(lines.len());
-    lines.iter().for_each(|line| reply.simple(line));
+    write_help("XGROUP", reply);
     Ok(())
 }

@@ -8,7 +8,7 @@ use super::range::{write_entries, write_entry};
 use super::{no_group, subcommand_syntax, wall};
 use crate::args::Args;
 use crate::error::{CommandError, CommandResult};
-use crate::table::help_lines;
+use crate::table::write_help;
 
 /// How many stream entries FULL shows, of the stream and of each list of pending ones, unless COUNT says so.
 const COUNT_DEFAULT: usize = 10;
@@ -177,8 +177,6 @@ fn write_consumer(reply: &mut Reply, name: &[u8], consumer: &StreamConsumer, gro
 
 pub(super) fn help(_: &Keyspace, args: &mut Args<'_>, _: &Context, reply: &mut Reply) -> CommandResult {
     args.end()?;
-    let lines = help_lines("XINFO");
-    reply.array(lines.len());
-    lines.iter().for_each(|line| reply.simple(line));
+    write_help("XINFO", reply);
     Ok(())
 }

@@ -11,7 +11,7 @@
 //! can be read backwards. A deleted stream entry stays until its chunk goes: whether a chunk is full counts it, as in Redis.
 
 use super::id::StreamId;
-use super::listpack::{self, Element, HEAD_BYTES, StreamText};
+use crate::listpack::{self, Element, HEAD_BYTES, Text};
 
 const DELETED: i64 = 1;
 const SAME_FIELDS: i64 = 2;
@@ -58,7 +58,7 @@ impl<'a> StreamEntry<'a> {
     }
 
     /// The fields with their values, in the order in which they were given.
-    pub fn fields(&self) -> impl Iterator<Item = (StreamText<'a>, StreamText<'a>)> + Clone + use<'a> {
+    pub fn fields(&self) -> impl Iterator<Item = (Text<'a>, Text<'a>)> + Clone + use<'a> {
         self.fields.clone()
     }
 }
@@ -73,7 +73,7 @@ struct Fields<'a> {
 }
 
 impl<'a> Iterator for Fields<'a> {
-    type Item = (StreamText<'a>, StreamText<'a>);
+    type Item = (Text<'a>, Text<'a>);
 
     fn next(&mut self) -> Option<Self::Item> {
         self.left = self.left.checked_sub(1)?;

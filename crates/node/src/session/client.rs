@@ -97,7 +97,7 @@ impl<P: Platform> Session<P> {
             // Nobody tracks keys: what both say of a client that does not.
             SessionCommand::ClientGetRedir => reply.integer(-1),
             SessionCommand::ClientTrackingInfo => tracking_info(reply),
-            SessionCommand::ClientHelp => super::help::of("CLIENT", reply),
+            SessionCommand::ClientHelp => commands::write_help("CLIENT", reply),
             SessionCommand::ReadOnly | SessionCommand::ReadWrite if self.node.cluster.is_none() => {
                 reply.error("ERR This instance has cluster support disabled");
             }

@@ -32,7 +32,7 @@ impl<P: Platform> Session<P> {
                 Ok(()) => reply.ok(),
                 Err(error) => reply.error(error.to_string()),
             },
-            NodeCommand::ConfigHelp => super::help::of("CONFIG", reply),
+            NodeCommand::ConfigHelp => commands::write_help("CONFIG", reply),
             NodeCommand::Command
             | NodeCommand::CommandCount
             | NodeCommand::CommandList
@@ -45,8 +45,8 @@ impl<P: Platform> Session<P> {
             NodeCommand::ClientKill => return self.client_kill(arguments, reply),
             NodeCommand::ClientPause => self.client_pause(arguments, reply),
             NodeCommand::ClientUnpause => self.client_unpause(reply),
-            NodeCommand::SlowlogHelp => super::help::of("SLOWLOG", reply),
-            NodeCommand::LatencyHelp => super::help::of("LATENCY", reply),
+            NodeCommand::SlowlogHelp => commands::write_help("SLOWLOG", reply),
+            NodeCommand::LatencyHelp => commands::write_help("LATENCY", reply),
             NodeCommand::SlowlogGet
             | NodeCommand::SlowlogLen
             | NodeCommand::SlowlogReset
@@ -66,7 +66,7 @@ impl<P: Platform> Session<P> {
             NodeCommand::MemoryStats => self.memory_stats(reply),
             NodeCommand::MemoryMallocStats => super::memory::malloc_stats(reply),
             NodeCommand::MemoryPurge => reply.ok(),
-            NodeCommand::MemoryHelp => super::help::of("MEMORY", reply),
+            NodeCommand::MemoryHelp => commands::write_help("MEMORY", reply),
             NodeCommand::DebugSleep => return debug_sleep(arguments, reply),
             NodeCommand::Shutdown => return self.shutdown(arguments, reply),
         }

@@ -1,4 +1,5 @@
-//! Listpacks as the chunks of streams use them: one element after another, forwards and backwards.
+//! Listpacks: one element after another, to be read forwards and backwards. Chunks of streams are kept so, and RDB writes small
+//! collections so.
 //!
 //! ```text
 //! bytes: u32 | count: u16 (65535: many) | element element ... | 11111111            numbers little-endian
@@ -8,15 +9,15 @@
 //!            11110000 | u32 length | bytes         11110001 i16   11110010 i24   11110011 i32   11110100 i64
 //! ```
 //!
-//! The bytes are Redis's own, so that the size of a chunk decides here what it decides there, and a dump is a copy. Reading is
-//! total, though what a stream holds has been checked when it came.
+//! The bytes are Redis's own, so that the size of a chunk decides here what it decides there, and a dump is a copy. An integer is
+//! written as one only where its text has the canonical form, so that its digits come back. Reading is total.
 
 use std::ops::Deref;
 
 use crate::integer::{Digits, INTEGER_BYTES_MAX, format_integer, parse_integer};
 
 /// What stands in front of the first element.
-pub(super) const HEAD_BYTES: usize = 6;
+pub const HEAD_BYTES: usize = 6;
 const END: u8 = 0xff;
 const COUNT_MANY: u16 = u16::MAX;
 
@@ -26,16 +27,16 @@ const INTEGER_24: u8 = 0xf2;
 const INTEGER_32: u8 = 0xf3;
 const INTEGER_64: u8 = 0xf4;
 
-/// A field or a value of a stream entry as it lies in its chunk; reads as bytes.
+/// An element as its bytes, those of an integer written out.
 #[derive(Clone, Copy, Debug)]
-pub enum StreamText<'a> {
+pub enum Text<'a> {
     /// Bytes.
     Bytes(&'a [u8]),
     /// A number, written out.
     Digits(Digits),
 }
 
-impl Deref for StreamText<'_> {
+impl Deref for Text<'_> {
     type Target = [u8];
     fn deref(&self) -> &[u8] {
         match self {
@@ -45,7 +46,7 @@ impl Deref for StreamText<'_> {
     }
 }
 
-impl AsRef<[u8]> for StreamText<'_> {
+impl AsRef<[u8]> for Text<'_> {
     fn as_ref(&self) -> &[u8] {
         self
     }
@@ -53,20 +54,24 @@ impl AsRef<[u8]> for StreamText<'_> {
 
 /// An element of a listpack.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Element<'a> {
+pub enum Element<'a> {
+    /// Bytes.
     Bytes(&'a [u8]),
+    /// A number.
     Number(i64),
 }
 
 impl<'a> Element<'a> {
-    pub(super) fn text(self) -> StreamText<'a> {
+    /// The bytes that were put in.
+    pub fn text(self) -> Text<'a> {
         match self {
-            Self::Bytes(bytes) => StreamText::Bytes(bytes),
-            Self::Number(number) => StreamText::Digits(format_integer(number)),
+            Self::Bytes(bytes) => Text::Bytes(bytes),
+            Self::Number(number) => Text::Digits(format_integer(number)),
         }
     }
 
-    pub(super) fn number(self) -> Option<i64> {
+    /// The number, if it is one.
+    pub fn number(self) -> Option<i64> {
         match self {
             Self::Bytes(_) => None,
             Self::Number(number) => Some(number),
@@ -75,14 +80,14 @@ impl<'a> Element<'a> {
 }
 
 /// A listpack without elements.
-pub(super) fn empty() -> Vec<u8> {
+pub fn empty() -> Vec<u8> {
     let mut bytes = vec![0; HEAD_BYTES];
     seal(&mut bytes, 0);
     bytes
 }
 
 /// Appends elements to a listpack that is open: its end was taken off by [`open`], and [`seal`] will put it back.
-pub(super) fn push_text(bytes: &mut Vec<u8>, text: &[u8]) {
+pub fn push_text(bytes: &mut Vec<u8>, text: &[u8]) {
     let number = if text.len() <= INTEGER_BYTES_MAX { parse_integer(text) } else { None };
     match number {
         Some(number) => push_number(bytes, number),
@@ -95,7 +100,7 @@ pub(super) fn push_text(bytes: &mut Vec<u8>, text: &[u8]) {
 }
 
 /// See [`push_text`].
-pub(super) fn push_number(bytes: &mut Vec<u8>, number: i64) {
+pub fn push_number(bytes: &mut Vec<u8>, number: i64) {
     let start = bytes.len();
     let content = number.to_le_bytes();
     let mut headed = |head: u8, content: &[u8]| {
@@ -138,25 +143,29 @@ fn length_bytes(length: usize) -> usize {
     }
 }
 
-/// The highest seven bits first and without mark; every byte behind it is marked.
+/// A length as it stands behind an element: the highest seven bits first and without mark; every byte behind it is marked.
+fn backwards(length: usize) -> impl Iterator<Item = u8> {
+    let count = length_bytes(length);
+    (0..count).rev().map(move |group| {
+        let [low, ..] = (length >> (7 * group)).to_le_bytes();
+        low & 0x7f | if group + 1 == count { 0 } else { 0x80 }
+    })
+}
+
 fn push_length_backwards(bytes: &mut Vec<u8>, start: usize) {
     let length = bytes.len() - start;
-    let count = length_bytes(length);
-    for group in (0..count).rev() {
-        let [low, ..] = (length >> (7 * group)).to_le_bytes();
-        bytes.push(low & 0x7f | if group + 1 == count { 0 } else { 0x80 });
-    }
+    bytes.extend(backwards(length));
 }
 
 /// Takes the end off, and says how many elements the head counts.
-pub(super) fn open(bytes: &mut Vec<u8>) -> usize {
+pub fn open(bytes: &mut Vec<u8>) -> usize {
     let end = bytes.pop();
     debug_assert_eq!(end, Some(END));
     usize::from(u16::from_le_bytes([bytes[4], bytes[5]]))
 }
 
 /// Puts the end on, and says in the head that there are so many elements.
-pub(super) fn seal(bytes: &mut Vec<u8>, count: usize) {
+pub fn seal(bytes: &mut Vec<u8>, count: usize) {
     bytes.push(END);
     let count = u16::try_from(count).unwrap_or(COUNT_MANY);
     bytes[4..HEAD_BYTES].copy_from_slice(&count.to_le_bytes());
@@ -164,17 +173,32 @@ pub(super) fn seal(bytes: &mut Vec<u8>, count: usize) {
 }
 
 /// Says in the head how long the listpack is.
-pub(super) fn write_length(bytes: &mut [u8]) {
+pub fn write_length(bytes: &mut [u8]) {
     let length = u32::try_from(bytes.len()).expect("a chunk is shorter than 4 GiB");
     bytes[..4].copy_from_slice(&length.to_le_bytes());
 }
 
 /// The element at a place, and where the next begins. `None`: there is none, or none that is whole.
-pub(super) fn read(bytes: &[u8], at: usize) -> Option<(Element<'_>, usize)> {
+pub fn read(bytes: &[u8], at: usize) -> Option<(Element<'_>, usize)> {
+    let (element, length) = read_content(bytes, at)?;
+    let next = at + length + length_bytes(length);
+    // Behind every element stands another, or the end.
+    if next < bytes.len() { Some((element, next)) } else { None }
+}
+
+/// As [`read`], of a listpack that came from elsewhere: `None` also where the length behind the element is another.
+pub fn read_checked(bytes: &[u8], at: usize) -> Option<(Element<'_>, usize)> {
+    let (element, length) = read_content(bytes, at)?;
+    let (_, next) = read(bytes, at)?;
+    bytes[at + length..next].iter().copied().eq(backwards(length)).then_some((element, next))
+}
+
+/// The element at a place, and how many bytes say it, without its length behind.
+fn read_content(bytes: &[u8], at: usize) -> Option<(Element<'_>, usize)> {
     let head = *bytes.get(at)?;
     let content = &bytes[at + 1..];
     let low = |mask: u8| usize::from(head & mask);
-    let (element, length) = match head {
+    Some(match head {
         0..0x80 => (Element::Number(i64::from(head)), 1),
         0x80..0xc0 => (Element::Bytes(content.get(..low(0x3f))?), 1 + low(0x3f)),
         0xc0..0xe0 => {
@@ -198,14 +222,11 @@ pub(super) fn read(bytes: &[u8], at: usize) -> Option<(Element<'_>, usize)> {
         INTEGER_32 => (Element::Number(i64::from(i32::from_le_bytes(*content.first_chunk()?))), 5),
         INTEGER_64 => (Element::Number(i64::from_le_bytes(*content.first_chunk()?)), 9),
         _ => return None,
-    };
-    let next = at + length + length_bytes(length);
-    // Behind every element stands another, or the end.
-    if next < bytes.len() { Some((element, next)) } else { None }
+    })
 }
 
 /// Where the element begins that ends in front of a place. `None`: its length makes no sense.
-pub(super) fn previous(bytes: &[u8], end: usize) -> Option<usize> {
+pub fn previous(bytes: &[u8], end: usize) -> Option<usize> {
     let (mut length, mut shift, mut at) = (0usize, 0, end);
     loop {
         at = at.checked_sub(1).filter(|&at| at > HEAD_BYTES && shift < 35)?;
@@ -218,22 +239,26 @@ pub(super) fn previous(bytes: &[u8], end: usize) -> Option<usize> {
     at.checked_sub(length).filter(|&start| start >= HEAD_BYTES)
 }
 
+/// How many elements the head counts (`None`: it does not say), if it says how long the bytes are and the last of them is the
+/// end.
+pub fn head(bytes: &[u8]) -> Option<Option<usize>> {
+    let (length, count) = (*bytes.first_chunk()?, bytes.get(4..HEAD_BYTES)?);
+    let count = u16::from_le_bytes([count[0], count[1]]);
+    let is_whole = bytes.len() > HEAD_BYTES
+        && usize::try_from(u32::from_le_bytes(length)) == Ok(bytes.len())
+        && bytes.ends_with(&[END]);
+    is_whole.then_some((count != COUNT_MANY).then_some(usize::from(count)))
+}
+
 /// Whether the head says what there is, and every element can be read from both sides.
-pub(super) fn is_sound(bytes: &[u8]) -> bool {
-    let (Some(length), Some(count)) = (bytes.first_chunk(), bytes.get(4..HEAD_BYTES)) else { return false };
-    if usize::try_from(u32::from_le_bytes(*length)) != Ok(bytes.len()) || bytes[bytes.len() - 1] != END {
-        return false;
-    }
+pub fn is_sound(bytes: &[u8]) -> bool {
+    let Some(count) = head(bytes) else { return false };
     let (mut at, mut found) = (HEAD_BYTES, 0usize);
     while at < bytes.len() - 1 {
-        let Some((_, next)) = read(bytes, at) else { return false };
-        if previous(bytes, next) != Some(at) {
-            return false;
-        }
+        let Some((_, next)) = read_checked(bytes, at) else { return false };
         (at, found) = (next, found + 1);
     }
-    let count = u16::from_le_bytes([count[0], count[1]]);
-    at == bytes.len() - 1 && (count == COUNT_MANY || usize::from(count) == found)
+    count.is_none_or(|count| count == found)
 }
 
 #[cfg(test)]
