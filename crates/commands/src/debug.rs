@@ -100,31 +100,13 @@ fn set_active_expire(keyspace: &mut Keyspace, args: &mut Args<'_>, _: &Context, 
 }
 
 fn packed_threshold(_: &Keyspace, args: &mut Args<'_>, _: &Context, reply: &mut Reply) -> CommandResult {
-    let bytes = memory(args.bytes()?);
+    let bytes = keyspace::parse_memory(args.bytes()?);
     args.end()?;
     if bytes.is_none_or(|bytes| bytes > u64::from(u32::MAX)) {
         return Err(DebugError::PackedThreshold.into());
     }
     reply.ok();
     Ok(())
-}
-
-/// A count of bytes with a unit: `10`, `10b`, `1kb`, `1m`.
-fn memory(text: &[u8]) -> Option<u64> {
-    let text = std::str::from_utf8(text).ok()?.to_ascii_lowercase();
-    let digits = text.bytes().take_while(u8::is_ascii_digit).count();
-    let (number, unit) = text.split_at(digits);
-    let factor = match unit {
-        "" | "b" => 1,
-        "k" => 1_000,
-        "kb" => 1 << 10,
-        "m" => 1_000_000,
-        "mb" => 1 << 20,
-        "g" => 1_000_000_000,
-        "gb" => 1 << 30,
-        _ => return None,
-    };
-    number.parse::<u64>().ok()?.checked_mul(factor)
 }
 
 fn string_match(_: &Keyspace, args: &mut Args<'_>, _: &Context, reply: &mut Reply) -> CommandResult {

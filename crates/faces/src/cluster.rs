@@ -118,7 +118,7 @@ impl Face {
         command: ClusterCommand,
         arguments: Arguments<'_>,
         transport: Transport,
-        facts: &NodeFacts<'_>,
+        facts: &dyn NodeFacts,
         reply: &mut Reply,
     ) -> Action {
         let action = match command {

@@ -12,7 +12,7 @@ impl Face {
     /// ROLE.
     ///
     /// `offset` of this node is taken from the facts, as those of its replicas are.
-    pub fn role(&self, transport: Transport, facts: &NodeFacts<'_>, reply: &mut Reply) {
+    pub fn role(&self, transport: Transport, facts: &dyn NodeFacts, reply: &mut Reply) {
         let own = offset_of(self.settings().myself, facts);
         match self.master() {
             Ok(place) => {
@@ -42,7 +42,7 @@ impl Face {
     }
 
     /// The lines of INFO's section Replication that say who is whose replica, from `role` to the last `slaveN`.
-    pub fn replication_lines(&self, transport: Transport, facts: &NodeFacts<'_>) -> String {
+    pub fn replication_lines(&self, transport: Transport, facts: &dyn NodeFacts) -> String {
         let mut lines = String::new();
         let mut add = |line: std::fmt::Arguments<'_>| write!(lines, "{line}\r\n").expect("a string takes any text");
         let own = offset_of(self.settings().myself, facts);
@@ -95,6 +95,6 @@ impl Face {
     }
 }
 
-fn offset_of(node: NodeId, facts: &NodeFacts<'_>) -> i64 {
+fn offset_of(node: NodeId, facts: &dyn NodeFacts) -> i64 {
     i64::try_from(facts.offset(node)).unwrap_or(i64::MAX)
 }

@@ -10,19 +10,18 @@ use topology::{Mark, NodeId, ShardId, ViewNode};
 use crate::cluster::Action;
 use crate::face::Face;
 
-/// What the node knows beside the view.
-#[derive(Clone, Copy, Debug)]
-pub struct NodeFacts<'a> {
+/// What the node knows beside the view. It is asked for what a reply needs, and no more: CLUSTER SLOTS and NODES need nothing.
+pub trait NodeFacts {
     /// How many keys it holds of its home shard.
-    pub key_count: usize,
-    /// How far each node has applied its home shard's log, itself included, as far as it knows.
-    pub offsets: &'a BTreeMap<NodeId, u64>,
+    fn key_count(&self) -> usize;
+    /// How far a node has applied the home shard's log of this one, as far as this node knows; 0 where it does not.
+    fn offset(&self, node: NodeId) -> u64;
     /// What it sent to other nodes.
-    pub sent: Traffic<'a>,
+    fn sent(&self) -> Traffic<'_>;
     /// What it received.
-    pub received: Traffic<'a>,
+    fn received(&self) -> Traffic<'_>;
     /// Whether it is out of touch with a majority, so that it cannot know what the cluster does.
-    pub is_cut_off: bool,
+    fn is_cut_off(&self) -> bool;
 }
 
 /// Messages between nodes.
@@ -102,7 +101,7 @@ impl SlotStats {
 
 impl Face {
     /// CLUSTER INFO
-    pub(crate) fn info(&self, facts: &NodeFacts<'_>, reply: &mut Reply) -> Action {
+    pub(crate) fn info(&self, facts: &dyn NodeFacts, reply: &mut Reply) -> Action {
         let view = self.view();
         let coverage = view.coverage();
         let marked = |mark, voting: bool| {
@@ -113,7 +112,7 @@ impl Face {
         let mut add = |name: &str, value: &dyn std::fmt::Display| {
             write!(lines, "{name}:{value}\r\n").expect("a string takes any text");
         };
-        add("cluster_state", &if self.is_ok() && !facts.is_cut_off { "ok" } else { "fail" });
+        add("cluster_state", &if self.is_ok() && !facts.is_cut_off() { "ok" } else { "fail" });
         add("cluster_slots_assigned", &coverage.assigned);
         add("cluster_slots_ok", &coverage.ok);
         add("cluster_slots_pfail", &coverage.suspected);
@@ -126,15 +125,15 @@ impl Face {
         add("cluster_size", &view.leading().filter(|(_, node)| !node.slots.is_empty()).count());
         add("cluster_current_epoch", &view.current_epoch());
         add("cluster_my_epoch", &self.myself().map_or(0, |node| node.config_epoch));
-        for (direction, traffic) in [("sent", facts.sent), ("received", facts.received)] {
+        for (direction, traffic) in [("sent", facts.sent()), ("received", facts.received())] {
             for (kind, count) in traffic.messages.iter().filter(|(_, count)| *count > 0) {
                 add(&format!("cluster_stats_messages_{kind}_{direction}"), count);
             }
             let total: u64 = traffic.messages.iter().map(|(_, count)| count).sum();
             add(&format!("cluster_stats_messages_{direction}"), &total);
         }
-        add("cluster_stats_bytes_sent", &facts.sent.bytes);
-        add("cluster_stats_bytes_received", &facts.received.bytes);
+        add("cluster_stats_bytes_sent", &facts.sent().bytes);
+        add("cluster_stats_bytes_received", &facts.received().bytes);
         for kind in ["pubsub", "module"] {
             add(&format!("cluster_stats_{kind}_bytes_sent"), &0);
             add(&format!("cluster_stats_{kind}_bytes_received"), &0);
@@ -145,7 +144,7 @@ impl Face {
     }
 
     /// CLUSTER SHARDS: by shard id, of each its slots and its nodes, the master first.
-    pub(crate) fn shards(&self, facts: &NodeFacts<'_>, reply: &mut Reply) -> Action {
+    pub(crate) fn shards(&self, facts: &dyn NodeFacts, reply: &mut Reply) -> Action {
         let mut shards: BTreeMap<ShardId, Vec<&ViewNode>> = BTreeMap::new();
         for node in self.view().nodes() {
             shards.entry(node.shard).or_default().push(node);
@@ -170,7 +169,7 @@ impl Face {
         Action::Replied
     }
 
-    fn write_member(&self, node: &ViewNode, facts: &NodeFacts<'_>, reply: &mut Reply) {
+    fn write_member(&self, node: &ViewNode, facts: &dyn NodeFacts, reply: &mut Reply) {
         let endpoint = &node.endpoint;
         let is_some = |text: &&(&str, &str)| text.0 == "ip" || text.0 == "endpoint" || !text.1.is_empty();
         let texts = [
@@ -207,12 +206,5 @@ impl Face {
             reply.bulk("availability-zone");
             reply.bulk(zone);
         }
-    }
-}
-
-impl NodeFacts<'_> {
-    /// How far a node is, as far as this one knows; 0 if it does not.
-    pub(crate) fn offset(&self, node: NodeId) -> u64 {
-        self.offsets.get(&node).copied().unwrap_or_default()
     }
 }

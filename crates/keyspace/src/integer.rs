@@ -30,6 +30,29 @@ pub fn parse_integer(bytes: &[u8]) -> Option<i64> {
     if negative { 0i64.checked_sub_unsigned(magnitude) } else { i64::try_from(magnitude).ok() }
 }
 
+/// Reads a number of bytes: `1k` is 1000, `1kb` is 1024, and so on, in any case. What does not fit is the largest number.
+/// No digits are 0, as in Redis.
+pub fn parse_memory(bytes: &[u8]) -> Option<u64> {
+    let word = std::str::from_utf8(bytes).ok()?;
+    let digits_end = word.find(|c: char| !c.is_ascii_digit()).unwrap_or(word.len());
+    let (digits, unit) = word.split_at(digits_end);
+    let factor: u64 = match unit.to_ascii_lowercase().as_str() {
+        "" | "b" => 1,
+        "k" => 1000,
+        "kb" => 1 << 10,
+        "m" => 1_000_000,
+        "mb" => 1 << 20,
+        "g" => 1_000_000_000,
+        "gb" => 1 << 30,
+        _ => return None,
+    };
+    match digits {
+        "" => Some(0),
+        // All digits, so that only the size can be wrong.
+        _ => Some(digits.parse::<u64>().map_or(u64::MAX, |number| number.saturating_mul(factor))),
+    }
+}
+
 /// The decimal form of a number, on the stack.
 pub fn format_integer(number: i64) -> Digits {
     let mut digits = Digits { bytes: [0; INTEGER_BYTES_MAX], length: 0 };
@@ -63,6 +86,27 @@ impl Write for Digits {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn memory_has_redis_units() {
+        for (text, bytes) in [
+            ("10", 10),
+            ("1b", 1),
+            ("1k", 1000),
+            ("1KB", 1024),
+            ("2m", 2_000_000),
+            ("2mb", 2 << 20),
+            ("1G", 1_000_000_000),
+            ("1gb", 1 << 30),
+            ("", 0),
+        ] {
+            assert_eq!(parse_memory(text.as_bytes()), Some(bytes), "{text}");
+        }
+        assert_eq!(parse_memory(b"99999999999999999999gb"), Some(u64::MAX));
+        for text in ["1tb", "-1", "1.5mb", "10%", " 1"] {
+            assert_eq!(parse_memory(text.as_bytes()), None, "{text}");
+        }
+    }
 
     #[test]
     fn reads_what_it_writes() {

@@ -99,7 +99,7 @@ pub use geo::{Found, Position, Search, Shape};
 pub use glob::matches_glob;
 pub use hash::{HashValue, LiveHash, Pair, PairPicker, Timed};
 pub use hyperloglog::{HyperLogLog, Registers};
-pub use integer::{Digits, INTEGER_BYTES_MAX, format_integer, parse_integer};
+pub use integer::{Digits, INTEGER_BYTES_MAX, format_integer, parse_integer, parse_memory};
 pub use keyspace::{Keyspace, WatchMark};
 pub use list::{ListEnd, ListValue};
 pub use random::Random;

@@ -19,25 +19,30 @@ use std::collections::BTreeMap;
 use std::io;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
 
 use bytes::Bytes;
 use parking_lot::{Mutex, RwLock};
-use raft::GroupId;
+use raft::{Class, GroupId, Transport};
 use tokio::sync::{Notify, mpsc, oneshot, watch};
 use topology::{Change, Mark, NodeId, Overlay, ShardId, Topology, View};
 
 pub(crate) use joining::{Meet, answer as answer_joiner};
 pub(crate) use leaving::{fail_over, hand_over, is_member, reset};
 pub(crate) use members::address;
+use members::peer;
 pub(crate) use meta::{Decision, Meta, Undecided};
 pub(crate) use open::run;
 pub(crate) use routes::Routes;
 
 use crate::config::{Config, EndpointType};
+use crate::messages::Request;
 use crate::node::Shared;
 use crate::platform::{Platform, Random};
 use crate::replica::Replica;
 
+/// How long a node that is told something may take to say that it heard it; nobody waits for that.
+const TOLD_WITHIN: Duration = Duration::from_millis(500);
 /// MEETs that may wait for each other.
 const MEETS_MAX: usize = 64;
 
@@ -161,6 +166,14 @@ impl Cluster {
         }
     }
 
+    /// Tells every other node; who does not hear it learns it otherwise, so nobody waits for an answer.
+    fn tell_others<T: Transport>(&self, topology: &Topology, transport: &T, request: &Request) {
+        let message = request.encode();
+        for (id, other) in topology.nodes().iter().filter(|(id, _)| **id != self.me) {
+            drop(transport.request(&peer(*id, &other.endpoint), Class::Control, message.clone(), TOLD_WITHIN));
+        }
+    }
+
     fn face_settings(&self) -> faces::Settings {
         let settings = self.config.current();
         let endpoint = match settings.cluster_preferred_endpoint_type {
@@ -173,9 +186,9 @@ impl Cluster {
 
     /// Makes the routes anew from the topology, what was announced, and the replicas that are here.
     fn renew(&self) {
-        let Some(topology) = self.topology() else { return };
-        // Held throughout, so that a newer view is not replaced by an older one.
+        // Held from before the topology is read, so that a newer view is not replaced by an older one.
         let mut overlay = self.overlay.lock();
+        let Some(topology) = self.topology() else { return };
         overlay.prune(&topology);
         let view = View::new(&topology, &overlay);
         let replicas = self.replicas.lock().clone();

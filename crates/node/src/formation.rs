@@ -17,9 +17,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use keyspace::{Keyspace, Settings as KeyspaceSettings};
-use raft::{
-    Class, Clock, Group, GroupConfig, GroupId, LogStore, Member, NodeId, PeerAddress, ReplicaId, Role, Transport,
-};
+use raft::{Class, Group, GroupId, LogStore, Member, NodeId, PeerAddress, ReplicaId, Role, Transport};
 
 use tokio::sync::mpsc;
 
@@ -88,11 +86,7 @@ pub(crate) async fn open_group<P: Platform>(
     };
     replica.shard.data.write().keyspace = Keyspace::new(KeyspaceSettings::new(identity.hash_key));
     let me = member_of(shared, &identity, listed.as_ref(), &settings);
-    let mut config = GroupConfig::new(identity.group, me, shared.random.next_u64());
-    config.election_timeout_ms = (settings.election_timeout_ms.min_ms, settings.election_timeout_ms.max_ms);
-    config.clock_rate_ppm = shared.clock.rate_ppm();
-    config.tail_bytes_max = P::LOG_BOUNDS.tail_bytes_max;
-    config.snapshot_log_bytes = P::LOG_BOUNDS.snapshot_log_bytes;
+    let config = shared.group_config(identity.group, me);
     let is_started = log_store.load(identity.group)?.last.is_some();
     let group =
         Group::open(config, log_store, transport.clone(), shared.clock.clone(), replica.machine.clone()).await?;

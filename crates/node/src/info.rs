@@ -12,7 +12,7 @@ use resp::{Arguments, Reply};
 
 use crate::node::{CAIRN_VERSION, REDIS_VERSION, Shared};
 use crate::platform::Platform;
-use crate::session::{split_address, with_facts};
+use crate::session::{Facts, split_address};
 
 type Section<P> = (&'static str, fn(&Shared<P>, &mut Lines));
 
@@ -213,9 +213,7 @@ fn replication<P: Platform>(node: &Shared<P>, lines: &mut Lines) {
     let status = home.status();
     let offset = status.applied.map_or(0, |id| id.index);
     match node.cluster.as_ref().map(|cluster| cluster.routes()).as_ref().and_then(|routes| routes.face.as_ref()) {
-        Some(face) => with_facts(node, |facts| {
-            lines.0.push_str(&face.replication_lines(faces::Transport::Plain, facts));
-        }),
+        Some(face) => lines.0.push_str(&face.replication_lines(faces::Transport::Plain, &Facts(node))),
         None => replication_of(&status, home.leads(), offset, lines),
     }
     let group = home.group().map_or(0, |group| group.id().0);
@@ -245,8 +243,7 @@ fn replication_of(status: &raft::Status, leads: bool, offset: u64, lines: &mut L
     lines.add("connected_slaves", if leads { status.matched.len() } else { 0 });
     if leads {
         for (number, (replica, matched)) in status.matched.iter().enumerate() {
-            let member = status.voters.get(replica).or_else(|| status.learners.get(replica));
-            let (ip, port) = member.map_or(("?", "0"), |member| split_address(&member.client_address));
+            let (ip, port) = status.member(*replica).map_or(("?", "0"), |member| split_address(&member.client_address));
             let offset = matched.map_or(0, |id| id.index);
             lines.write(format_args!("slave{number}:ip={ip},port={port},state=online,offset={offset},lag=0\r\n"));
         }

@@ -16,7 +16,7 @@ use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use parking_lot::{Mutex, RwLock};
-use raft::{Clock, Member, NodeId, Status, Transport};
+use raft::{Clock, GroupConfig, GroupId, Member, NodeId, Status, Transport};
 use tokio::sync::{mpsc, watch};
 
 use crate::clients::{Client, Clients};
@@ -364,6 +364,17 @@ impl<P: Platform> Shared<P> {
     /// Whether a replica's lease allows reads now.
     pub(crate) fn holds_lease(&self, replica: &Replica) -> bool {
         replica.holds_lease(self.clock.monotonic_ns())
+    }
+
+    /// How this node opens its replica of a group.
+    pub(crate) fn group_config(&self, group: GroupId, me: Member) -> GroupConfig {
+        let election_timeout = self.config.current().election_timeout_ms;
+        let mut config = GroupConfig::new(group, me, self.random.next_u64());
+        config.election_timeout_ms = (election_timeout.min_ms, election_timeout.max_ms);
+        config.clock_rate_ppm = self.clock.rate_ppm();
+        config.tail_bytes_max = P::LOG_BOUNDS.tail_bytes_max;
+        config.snapshot_log_bytes = P::LOG_BOUNDS.snapshot_log_bytes;
+        config
     }
 
     /// Reads the node's record of what it holds.

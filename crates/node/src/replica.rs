@@ -95,9 +95,16 @@ impl Replica {
         let status = self.status.borrow();
         let index = index.unwrap_or_else(|| self.shard.applied_index());
         let holds = |matched: &Option<raft::LogId>| matched.is_some_and(|id| id.index >= index);
-        let member = |replica| status.voters.get(replica).or_else(|| status.learners.get(replica));
         let level = status.matched.iter().filter(|(_, matched)| holds(matched));
-        level.filter_map(|(replica, _)| member(replica)).filter(|member| counts(member)).count()
+        level.filter_map(|(replica, _)| status.member(*replica)).filter(|member| counts(member)).count()
+    }
+
+    /// On the leader: up to which index a node's replica is known to hold the log; 0 where that is not known.
+    pub(crate) fn matched_index(&self, node: raft::NodeId) -> u64 {
+        let status = self.status.borrow();
+        let of_node = |replica: &raft::ReplicaId| status.member(*replica).is_some_and(|member| member.node == node);
+        let matched = status.matched.iter().find(|(replica, _)| of_node(replica));
+        matched.and_then(|(_, at)| *at).map_or(0, |id| id.index)
     }
 
     /// WAIT: how many other replicas hold everything applied by now, once they are enough or time is up.

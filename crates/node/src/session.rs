@@ -34,7 +34,7 @@ use crate::platform::{Platform, Random};
 use crate::replica::Replica;
 use crate::shard::{COMMAND_BYTES_MAX, MISCONF, Shard, Standing, TOO_LARGE};
 use crate::stats::{Counts, Ran, Tally};
-pub(crate) use cluster::{ClusterWork, with_facts};
+pub(crate) use cluster::{ClusterWork, Facts};
 pub(crate) use node_commands::split_address;
 use transaction::Transaction;
 use way::Ways;

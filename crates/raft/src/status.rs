@@ -64,4 +64,9 @@ impl Status {
     pub fn leads(&self) -> bool {
         self.role == Role::Leader
     }
+
+    /// The member with this replica, whether it votes or not.
+    pub fn member(&self, replica: ReplicaId) -> Option<&Member> {
+        self.voters.get(&replica).or_else(|| self.learners.get(&replica))
+    }
 }

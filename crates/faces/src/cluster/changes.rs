@@ -59,8 +59,8 @@ impl Face {
     }
 
     /// CLUSTER FLUSHSLOTS
-    pub(super) fn flush_slots(&self, facts: &NodeFacts<'_>) -> Result<Action, Refused> {
-        if facts.key_count > 0 {
+    pub(super) fn flush_slots(&self, facts: &dyn NodeFacts) -> Result<Action, Refused> {
+        if facts.key_count() > 0 {
             return Err(Refused::KeysBeforeFlush);
         }
         Ok(propose(Change::FlushSlots { node: self.settings().myself }))
@@ -106,7 +106,7 @@ impl Face {
     pub(super) fn replicate(
         &self,
         arguments: Arguments<'_>,
-        facts: &NodeFacts<'_>,
+        facts: &dyn NodeFacts,
         reply: &mut Reply,
     ) -> Result<Action, Refused> {
         if arguments.len() > 3 {
@@ -120,7 +120,7 @@ impl Face {
         if !node.leads() {
             return Err(Refused::ReplicateReplica);
         }
-        if myself.leads() && !(myself.slots.is_empty() && facts.key_count == 0) {
+        if myself.leads() && !(myself.slots.is_empty() && facts.key_count() == 0) {
             return Err(Refused::NotEmpty);
         }
         if myself.role == Role::Following(Some(place)) {
@@ -179,7 +179,7 @@ impl Face {
     }
 
     /// CLUSTER RESET [HARD | SOFT]
-    pub(super) fn reset(&self, arguments: Arguments<'_>, facts: &NodeFacts<'_>) -> Result<Action, Refused> {
+    pub(super) fn reset(&self, arguments: Arguments<'_>, facts: &dyn NodeFacts) -> Result<Action, Refused> {
         if arguments.len() > 3 {
             return Err(Refused::Shape("reset"));
         }
@@ -187,7 +187,7 @@ impl Face {
         if arguments.len() == 3 && !hard && !is(arguments, 2, "soft") {
             return Err(CommandError::Syntax.into());
         }
-        if facts.key_count > 0 && self.myself().is_some_and(ViewNode::leads) {
+        if facts.key_count() > 0 && self.myself().is_some_and(ViewNode::leads) {
             return Err(Refused::KeysBeforeReset);
         }
         Ok(Action::Reset { hard })

@@ -74,6 +74,35 @@ fn alone() -> Face {
     face_of(&single(1), &Overlay::default(), 1, PreferredEndpoint::Ip)
 }
 
+/// What a node knows, written down; it is in touch.
+struct Facts<'a> {
+    key_count: usize,
+    offsets: &'a BTreeMap<NodeId, u64>,
+    traffic: Traffic<'a>,
+}
+
+impl NodeFacts for Facts<'_> {
+    fn key_count(&self) -> usize {
+        self.key_count
+    }
+
+    fn offset(&self, node: NodeId) -> u64 {
+        self.offsets.get(&node).copied().unwrap_or_default()
+    }
+
+    fn sent(&self) -> Traffic<'_> {
+        self.traffic
+    }
+
+    fn received(&self) -> Traffic<'_> {
+        self.traffic
+    }
+
+    fn is_cut_off(&self) -> bool {
+        false
+    }
+}
+
 /// What a line gives, with so many keys on the node.
 fn call_with(face: &Face, line: &str, protocol: Protocol, transport: Transport, key_count: usize) -> (Action, String) {
     let (mut bytes, mut ranges) = (Vec::new(), ArgumentRanges::new());
@@ -87,7 +116,7 @@ fn call_with(face: &Face, line: &str, protocol: Protocol, transport: Transport, 
     let commands::Handler::Cluster(command) = spec.handler else { panic!("{line} is not the face's") };
     let offsets = BTreeMap::from([(node(1), 28), (node(4), 14)]);
     let traffic = Traffic { messages: &[("ping", 3), ("meet", 0)], bytes: 99 };
-    let facts = NodeFacts { key_count, offsets: &offsets, sent: traffic, received: traffic, is_cut_off: false };
+    let facts = Facts { key_count, offsets: &offsets, traffic };
     let action = face.run(command, arguments, transport, &facts, &mut reply);
     (action, String::from_utf8(reply.into_bytes()).unwrap())
 }
@@ -546,7 +575,7 @@ fn a_node_in_no_cluster_says_so() {
 fn role_and_replication_follow_the_view() {
     let offsets = BTreeMap::from([(node(1), 28), (node(4), 14)]);
     let traffic = Traffic::default();
-    let facts = NodeFacts { key_count: 0, offsets: &offsets, sent: traffic, received: traffic, is_cut_off: false };
+    let facts = Facts { key_count: 0, offsets: &offsets, traffic };
     let role = |face: &Face| {
         let mut reply = Reply::new(Protocol::Resp2);
         face.role(Transport::Plain, &facts, &mut reply);

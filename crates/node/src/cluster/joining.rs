@@ -13,7 +13,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use raft::{Clock, GroupId, NodeId, PeerAddress, ReplicaId};
-use topology::{Change, ClusterId, Phase, Refusal};
+use topology::{Change, ClusterId, Meeting, Phase, Refusal};
 
 use super::meta::Meta;
 use super::open::{Ground, endpoint, forget, open_meta};
@@ -75,20 +75,14 @@ async fn meet<P: Platform>(ground: &Ground<P>, address: &str) -> Attempt {
     let other = formation::ask(&ground.transport, &peer(address), &Request::Hello).await;
     let Some(Answer::Cluster { cluster: theirs, nodes, joining, .. }) = other else { return Attempt::Again };
     let cluster = ground.cluster();
-    let (Some(meta), Some(topology)) = (cluster.meta(), cluster.topology()) else { return Attempt::Again };
-    let ours = meta.identity.group;
-    if theirs == ours {
-        return Attempt::Done;
-    }
-    if joining || topology.phase() != Phase::Living {
-        return Attempt::Again;
-    }
-    let (we_are_single, they_are_single) = (topology.nodes().len() == 1, nodes == 1);
-    match (we_are_single, they_are_single) {
-        (false, false) => Attempt::Refused("both nodes are of clusters with other nodes".to_owned()),
-        (true, false) => join(ground, theirs, address).await,
-        (true, true) if ours > theirs => join(ground, theirs, address).await,
-        _ => {
+    let Some(topology) = cluster.topology() else { return Attempt::Again };
+    let meeting = topology.meeting(ClusterId(theirs.0), usize::try_from(nodes).unwrap_or(usize::MAX));
+    match meeting {
+        Meeting::Same => Attempt::Done,
+        _ if joining || topology.phase() != Phase::Living => Attempt::Again,
+        Meeting::Refused => Attempt::Refused("both nodes are of clusters with other nodes".to_owned()),
+        Meeting::WeJoin => join(ground, theirs, address).await,
+        Meeting::TheyJoin => {
             let me = endpoint(&ground.node);
             let come = Request::Come(super::members::address(&me.ip, me.peer_port));
             // It asks to be taken in by and by; until then it is asked again.
@@ -152,8 +146,7 @@ async fn ask_in<P: Platform>(ground: &Ground<P>, joining: &Joining) -> Attempt {
         match formation::ask(&ground.transport, &peer(&joining.address), &request).await {
             Some(Answer::Accepted(_)) => break,
             Some(Answer::Refused(why)) => {
-                // Until this is done the node could not change, so it is tried for as long as it takes.
-                while !matches!(ground.node.change_topology(vec![Change::UndoJoining { cluster }]).await, Ok(Ok(_))) {}
+                insist(ground, Change::UndoJoining { cluster }).await;
                 let gave_up = give_up(ground, why).await;
                 // It joined another cluster itself since it was asked: then it is asked again, as a node of that.
                 return if has_moved(ground, joining).await { Attempt::Again } else { gave_up };
@@ -161,9 +154,17 @@ async fn ask_in<P: Platform>(ground: &Ground<P>, joining: &Joining) -> Attempt {
             _ => tokio::time::sleep(AGAIN_AFTER).await,
         }
     }
-    while !matches!(ground.node.change_topology(vec![Change::Joined { cluster }]).await, Ok(Ok(_))) {}
+    insist(ground, Change::Joined { cluster }).await;
     move_over(ground, joining).await;
     Attempt::Done
+}
+
+/// Changes the topology of this cluster of one. Until this is done the node could do nothing else, so it is tried for as long as
+/// it takes: it is refused by no state that it can be in.
+async fn insist<P: Platform>(ground: &Ground<P>, change: Change) {
+    while !matches!(ground.node.change_topology(vec![change.clone()]).await, Ok(Ok(_))) {
+        tokio::time::sleep(AGAIN_AFTER).await;
+    }
 }
 
 /// Whether the node that was asked is of another cluster by now.

@@ -6,8 +6,8 @@ use std::time::Duration;
 use topology::{Change, Liveness, Phase, Refusal};
 
 use super::Cluster;
+use super::members::peer;
 use super::open::{Ground, forget, found};
-use super::steward::peer;
 use crate::formation;
 use crate::messages::{Answer, Request};
 use crate::node::Shared;
@@ -79,20 +79,21 @@ pub(crate) async fn reset<P: Platform>(node: &Arc<Shared<P>>) -> Result<(), Stri
 /// the node gone, a group could be left without a majority.
 async fn wait_until_gone<P: Platform>(node: &Shared<P>, cluster: &Cluster) {
     let (Some(transport), Some(topology)) = (node.transport(), cluster.topology()) else { return };
+    if topology.nodes().keys().all(|id| *id == cluster.me) {
+        return;
+    }
     let holdings = node.holdings();
     let held = holdings.shards.iter().map(|held| &held.identity).chain(&holdings.meta);
     // A shard that nobody else knows goes with the node.
     let is_shared = |group: u128| group == topology.cluster().0 || topology.shard(topology::ShardId(group)).is_some();
     for identity in held.filter(|identity| is_shared(identity.group.0)) {
         let request = Request::IsMember(identity.group, identity.replica);
-        let mut is_gone = false;
-        while !is_gone {
+        'gone: loop {
             for (id, other) in topology.nodes().iter().filter(|(id, _)| **id != cluster.me) {
                 let answer = formation::ask(transport, &peer(*id, &other.endpoint), &request).await;
-                is_gone |= matches!(answer, Some(Answer::Refused(_)));
-            }
-            if topology.nodes().keys().all(|id| *id == cluster.me) {
-                return;
+                if matches!(answer, Some(Answer::Refused(_))) {
+                    break 'gone;
+                }
             }
             tokio::time::sleep(AGAIN_AFTER).await;
         }

@@ -1,10 +1,10 @@
 //! Brings a group's membership to what the topology wants, on the group's leader, step by step.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
-use raft::{Group, GroupError, Member, NodeId, Status, Waiter};
-use topology::{Change, Group as Wanted, Members, ReplicaId, Step, Topology, next_step};
+use raft::{Group, GroupError, Member, NodeId, PeerAddress, Status, Waiter};
+use topology::{Change, Endpoint, Group as Wanted, Members, ReplicaId, Step, Topology, next_step};
 
 /// How long one step may take; it is tried again.
 const STEP_WITHIN: Duration = Duration::from_secs(5);
@@ -22,9 +22,10 @@ pub(super) async fn realise<W: Waiter>(group: &Group<W>, wanted: Wanted, topolog
     if !status.members_stand {
         return None;
     }
-    match next_step(topology.replicas(wanted), &members(&status))? {
+    let present = members(&status);
+    match next_step(topology.replicas(wanted), &present)? {
         Step::AddLearner(replica, node) => {
-            let member = member(topology, replica, node)?;
+            let member = member_at(raft::ReplicaId(replica.0), NodeId(node.0), &topology.node(node)?.endpoint);
             report("adding a learner", within(group.add_learner(member)).await);
             None
         }
@@ -39,10 +40,7 @@ pub(super) async fn realise<W: Waiter>(group: &Group<W>, wanted: Wanted, topolog
             None
         }
         Step::Confirm => {
-            let ids = |members: &std::collections::BTreeMap<raft::ReplicaId, Member>| {
-                members.keys().map(|id| ReplicaId(id.0)).collect()
-            };
-            let (voters, learners) = (ids(&status.voters), ids(&status.learners));
+            let (voters, learners) = (present.voters.into_iter().collect(), present.learners.into_iter().collect());
             Some(Change::MembershipDone { group: wanted, at: status.members_at, voters, learners })
         }
     }
@@ -66,22 +64,25 @@ async fn change_voters<W: Waiter>(
 }
 
 fn members(status: &Status) -> Members {
-    let ids = |members: &std::collections::BTreeMap<raft::ReplicaId, Member>| {
-        members.keys().map(|id| ReplicaId(id.0)).collect()
-    };
+    let ids = |members: &BTreeMap<raft::ReplicaId, Member>| members.keys().map(|id| ReplicaId(id.0)).collect();
     let level = status.matched.iter().filter(|(_, matched)| **matched >= status.committed);
     let caught_up = level.map(|(id, _)| ReplicaId(id.0)).collect();
     Members { voters: ids(&status.voters), learners: ids(&status.learners), caught_up }
 }
 
-fn member(topology: &Topology, replica: ReplicaId, node: topology::NodeId) -> Option<Member> {
-    let endpoint = &topology.node(node)?.endpoint;
-    Some(Member {
-        replica: raft::ReplicaId(replica.0),
-        node: NodeId(node.0),
+/// A replica on a node that is reached there.
+pub(super) fn member_at(replica: raft::ReplicaId, node: NodeId, endpoint: &Endpoint) -> Member {
+    Member {
+        replica,
+        node,
         peer_address: address(&endpoint.ip, endpoint.peer_port),
         client_address: address(&endpoint.ip, endpoint.port),
-    })
+    }
+}
+
+/// Where the transport finds a node.
+pub(super) fn peer(node: topology::NodeId, endpoint: &Endpoint) -> PeerAddress {
+    PeerAddress { node: NodeId(node.0), address: address(&endpoint.ip, endpoint.peer_port) }
 }
 
 /// `host:port`, with brackets around an IPv6 address.

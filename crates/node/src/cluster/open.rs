@@ -3,10 +3,10 @@
 use std::io;
 use std::sync::Arc;
 
-use raft::{Clock, Group, GroupConfig, GroupId, LogChange, LogStore, Machine as StateMachine, Member, ReplicaId};
+use raft::{Group, GroupId, LogChange, LogStore, Machine as StateMachine, ReplicaId};
 use topology::{ClusterId, Endpoint, First, Setting, ShardId, Topology};
 
-use super::members::address;
+use super::members::member_at;
 use super::meta::Meta;
 use super::{Cluster, joining, leaving, not_a_cluster, steward};
 use crate::fence::Fence;
@@ -101,14 +101,8 @@ pub(super) fn endpoint<P: Platform>(node: &Shared<P>) -> Endpoint {
 
 /// A new group of this node alone.
 fn draw<P: Platform>(node: &Shared<P>, random: &P::Random) -> Identity {
-    let endpoint = endpoint(node);
     let replica = ReplicaId(random.next_u64());
-    let me = Member {
-        replica,
-        node: node.id,
-        peer_address: address(&endpoint.ip, endpoint.peer_port),
-        client_address: address(&endpoint.ip, endpoint.port),
-    };
+    let me = member_at(replica, node.id, &endpoint(node));
     let group = GroupId(u128::from(random.next_u64()) << 64 | u128::from(random.next_u64()));
     Identity { group, replica, hash_key: [0; 2], founders: vec![me] }
 }
@@ -208,19 +202,7 @@ async fn open_group<P: Platform, M: StateMachine>(
     machine: M,
 ) -> io::Result<Group<M::Waiter>> {
     let node = &ground.node;
-    let settings = node.config.current();
-    let endpoint = endpoint(node);
-    let me = Member {
-        replica: identity.replica,
-        node: node.id,
-        peer_address: address(&endpoint.ip, endpoint.peer_port),
-        client_address: address(&endpoint.ip, endpoint.port),
-    };
-    let mut config = GroupConfig::new(identity.group, me, node.random.next_u64());
-    config.election_timeout_ms = (settings.election_timeout_ms.min_ms, settings.election_timeout_ms.max_ms);
-    config.clock_rate_ppm = node.clock.rate_ppm();
-    config.tail_bytes_max = P::LOG_BOUNDS.tail_bytes_max;
-    config.snapshot_log_bytes = P::LOG_BOUNDS.snapshot_log_bytes;
+    let config = node.group_config(identity.group, member_at(identity.replica, node.id, &endpoint(node)));
     let is_started = ground.log_store.load(identity.group)?.last.is_some();
     let group =
         Group::open(config, ground.log_store.clone(), ground.transport.clone(), node.clock.clone(), machine).await?;

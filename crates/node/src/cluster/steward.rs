@@ -6,12 +6,13 @@ use std::io;
 use std::sync::Arc;
 use std::time::Duration;
 
-use raft::{Class, Clock, Group, PeerAddress, Role, Status, Transport, Waiter};
+use raft::{Clock, Group, Role, Status, Waiter};
+use tokio::sync::watch;
 use topology::{
     Change, Group as Wanted, Liveness, NodeId, Replica as WantedReplica, ReplicaId, ShardId, Topology, plan,
 };
 
-use super::members::{address, realise};
+use super::members::realise;
 use super::meta::Meta;
 use super::open::{Ground, end_replica, endpoint, open_replica};
 use crate::fence::FencedSlots;
@@ -31,8 +32,6 @@ const ROUTES_PAUSE: Duration = Duration::from_millis(2);
 const PAUSE: Duration = Duration::from_millis(20);
 /// For how long a hidden leader looks for a home voter before it serves clients itself.
 const HIDDEN_FOR: Duration = Duration::from_secs(2);
-/// How long a node that was told of a leader has to say so; nobody waits for it.
-const TOLD_WITHIN: Duration = Duration::from_millis(500);
 
 /// Keeps the node's routes and replicas as the topology has them, until the node stops.
 pub(super) async fn run<P: Platform>(ground: Ground<P>) -> io::Result<()> {
@@ -195,17 +194,8 @@ fn announce<P: Platform>(ground: &Ground<P>, shard: ShardId, term: u64) {
         return;
     }
     let Some(topology) = cluster.topology() else { return };
-    let request = Request::Leads { group: raft::GroupId(shard.0), term, node: ground.node.id }.encode();
-    for (id, other) in topology.nodes().iter().filter(|(id, _)| **id != cluster.me) {
-        let to = peer(*id, &other.endpoint);
-        // Sent at once; who does not hear it learns it from the topology.
-        drop(ground.transport.request(&to, Class::Control, request.clone(), TOLD_WITHIN));
-    }
-}
-
-/// Where the transport finds a node.
-pub(super) fn peer(id: NodeId, endpoint: &topology::Endpoint) -> PeerAddress {
-    PeerAddress { node: raft::NodeId(id.0), address: address(&endpoint.ip, endpoint.peer_port) }
+    let leads = Request::Leads { group: raft::GroupId(shard.0), term, node: ground.node.id };
+    cluster.tell_others(&topology, &ground.transport, &leads);
 }
 
 /// For a shard that this replica leads: its members, its fence, and what the topology is told of it. Ends with the replica.
@@ -216,7 +206,7 @@ pub(super) async fn keep_shard<P: Platform>(
     group: Group<EntryWaiter>,
 ) {
     let cluster = ground.cluster();
-    let mut looks = Looks::new(&ground, &group);
+    let mut looks = Looks::new(&ground, group.status());
     while looks.next().await {
         let Some(topology) = cluster.topology().filter(|_| replica.leads()) else { continue };
         let Some(known) = topology.shard(shard) else { continue };
@@ -273,7 +263,7 @@ fn fence<P: Platform>(
 pub(super) async fn keep_meta<P: Platform>(ground: Ground<P>, meta: Arc<Meta>) {
     let Some(group) = meta.group().cloned() else { return };
     let node = &ground.node;
-    let mut looks = Looks::new(&ground, &group);
+    let mut looks = Looks::new(&ground, group.status());
     let (mut shape, mut began_ns) = (0, node.clock.monotonic_ns());
     let (mut marked, mut seen_since_ns) = (Vec::new(), BTreeMap::new());
     while looks.next().await {
@@ -333,10 +323,8 @@ fn mark<P: Platform>(ground: &Ground<P>, topology: &Topology, liveness: &Livenes
     if failed.is_empty() && marked.is_empty() {
         return;
     }
-    let request = Request::Silent(failed.iter().map(|node| raft::NodeId(node.0)).collect()).encode();
-    for (id, other) in topology.nodes().iter().filter(|(id, _)| **id != ground.cluster().me) {
-        drop(ground.transport.request(&peer(*id, &other.endpoint), Class::Control, request.clone(), TOLD_WITHIN));
-    }
+    let silent = Request::Silent(failed.iter().map(|node| raft::NodeId(node.0)).collect());
+    ground.cluster().tell_others(topology, &ground.transport, &silent);
     *marked = failed;
 }
 
@@ -360,15 +348,14 @@ async fn tell<P: Platform>(node: &Shared<P>, news: Vec<Change>) {
 }
 
 /// When to look at a group: when the routes or the group changed, and every now and then.
-struct Looks<W: Waiter> {
-    news: tokio::sync::watch::Receiver<u64>,
-    status: tokio::sync::watch::Receiver<Status>,
-    _group: Group<W>,
+struct Looks {
+    news: watch::Receiver<u64>,
+    status: watch::Receiver<Status>,
 }
 
-impl<W: Waiter> Looks<W> {
-    fn new<P: Platform>(ground: &Ground<P>, group: &Group<W>) -> Self {
-        Self { news: ground.cluster().news(), status: group.status(), _group: group.clone() }
+impl Looks {
+    fn new<P: Platform>(ground: &Ground<P>, status: watch::Receiver<Status>) -> Self {
+        Self { news: ground.cluster().news(), status }
     }
 
     /// Waits for the next; false once the group has stopped.

@@ -3,6 +3,8 @@
 //! A row's [`Kind`] carries the accessors of the field it serves, so that the compiler proves that a row of
 //! integers writes an integer. Every text of an error is Redis's own where Redis has one.
 
+use keyspace::parse_memory;
+
 use super::settings::Settings;
 use super::table::PARAMS;
 
@@ -224,7 +226,7 @@ fn integer(word: &str, min: i64, max: i64) -> Result<i64, String> {
 }
 
 fn memory_between(word: &str, min: u64, max: u64) -> Result<u64, String> {
-    let value = memory(word).ok_or("argument must be a memory value")?;
+    let value = parse_memory(word.as_bytes()).ok_or("argument must be a memory value")?;
     if (min..=max).contains(&value) { Ok(value) } else { Err(out_of_range(min, max)) }
 }
 
@@ -237,26 +239,4 @@ fn choice(word: &str, words: &[&str]) -> Result<usize, String> {
         .iter()
         .position(|known| known.eq_ignore_ascii_case(word))
         .ok_or_else(|| format!("argument(s) must be one of the following: {}", words.join(", ")))
-}
-
-/// A number of bytes: `1k` is 1000, `1kb` is 1024, and so on, in any case. What does not fit is the largest number.
-/// No digits are 0, as in Redis.
-pub(super) fn memory(word: &str) -> Option<u64> {
-    let digits_end = word.find(|c: char| !c.is_ascii_digit()).unwrap_or(word.len());
-    let (digits, unit) = word.split_at(digits_end);
-    let factor: u64 = match unit.to_ascii_lowercase().as_str() {
-        "" | "b" => 1,
-        "k" => 1000,
-        "kb" => 1 << 10,
-        "m" => 1_000_000,
-        "mb" => 1 << 20,
-        "g" => 1_000_000_000,
-        "gb" => 1 << 30,
-        _ => return None,
-    };
-    match digits {
-        "" => Some(0),
-        // All digits, so that only the size can be wrong.
-        _ => Some(digits.parse::<u64>().map_or(u64::MAX, |number| number.saturating_mul(factor))),
-    }
 }

@@ -233,27 +233,6 @@ fn watchers_see_every_change() {
 }
 
 #[test]
-fn memory_has_redis_units() {
-    for (text, bytes) in [
-        ("10", 10),
-        ("1b", 1),
-        ("1k", 1000),
-        ("1KB", 1024),
-        ("2m", 2_000_000),
-        ("2mb", 2 << 20),
-        ("1G", 1_000_000_000),
-        ("1gb", 1 << 30),
-        ("", 0),
-    ] {
-        assert_eq!(params::memory(text), Some(bytes), "{text}");
-    }
-    assert_eq!(params::memory("99999999999999999999gb"), Some(u64::MAX));
-    for text in ["1tb", "-1", "1.5mb", "10%", " 1"] {
-        assert_eq!(params::memory(text), None, "{text}");
-    }
-}
-
-#[test]
 fn lines_have_quotes_and_escapes() {
     let split = |line: &str| words::split(line);
     assert_eq!(split(r#" a "b c" 'd "e' "#).unwrap(), ["a", "b c", "d \"e"]);

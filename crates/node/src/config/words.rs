@@ -1,6 +1,7 @@
 //! The values with a grammar of their own, and the grammar of lines: words, quotes, escapes.
 
-use super::params::memory;
+use keyspace::parse_memory;
+
 use super::settings::{BindAddress, ElectionTimeout, Member, OutputLimit, OutputLimits};
 
 /// More listed members than any shard has voters.
@@ -197,7 +198,8 @@ pub(super) fn output_limits(mut limits: OutputLimits, words: &[&str]) -> Result<
             "pubsub" => &mut limits.pubsub,
             _ => return Err("Invalid client class specified in buffer limit configuration.".to_owned()),
         };
-        let (Some(hard_bytes), Some(soft_bytes), Ok(soft_seconds)) = (memory(hard), memory(soft), seconds.parse())
+        let (Some(hard_bytes), Some(soft_bytes), Ok(soft_seconds)) =
+            (parse_memory(hard.as_bytes()), parse_memory(soft.as_bytes()), seconds.parse())
         else {
             return Err("Error in hard, soft or soft_seconds setting in buffer limit configuration.".to_owned());
         };

@@ -1,6 +1,5 @@
 //! CLUSTER and ASKING: what the Cluster face says is to be done, done.
 
-use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -55,7 +54,7 @@ impl<P: Platform> Session<P> {
             reply.error("LOADING Redis is loading the dataset in memory");
             return Step::Done;
         };
-        let action = with_facts(&self.node, |facts| face.run(command, arguments, Transport::Plain, facts, reply));
+        let action = face.run(command, arguments, Transport::Plain, &Facts(&*self.node), reply);
         match action {
             Action::Replied => (),
             Action::Propose { changes, answer } => {
@@ -170,22 +169,31 @@ impl<P: Platform> Session<P> {
 }
 
 /// What the node knows beside the view.
-pub(crate) fn with_facts<P: Platform, T>(node: &Shared<P>, ask: impl FnOnce(&NodeFacts<'_>) -> T) -> T {
-    let home = node.home();
-    let status = home.status();
-    let mut offsets = BTreeMap::new();
-    for (replica, matched) in &status.matched {
-        let member = status.voters.get(replica).or_else(|| status.learners.get(replica));
-        if let (Some(member), Some(matched)) = (member, matched) {
-            offsets.insert(NodeId(member.node.0), matched.index);
-        }
+pub(crate) struct Facts<'a, P: Platform>(pub(crate) &'a Shared<P>);
+
+impl<P: Platform> NodeFacts for Facts<'_, P> {
+    fn key_count(&self) -> usize {
+        let home = self.0.home();
+        let data = home.shard.data.read();
+        (0..keyspace::DATABASE_COUNT).map(|database| data.key_count(database)).sum()
     }
-    offsets.insert(NodeId(node.id.0), home.shard.applied_index());
-    let key_count = (0..keyspace::DATABASE_COUNT).map(|database| home.shard.data.read().key_count(database)).sum();
-    let is_cut_off = node.cluster.as_ref().and_then(|cluster| cluster.meta()).is_none_or(|meta| meta.is_cut_off());
-    let facts =
-        NodeFacts { key_count, offsets: &offsets, sent: Traffic::default(), received: Traffic::default(), is_cut_off };
-    ask(&facts)
+
+    fn offset(&self, node: NodeId) -> u64 {
+        let home = self.0.home();
+        if node.0 == self.0.id.0 { home.shard.applied_index() } else { home.matched_index(raft::NodeId(node.0)) }
+    }
+
+    fn sent(&self) -> Traffic<'_> {
+        Traffic::default()
+    }
+
+    fn received(&self) -> Traffic<'_> {
+        Traffic::default()
+    }
+
+    fn is_cut_off(&self) -> bool {
+        self.0.cluster.as_ref().and_then(|cluster| cluster.meta()).is_none_or(|meta| meta.is_cut_off())
+    }
 }
 
 fn links<P: Platform>(node: &Shared<P>) -> Vec<LinkRow> {

@@ -116,7 +116,7 @@ impl<P: Platform> Session<P> {
     /// ROLE: "master" only with a valid lease, so that a cut-off leader does not call itself one.
     fn role(&self, reply: &mut Reply) {
         if let Some(face) = &self.routes().face {
-            return super::with_facts(&self.node, |facts| face.role(faces::Transport::Plain, facts, reply));
+            return face.role(faces::Transport::Plain, &super::Facts(&*self.node), reply);
         }
         let status = self.replica.status();
         let offset = i64::try_from(status.applied.map_or(0, |id| id.index)).unwrap_or(i64::MAX);
@@ -126,8 +126,8 @@ impl<P: Platform> Session<P> {
             reply.integer(offset);
             reply.array(status.matched.len());
             for (replica, matched) in &status.matched {
-                let member = status.voters.get(replica).or_else(|| status.learners.get(replica));
-                let (host, port) = member.map_or(("?", "0"), |member| split_address(&member.client_address));
+                let (host, port) =
+                    status.member(*replica).map_or(("?", "0"), |member| split_address(&member.client_address));
                 reply.array(3);
                 reply.bulk(host);
                 reply.bulk(port);

@@ -10,6 +10,7 @@ use keyspace::{Context, Keyspace};
 use resp::{ArgumentRanges, Arguments, Reply};
 use slot::Slot;
 
+use super::way::is_about_data;
 use super::{ClusterWork, Exchange, Later, Reading, Right, Session, Step};
 use crate::entry::Precondition;
 use crate::fence::{Fence, NOT_SERVED};
@@ -41,7 +42,7 @@ struct Queued {
 
 impl Queued {
     fn is_about_data(self) -> bool {
-        matches!(self.spec.handler, Handler::Write(_) | Handler::Read(_))
+        is_about_data(self.spec)
     }
 }
 

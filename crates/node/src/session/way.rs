@@ -169,6 +169,7 @@ impl<P: Platform> Session<P> {
     }
 }
 
-fn is_about_data(spec: &Spec) -> bool {
+/// Whether a command reads or writes the keyspace, and is not one of the node's.
+pub(super) fn is_about_data(spec: &Spec) -> bool {
     matches!(spec.handler, Handler::Read(_) | Handler::Write(_))
 }
