@@ -3,10 +3,12 @@
 //! ```text
 //! meta       the topology, and how changes get into it        joining    MEET: how a cluster of one becomes part of another
 //! routes     what connections look slots up in                steward    does what the topology wants: replicas, members, fences
+//! health     on the meta leader: which nodes are heard of
 //! ```
 //!
 //! Everything here runs on the raft thread, but for what connections read: [`Cluster::routes`].
 
+mod health;
 mod joining;
 mod leaving;
 mod members;
@@ -36,7 +38,7 @@ pub(crate) use open::run;
 pub(crate) use routes::Routes;
 
 use crate::config::{Config, EndpointType};
-use crate::messages::Request;
+use crate::messages::{Marks, Request};
 use crate::node::Shared;
 use crate::platform::{Platform, Random};
 use crate::replica::Replica;
@@ -143,14 +145,18 @@ impl Cluster {
         done.await.unwrap_or_else(|_| Err(stopping()))
     }
 
-    /// Nodes that are not heard of, as the meta leader says.
-    pub(crate) fn marked(&self, failed: &[NodeId]) {
-        let Some(topology) = self.topology() else { return };
+    /// Nodes that are not heard of, as a leader of the meta group says. What an earlier one says is past.
+    pub(crate) fn marked(&self, marks: &Marks) {
+        let Some(meta) = self.meta().filter(|meta| meta.identity.group == marks.cluster) else { return };
+        let Some(topology) = meta.topology() else { return };
         let mut is_new = false;
         {
             let mut overlay = self.overlay.lock();
+            if meta.marked_in(marks.term) > marks.term {
+                return;
+            }
             for &node in topology.nodes().keys() {
-                let mark = if failed.contains(&node) && node != self.me { Mark::Failed } else { Mark::Live };
+                let mark = if marks.failed.contains(&node) && node != self.me { Mark::Failed } else { Mark::Live };
                 is_new |= overlay.mark(node, mark);
             }
         }

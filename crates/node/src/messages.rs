@@ -49,12 +49,22 @@ pub(crate) enum Request {
     Knows(NodeId),
     /// Is this replica a member of the group, which you lead?
     IsMember(GroupId, ReplicaId),
-    /// These nodes, and no others, are not heard of.
-    Silent(Vec<NodeId>),
+    /// Which nodes are not heard of.
+    Silent(Marks),
     /// Ask to be taken into my cluster; I am at this peer address.
     Come(String),
     /// Up to where must I have applied the log of this group to see everything that was acknowledged by now?
     ReadIndex(GroupId),
+}
+
+/// What the leader of a cluster's meta group says of the nodes: these, and no others, are not heard of.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Marks {
+    /// The meta group.
+    pub(crate) cluster: GroupId,
+    /// The leader's term.
+    pub(crate) term: u64,
+    pub(crate) failed: Vec<topology::NodeId>,
 }
 
 /// An answer.
@@ -122,10 +132,12 @@ impl Request {
                 out.group(*group);
                 out.u64(replica.0);
             }
-            Self::Silent(nodes) => {
+            Self::Silent(Marks { cluster, term, failed }) => {
                 out.u8(11);
-                out.u16(u16::try_from(nodes.len()).expect("a cluster has at most 1000 nodes"));
-                nodes.iter().for_each(|node| out.0.extend_from_slice(&node.0));
+                out.group(*cluster);
+                out.u64(*term);
+                out.u16(u16::try_from(failed.len()).expect("a cluster has at most 1000 nodes"));
+                failed.iter().for_each(|node| out.0.extend_from_slice(&node.0));
             }
             Self::Come(address) => {
                 out.u8(8);
@@ -151,8 +163,9 @@ impl Request {
             10 => Self::Knows(NodeId(read.array()?)),
             12 => Self::IsMember(read.group()?, ReplicaId(read.u64()?)),
             11 => {
-                let count = read.u16()?;
-                Self::Silent((0..count).map(|_| read.array().map(NodeId)).collect::<Option<_>>()?)
+                let (cluster, term, count) = (read.group()?, read.u64()?, read.u16()?);
+                let failed = (0..count).map(|_| read.array().map(topology::NodeId)).collect::<Option<_>>()?;
+                Self::Silent(Marks { cluster, term, failed })
             }
             _ => return None,
         };
@@ -398,7 +411,8 @@ mod tests {
         let join = Request::Join { member: member(5) };
         let leads = Request::Leads { group: GroupId(8), term: 7, node: NodeId([6; 20]) };
         let hand_over = Request::HandOver { group: GroupId(1), to: ReplicaId(2) };
-        let silent = Request::Silent(vec![NodeId([1; 20]), NodeId([2; 20])]);
+        let failed = vec![topology::NodeId([1; 20]), topology::NodeId([2; 20])];
+        let silent = Request::Silent(Marks { cluster: GroupId(4), term: 3, failed });
         let come = Request::Come("127.0.0.1:17001".to_owned());
         for request in [
             Request::Probe,

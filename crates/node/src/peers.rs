@@ -117,9 +117,8 @@ impl<P: Platform> Peers<P> {
                 }
                 Answer::Accepted(None)
             }
-            Some(Request::Silent(nodes)) => {
-                let nodes: Vec<_> = nodes.iter().map(|node| topology::NodeId(node.0)).collect();
-                self.node.cluster.iter().for_each(|cluster| cluster.marked(&nodes));
+            Some(Request::Silent(marks)) => {
+                self.node.cluster.iter().for_each(|cluster| cluster.marked(&marks));
                 Answer::Accepted(None)
             }
             Some(Request::IsMember(group, replica)) => cluster::is_member(&self.node, group, replica),

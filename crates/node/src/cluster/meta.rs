@@ -12,6 +12,7 @@
 
 use std::collections::{BTreeMap, VecDeque};
 use std::io;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, OnceLock};
 use std::task::{Context, Poll};
 use std::time::Duration;
@@ -53,6 +54,8 @@ pub(crate) struct Meta {
     group: OnceLock<Group<MetaWaiter>>,
     known: Arc<Known>,
     status: watch::Sender<Status>,
+    /// The newest term whose leader said which nodes are not heard of.
+    marked_in: AtomicU64,
 }
 
 /// What the machine tells the rest of the node.
@@ -66,7 +69,13 @@ impl Meta {
     /// A replica whose group is not open yet. `changed` is notified of every new topology.
     pub(crate) fn new(identity: Identity, changed: Arc<Notify>) -> Self {
         let known = Known { topology: watch::Sender::new(None), waiting: Mutex::default(), changed };
-        Self { identity, group: OnceLock::new(), known: Arc::new(known), status: watch::Sender::new(Status::default()) }
+        Self {
+            identity,
+            group: OnceLock::new(),
+            known: Arc::new(known),
+            status: watch::Sender::new(Status::default()),
+            marked_in: AtomicU64::new(0),
+        }
     }
 
     /// What applies to it.
@@ -97,6 +106,11 @@ impl Meta {
     pub(crate) fn observe(&self, status: &Status) {
         self.status.send_replace(status.clone());
         self.known.changed.notify_one();
+    }
+
+    /// The leader of this term says which nodes are not heard of; the newest term whose leader did.
+    pub(crate) fn marked_in(&self, term: u64) -> u64 {
+        self.marked_in.fetch_max(term, Ordering::Relaxed).max(term)
     }
 
     /// Whether this node leads the cluster's metadata.

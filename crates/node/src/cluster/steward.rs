@@ -1,23 +1,21 @@
 //! Does what the topology wants of this node: holds the replicas that it should, and for each group that it leads sees to
 //! members, fence and announcements. On the meta leader: draws up what the topology should want.
 
-use std::collections::BTreeMap;
 use std::io;
 use std::sync::Arc;
 use std::time::Duration;
 
-use raft::{Clock, Group, Role, Status, Waiter};
+use raft::{Clock, Group, Role, Status};
 use tokio::sync::watch;
-use topology::{
-    Change, Group as Wanted, Liveness, NodeId, Replica as WantedReplica, ReplicaId, ShardId, Topology, plan,
-};
+use topology::{Change, Group as Wanted, NodeId, Replica as WantedReplica, ReplicaId, ShardId, Topology, plan};
 
+use super::health::Health;
 use super::members::realise;
 use super::meta::Meta;
 use super::open::{Ground, end_replica, endpoint, open_replica};
 use crate::fence::FencedSlots;
 use crate::holdings::Held;
-use crate::messages::{Identity, Request};
+use crate::messages::{Identity, Marks, Request};
 use crate::node::Shared;
 use crate::platform::{Platform, Random};
 use crate::replica::Replica;
@@ -265,67 +263,44 @@ pub(super) async fn keep_meta<P: Platform>(ground: Ground<P>, meta: Arc<Meta>) {
     let node = &ground.node;
     let mut looks = Looks::new(&ground, group.status());
     let (mut shape, mut began_ns) = (0, node.clock.monotonic_ns());
-    let (mut marked, mut seen_since_ns) = (Vec::new(), BTreeMap::new());
-    while looks.next().await {
-        let Some(topology) = meta.topology() else { continue };
+    let mut health = Health::default();
+    loop {
+        let before_ns = node.clock.monotonic_ns();
+        if !looks.next().await {
+            return;
+        }
         let now_ns = node.clock.monotonic_ns();
+        health.slept(Duration::from_nanos(now_ns.saturating_sub(before_ns)), now_ns);
+        let Some(topology) = meta.topology() else { continue };
         if topology.shape_version() != shape {
             (shape, began_ns) = (topology.shape_version(), now_ns);
         }
         renew_endpoint(&ground, &topology).await;
         if !meta.leads() {
-            seen_since_ns.clear();
-            marked.clear();
+            health = Health::default();
             continue;
         }
-        seen_since_ns.retain(|node, _| topology.node(*node).is_some());
-        for node in topology.nodes().keys() {
-            seen_since_ns.entry(*node).or_insert(now_ns);
-        }
+        health.know(&topology, now_ns);
         let news = realise(&group, Wanted::Meta, &topology).await;
         tell(node, news.into_iter().collect()).await;
-        let liveness = liveness(&ground, &group, &topology, now_ns, &seen_since_ns);
-        mark(&ground, &topology, &liveness, &mut marked);
+        // Without a lease it is this node that nobody hears.
+        if !group.lease().holds(node.clock.monotonic_ns()) {
+            continue;
+        }
+        let now_ns = node.clock.monotonic_ns();
+        let liveness = health.liveness(&topology, &group.heard_ms_ago(), ground.cluster().me, now_ns);
+        let after_ms = node.config.current().cluster_node_timeout_ms;
+        if let Some(failed) = health.news(&liveness, after_ms, now_ns) {
+            let marks = Marks { cluster: meta.identity.group, term: meta.status().term, failed };
+            ground.cluster().marked(&marks);
+            ground.cluster().tell_others(&topology, &ground.transport, &Request::Silent(marks));
+        }
         let quiet_ms = (now_ns - began_ns) / 1_000_000;
         for changes in plan(&topology, &liveness, quiet_ms, &mut || ReplicaId(node.random.next_u64())) {
             // Refused when something changed meanwhile: the next look sees that.
             let _ = node.change_topology(changes).await;
         }
     }
-}
-
-/// When each node was last heard of, by the meta group's heartbeats.
-fn liveness<P: Platform, W: Waiter>(
-    ground: &Ground<P>,
-    group: &Group<W>,
-    topology: &Topology,
-    now_ns: u64,
-    seen_since_ns: &BTreeMap<NodeId, u64>,
-) -> Liveness {
-    let heard = group.heard_ms_ago();
-    let mut liveness = Liveness::default();
-    for replica in topology.meta() {
-        let heard_ms = heard.get(&raft::ReplicaId(replica.id.0)).copied();
-        // One that was not heard of yet is silent since this leader knows of it.
-        let known_ms = seen_since_ns.get(&replica.node).map_or(0, |since| (now_ns - since) / 1_000_000);
-        let silent_ms = if replica.node == ground.cluster().me { 0 } else { heard_ms.unwrap_or(known_ms) };
-        liveness.silent_ms.insert(replica.node, silent_ms);
-    }
-    liveness
-}
-
-/// Tells every node which ones are not heard of: when that changes, and as long as there are any.
-fn mark<P: Platform>(ground: &Ground<P>, topology: &Topology, liveness: &Liveness, marked: &mut Vec<NodeId>) {
-    let after_ms = ground.node.config.current().cluster_node_timeout_ms;
-    let silent = liveness.silent_ms.iter().filter(|(_, ms)| **ms >= after_ms);
-    let failed: Vec<NodeId> = silent.map(|(node, _)| *node).collect();
-    ground.cluster().marked(&failed);
-    if failed.is_empty() && marked.is_empty() {
-        return;
-    }
-    let silent = Request::Silent(failed.iter().map(|node| raft::NodeId(node.0)).collect());
-    ground.cluster().tell_others(topology, &ground.transport, &silent);
-    *marked = failed;
 }
 
 /// Tells the cluster where this node is reached, if it says otherwise.
