@@ -29,6 +29,7 @@ mod node;
 mod pause;
 mod peers;
 mod platform;
+mod probe;
 mod replica;
 mod router;
 mod sealer;
@@ -39,7 +40,8 @@ mod stats;
 mod tasks;
 
 pub use formation::Record;
-pub use node::{Network, Node, Probe, Serving, Start};
+pub use node::{Network, Node, Serving, Start};
 pub use peers::Peers;
 pub use platform::{LogBounds, Main, Place, Platform, Random, Socket, Threads};
+pub use probe::{ClusterProbe, KnownLeader, Probe, ReplicaProbe};
 pub use tasks::OsThreads;

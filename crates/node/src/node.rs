@@ -82,24 +82,9 @@ pub type Network<P> = Box<dyn FnOnce(Peers<P>) -> (<P as Platform>::Transport, V
 /// The work that serves the requests of other nodes.
 pub type Serving = Pin<Box<dyn Future<Output = ()>>>;
 
-/// The data of a replica at one moment. Two replicas that accepted the same last entry are equal in all of it.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Probe {
-    /// The term of the leadership whose entry was accepted last.
-    pub term: u64,
-    /// That entry's number within the leadership; `None` before the first.
-    pub sequence: Option<u64>,
-    /// The count of changing commands.
-    pub revision: u64,
-    /// The log clock, in ms since 1970.
-    pub clock_ms: u64,
-    /// The fingerprint of everything that a snapshot keeps.
-    pub digest: u64,
-}
-
 /// A running node. Cheap to clone.
 pub struct Node<P: Platform> {
-    shared: Arc<Shared<P>>,
+    pub(crate) shared: Arc<Shared<P>>,
     io: Arc<[mpsc::Sender<Accepted<P>>]>,
 }
 
@@ -274,25 +259,6 @@ impl<P: Platform> Node<P> {
     /// The node's configuration.
     pub fn config(&self) -> &Config {
         &self.shared.config
-    }
-
-    /// How the shard's group stands, for whoever watches the node from outside (the simulator, tests).
-    pub fn status(&self) -> Status {
-        self.shared.home().status()
-    }
-
-    /// What the data looks like from here; replicas are compared by it.
-    pub fn probe(&self) -> Probe {
-        let home = self.shared.home();
-        let (term, sequence) = home.shard.last_applied();
-        let keyspace = home.shard.data.read();
-        Probe {
-            term,
-            sequence,
-            revision: keyspace.revision(),
-            clock_ms: keyspace.clock_ms(),
-            digest: keyspace.digest(),
-        }
     }
 
     /// Gives leadership up, if this node leads, and goes on as a follower; where nobody takes it, it leads on.
