@@ -45,6 +45,7 @@ enum Attempt {
 pub(super) async fn run<P: Platform>(ground: Ground<P>) {
     let waiting = ground.cluster().waiting_meets.lock().take();
     let mut meets = waiting.expect("a node carries its MEETs out once");
+    resume(&ground).await;
     while let Some(Meet { address }) = meets.recv().await {
         let began_ns = ground.node.clock.monotonic_ns();
         loop {
@@ -79,7 +80,12 @@ async fn meet<P: Platform>(ground: &Ground<P>, address: &str) -> Attempt {
     let meeting = topology.meeting(ClusterId(theirs.0), usize::try_from(nodes).unwrap_or(usize::MAX));
     match meeting {
         Meeting::Same => Attempt::Done,
-        _ if joining || topology.phase() != Phase::Living => Attempt::Again,
+        _ if topology.phase() != Phase::Living => {
+            // Begun in an attempt before this one, which did not hear that it had begun.
+            resume(ground).await;
+            Attempt::Again
+        }
+        _ if joining => Attempt::Again,
         Meeting::Refused => Attempt::Refused("both nodes are of clusters with other nodes".to_owned()),
         Meeting::WeJoin => join(ground, theirs, address).await,
         Meeting::TheyJoin => {
@@ -110,21 +116,23 @@ async fn join<P: Platform>(ground: &Ground<P>, theirs: GroupId, address: &str) -
     }
 }
 
-/// Takes up a join that a crash interrupted.
-pub(super) async fn resume<P: Platform>(ground: Ground<P>) {
+/// Takes up a join that was interrupted, by a crash, or because its beginning took longer than it was waited for.
+async fn resume<P: Platform>(ground: &Ground<P>) {
     let Some(joining) = ground.node.holdings().joining else { return };
     let Some(meta) = ground.cluster().meta() else { return };
+    // BEFORE the phase is looked at: until the log is applied to its end, the topology is one of the past.
+    meta.wait_to_lead().await;
     let topology = meta.wait_for(|_| true).await;
     match topology.phase() {
         // Nothing was asked yet: whoever wanted it asks again.
-        Phase::Living => drop(give_up(&ground, "the node stopped before".to_owned()).await),
+        Phase::Living => drop(give_up(ground, "the node stopped before".to_owned()).await),
         Phase::Joining(_) => {
             // Once it is of no cluster that it joins, whoever wanted it asks again.
-            while matches!(ask_in(&ground, &joining).await, Attempt::Again) && is_joining(&meta) {
+            while matches!(ask_in(ground, &joining).await, Attempt::Again) && is_joining(&meta) {
                 tokio::time::sleep(AGAIN_AFTER).await;
             }
         }
-        Phase::Retired(_) => move_over(&ground, &joining).await,
+        Phase::Retired(_) => move_over(ground, &joining).await,
     }
 }
 

@@ -50,9 +50,6 @@ pub(crate) async fn run<P: Platform>(
         None => found(&ground).await?,
         Some(_) => open_held(&ground).await?,
     }
-    if holdings.joining.is_some() {
-        tasks::beside(joining::resume(ground.clone()));
-    }
     tasks::beside(joining::run(ground.clone()));
     tasks::beside(leaving::run(ground.clone()));
     steward::run(ground.clone()).await
