@@ -126,7 +126,7 @@ pub(super) async fn watch<P: Platform>(
         }
         match leader(&now) {
             Some(leader) if leader == cluster.me && !replica.leads() => (),
-            Some(leader) if leader == cluster.me && is_hidden(&ground, shard) => {
+            Some(leader) if leader == cluster.me && is_hidden(&ground, shard, leader) => {
                 let since = *hidden_since.get_or_insert_with(|| node.clock.monotonic_ns());
                 let waited = Duration::from_nanos(node.clock.monotonic_ns().saturating_sub(since));
                 if waited < HIDDEN_FOR {
@@ -141,6 +141,8 @@ pub(super) async fn watch<P: Platform>(
                 hidden_since = None;
                 announce(&ground, shard, now.term);
             }
+            // What is hidden says so itself, should it come to that.
+            Some(leader) if is_hidden(&ground, shard, leader) => hidden_since = None,
             Some(leader) => {
                 hidden_since = None;
                 cluster.announced(shard, now.term, leader);
@@ -164,9 +166,10 @@ fn leader(status: &Status) -> Option<NodeId> {
     status.leader.as_ref().filter(|_| status.role != Role::Candidate).map(|member| NodeId(member.node.0))
 }
 
-fn is_hidden<P: Platform>(ground: &Ground<P>, shard: ShardId) -> bool {
+/// Whether clients are not shown a node's replica of a shard.
+fn is_hidden<P: Platform>(ground: &Ground<P>, shard: ShardId, node: NodeId) -> bool {
     let topology = ground.cluster().topology();
-    let replica = topology.as_ref().and_then(|topology| topology.shard(shard)?.replica_on(ground.cluster().me));
+    let replica = topology.as_ref().and_then(|topology| topology.shard(shard)?.replica_on(node));
     replica.is_some_and(|replica| replica.hidden)
 }
 
