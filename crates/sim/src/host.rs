@@ -27,7 +27,7 @@ const SOCKET_BYTES: usize = 64 * 1024;
 /// See the module.
 pub(crate) struct Host {
     number: usize,
-    hosts: usize,
+    part: Part,
     seed: Seed,
     net: Net,
     trace: Trace,
@@ -40,6 +40,15 @@ pub(crate) struct Host {
     running: Option<Running>,
 }
 
+/// What a host's node is started as.
+#[derive(Clone, Debug)]
+pub(crate) struct Part {
+    /// Directives, as flags.
+    pub(crate) flags: Vec<String>,
+    /// Which of `initial-members` it is, if it is one.
+    pub(crate) own_member: Option<usize>,
+}
+
 struct Running {
     node: Node<SimPlatform>,
     places: JoinHandle<()>,
@@ -49,16 +58,24 @@ struct Running {
     failure: Rc<RefCell<Option<String>>>,
 }
 
-/// The address that clients know a host by.
+/// The address of a host.
+pub(crate) fn ip(host: usize) -> String {
+    format!("127.0.0.{}", host + 1)
+}
+
+/// The port for clients, the same on all hosts.
+pub(crate) const CLIENT_PORT: u16 = 7000;
+
+/// Where clients reach a host.
 pub(crate) fn client_address(host: usize) -> String {
-    format!("127.0.0.{}:7000", host + 1)
+    format!("{}:{CLIENT_PORT}", ip(host))
 }
 
 impl Host {
     /// A host that is off, with an empty disk.
     pub(crate) fn new(
         number: usize,
-        hosts: usize,
+        part: Part,
         seed: Seed,
         net: Net,
         clock: SimClock,
@@ -67,7 +84,7 @@ impl Host {
     ) -> Self {
         let disk = SimDisk::new(number, seed.of("disk", 0), pace, trace.clone());
         let (record, id) = (SimRecord::default(), node_id(seed, 0));
-        Self { number, hosts, seed, net, trace, clock, disk, record, id, starts: 0, running: None }
+        Self { number, part, seed, net, trace, clock, disk, record, id, starts: 0, running: None }
     }
 
     /// The node, while it runs.
@@ -85,7 +102,7 @@ impl Host {
         let start = Start {
             config: self.config()?,
             id: self.id,
-            own_member: (self.hosts > 1).then_some(number),
+            own_member: self.part.own_member,
             own_ip: None,
             record: Box::new(self.record.clone()),
             log_store: self.disk.clone(),
@@ -125,13 +142,8 @@ impl Host {
     }
 
     fn config(&self) -> Result<Config, String> {
-        let mut flags: Vec<String> = vec!["--port".into(), "7000".into()];
-        if self.hosts > 1 {
-            flags.push("--initial-members".into());
-            flags.extend((0..self.hosts).map(client_address));
-        }
         let no_file = |_: &std::path::Path| Err(std::io::Error::other("there is no file"));
-        match config::load(&flags, &no_file).map_err(|why| why.to_string())? {
+        match config::load(&self.part.flags, &no_file).map_err(|why| why.to_string())? {
             Invocation::Run(loaded) => Ok(Config::new(loaded.settings, None)),
             _ => Err("the flags run no node".to_owned()),
         }

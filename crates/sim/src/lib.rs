@@ -6,7 +6,7 @@
 //!
 //! ```text
 //! seed -> plan      what goes wrong, and when
-//!      -> cluster   hosts: disk, clocks, links, and a node that is started, stopped, cut off, wiped
+//!      -> hosts     disk, clocks, links, and a node that is started, stopped, cut off, wiped
 //!      -> workload  clients, each a task that speaks RESP over a byte stream
 //!                     -> oracle   registers, lists, a bank, things that vanish
 //! run               all of it in order, and the trace: one number for everything that happened
@@ -17,15 +17,18 @@
 
 mod client;
 mod clock;
-mod cluster;
 mod disk;
+mod hazard;
+mod heard;
 mod host;
+mod hosts;
 mod net;
 mod oracle;
-mod plan;
 mod platform;
+mod reach;
 mod run;
 mod seed;
+mod shard;
 mod tasks;
 mod trace;
 mod workload;

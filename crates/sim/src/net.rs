@@ -22,6 +22,7 @@ use rand::{RngExt, SeedableRng};
 use tokio::sync::{Notify, oneshot};
 use tokio::time::{self, Instant};
 
+use crate::host::{CLIENT_PORT, ip};
 use crate::platform::SimPlatform;
 use crate::tasks;
 use crate::trace::{Topic, Trace};
@@ -85,9 +86,9 @@ pub(crate) struct Inbox {
     filled: Notify,
 }
 
-/// The address of a host's peer port.
+/// Where peers reach a host.
 fn peer_address(host: usize) -> String {
-    format!("127.0.0.{}:17000", host + 1)
+    format!("{}:{}", ip(host), CLIENT_PORT + 10_000)
 }
 
 impl Net {

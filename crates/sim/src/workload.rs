@@ -1,4 +1,6 @@
 //! What clients do: a mix of operations on few keys, each noted in the oracle with what came of it.
+//!
+//! In a cluster every key has a tag: the tag's slot says which shard it belongs to, and what is done at once is of one tag.
 
 use std::cell::RefCell;
 use std::rc::Rc;
@@ -9,10 +11,10 @@ use rand::{RngExt, SeedableRng};
 use resp::Value;
 use tokio::time;
 
-use crate::client::{Command, Connection, command};
-use crate::cluster::Cluster;
-use crate::oracle::{ACCOUNTS, BALANCE_FIRST, NEVER, Oracle, Outcome, Span};
-use crate::trace::Topic;
+use crate::client::{Command, command};
+use crate::heard::{Heard, number};
+use crate::oracle::{ACCOUNTS, BALANCE_FIRST, Oracle, Outcome};
+use crate::reach::Reach;
 
 /// Few keys, so that operations meet.
 const REGISTERS: usize = 3;
@@ -21,111 +23,73 @@ const LISTS: usize = 2;
 const BURST_LIST: &str = "burst";
 const BURST_PUSHES: std::ops::RangeInclusive<usize> = 32..=40;
 /// A client that found nobody waits this long before it looks again.
-const PAUSE: Duration = Duration::from_millis(20);
+pub(crate) const PAUSE: Duration = Duration::from_millis(20);
+
+/// The tags that keys have; none outside of a cluster.
+#[derive(Clone, Default)]
+pub(crate) struct Tags {
+    /// Of slots that stay with their shard.
+    pub(crate) steady: Rc<[String]>,
+    /// Of slots that move from shard to shard: their keys are gone by themselves soon.
+    pub(crate) wandering: Rc<[String]>,
+}
 
 /// One client.
-pub(crate) struct Client {
+pub(crate) struct Client<R> {
     number: usize,
-    cluster: Rc<RefCell<Cluster>>,
+    reach: R,
     oracle: Rc<RefCell<Oracle>>,
     start: time::Instant,
+    tags: Tags,
     random: SmallRng,
     /// Unique values come from here.
     values: u64,
-    connection: Option<Connection>,
-    /// The host it speaks with, or tries next.
-    host: usize,
     /// The most that it waits between two operations, in ms.
     think_ms_max: u64,
     /// Of how many shares it draws an operation: those above the twenty of everybody are bursts.
     operations: u32,
-    last_mortal: Option<u64>,
+    /// The last key with a deadline that it wrote, and its value.
+    last_mortal: Option<(String, u64)>,
 }
 
-/// The replies that came, and whether all did.
-struct Heard {
-    replies: Vec<Value>,
-    span: Span,
-}
+impl Tags {
+    fn tagged(tag: &str, name: &str) -> String {
+        format!("{{{tag}}}{name}")
+    }
 
-impl Heard {
-    /// What became of the write at this place.
-    fn outcome(&self, place: usize) -> Outcome {
-        match self.replies.get(place) {
-            None => Outcome::Unknown,
-            Some(Value::Error(line)) if line.starts_with(b"UNCERTAIN") => Outcome::Unknown,
-            Some(Value::Error(line)) if is_definite(line) => Outcome::Refused,
-            Some(Value::Error(line)) => panic!("an error that no client expects: {}", line.escape_ascii()),
-            Some(_) => Outcome::Done,
+    /// A key that there is once.
+    fn fixed(&self, place: usize, name: &str) -> String {
+        match self.steady.len() {
+            0 => name.to_owned(),
+            count => Self::tagged(&self.steady[place % count], name),
         }
     }
 
-    /// When the write at this place was sent and answered.
-    fn write_span(&self, place: usize) -> Span {
-        match self.outcome(place) {
-            Outcome::Unknown => Span { start: self.span.start, end: NEVER },
-            _ => self.span,
-        }
-    }
-
-    fn integer(&self, place: usize) -> Option<i64> {
-        self.replies.get(place).and_then(Value::as_integer)
-    }
-
-    /// The length of a list that the push at this place was answered with; 0 if it was not.
-    fn length(&self, place: usize) -> usize {
-        self.integer(place).and_then(|length| usize::try_from(length).ok()).unwrap_or(0)
-    }
-
-    /// The reply at this place, if it is there and no error.
-    fn good(&self, place: usize) -> Option<&Value> {
-        self.replies.get(place).filter(|reply| reply.as_error().is_none())
-    }
-
-    /// Whether INFO at this place says that a leader answered, and with it the read before.
-    fn was_leader(&self, place: usize) -> bool {
-        let info = self.good(place).and_then(Value::as_bytes).unwrap_or_default();
-        info.windows(11).any(|window| window == b"role:master")
+    /// The keys of this name of all tags.
+    fn all<'a>(&'a self, name: &'a str) -> impl Iterator<Item = String> + 'a {
+        (0..self.steady.len().max(1)).map(|place| self.fixed(place, name))
     }
 }
 
-/// Errors that promise: it did not and will not happen.
-fn is_definite(line: &[u8]) -> bool {
-    let codes: [&[u8]; 6] =
-        [b"READONLY", b"NOREPLICAS", b"LOADING", b"MASTERDOWN", b"EXECABORT", b"ERR max number of clients"];
-    codes.iter().any(|code| line.starts_with(code))
-}
-
-/// A number that was sent as text.
-fn number(value: &Value) -> Option<u64> {
-    std::str::from_utf8(value.as_bytes()?).ok()?.parse().ok()
-}
-
-impl Client {
-    pub(crate) fn new(number: usize, cluster: Rc<RefCell<Cluster>>, oracle: Rc<RefCell<Oracle>>, seed: u64) -> Self {
+impl<R: Reach> Client<R> {
+    /// A client that began to work at `start`.
+    pub(crate) fn new(
+        number: usize,
+        reach: R,
+        oracle: Rc<RefCell<Oracle>>,
+        start: time::Instant,
+        tags: Tags,
+        seed: u64,
+    ) -> Self {
         let mut random = SmallRng::seed_from_u64(seed);
         let think_ms_max = [2, 10, 40][random.random_range(0..3)];
         let operations = [20, 21, 24][random.random_range(0..3)];
-        let (host, start) = (number, cluster.borrow().start());
-        Self {
-            number,
-            cluster,
-            oracle,
-            start,
-            random,
-            values: 0,
-            connection: None,
-            host,
-            think_ms_max,
-            operations,
-            last_mortal: None,
-        }
+        Self { number, reach, oracle, start, tags, random, values: 0, think_ms_max, operations, last_mortal: None }
     }
 
-    /// Works for this long, then ends what it is about.
-    pub(crate) async fn work(mut self, time: Duration) {
-        let end = time::Instant::now() + time;
-        while time::Instant::now() < end {
+    /// Works while this says so, then ends what it is about.
+    pub(crate) async fn work(mut self, goes_on: impl Fn() -> bool) {
+        while goes_on() {
             let ms = self.random.random_range(0..=self.think_ms_max);
             time::sleep(Duration::from_millis(ms)).await;
             self.operate().await;
@@ -159,66 +123,81 @@ impl Client {
         self.number as u64 * 1_000_000 + self.values
     }
 
+    /// Which tag the next keys have.
+    fn draw_tag(&mut self) -> usize {
+        match self.tags.steady.len() {
+            0 => 0,
+            count => self.random.random_range(0..count),
+        }
+    }
+
     fn register(&mut self) -> String {
-        format!("r{}", self.random.random_range(0..REGISTERS))
+        let name = format!("r{}", self.random.random_range(0..REGISTERS));
+        let tag = self.draw_tag();
+        self.tags.fixed(tag, &name)
+    }
+
+    /// Two of one tag, perhaps the same.
+    fn registers(&mut self) -> (String, String) {
+        let [one, other] = [(); 2].map(|()| format!("r{}", self.random.random_range(0..REGISTERS)));
+        let tag = self.draw_tag();
+        (self.tags.fixed(tag, &one), self.tags.fixed(tag, &other))
     }
 
     fn list(&mut self) -> String {
-        format!("l{}", self.random.random_range(0..LISTS))
+        let name = format!("l{}", self.random.random_range(0..LISTS));
+        let tag = self.draw_tag();
+        self.tags.fixed(tag, &name)
     }
 
-    /// Sends commands to whoever takes them.
-    async fn call(&mut self, commands: &[Command]) -> Heard {
+    fn burst_list(&self) -> String {
+        self.tags.fixed(2, BURST_LIST)
+    }
+
+    fn account(&self, number: usize) -> String {
+        self.tags.fixed(0, &format!("a{number}"))
+    }
+
+    fn pool(&self) -> String {
+        self.tags.fixed(1, "pool")
+    }
+
+    /// A key for a value that is gone by itself after a while.
+    fn mortal(&mut self, value: u64) -> String {
+        let name = format!("m{value}");
+        match self.tags.wandering.len() {
+            0 => name,
+            count => Tags::tagged(&self.tags.wandering[self.random.random_range(0..count)], &name),
+        }
+    }
+
+    fn patience(&mut self) -> Duration {
         // Most clients give up soon; some wait until the node has no more to say.
         let patience_ms_max = if self.random.random_range(0..8) == 0 { 8000 } else { 700 };
-        let patience = Duration::from_millis(self.random.random_range(100..patience_ms_max));
-        if self.connection.is_none() {
-            self.connect().await;
-        }
-        let start = self.oracle.borrow_mut().event();
-        for command in commands {
-            self.trace("sends", &command.join(&b' '));
-        }
-        let connection = self.connection.as_mut().expect("it was just connected");
-        let mut replies = Vec::new();
-        let broken = connection.call(commands, patience, &mut replies).await.is_err();
-        let heard = if broken { "hears, and no more," } else { "hears" };
-        self.cluster.borrow().trace().note(Topic::Client, self.number, heard, connection.heard());
-        let end = self.oracle.borrow_mut().event();
-        if broken || replies.iter().any(|reply| reply.as_error().is_some()) {
-            // Somebody else may know better.
-            self.connection = None;
-            self.host = self.random.random_range(0..self.cluster.borrow().size());
-        }
-        Heard { replies, span: Span { start, end } }
+        Duration::from_millis(self.random.random_range(100..patience_ms_max))
     }
 
-    async fn connect(&mut self) {
-        loop {
-            let size = self.cluster.borrow().size();
-            let stream = self.cluster.borrow().connect(self.host % size, self.number);
-            if let Some(stream) = stream {
-                self.connection = Some(Connection::new(stream));
-                return;
-            }
-            self.host = self.random.random_range(0..size);
-            time::sleep(PAUSE).await;
-        }
+    /// Sends commands about a key, and others of its slot, to whoever takes them.
+    async fn call(&mut self, key: &str, commands: &[Command]) -> Heard {
+        let patience = self.patience();
+        self.reach.call(&mut self.random, key, commands, patience).await
     }
 
-    fn trace(&self, what: &str, bytes: &[u8]) {
-        self.cluster.borrow().trace().note(Topic::Client, self.number, what, bytes);
+    /// The same over the connection of the last call, which is still there.
+    async fn call_again(&mut self, commands: &[Command]) -> Heard {
+        let patience = self.patience();
+        self.reach.call_again(&mut self.random, commands, patience).await
     }
 
     async fn write(&mut self) {
         let (key, value) = (self.register(), self.value());
-        let heard = self.call(&[command(["SET", &key, &value.to_string()])]).await;
+        let heard = self.call(&key, &[command(["SET", &key, &value.to_string()])]).await;
         self.oracle.borrow_mut().registers.wrote(&key, value, heard.write_span(0), heard.outcome(0));
     }
 
     async fn read(&mut self) {
         let key = self.register();
-        let heard = self.call(&[command(["GET", &key]), command(["INFO", "replication"])]).await;
+        let heard = self.call(&key, &[command(["GET", &key]), command(["INFO", "replication"])]).await;
         self.note_read(&key, &heard, 0);
     }
 
@@ -234,26 +213,27 @@ impl Client {
 
     async fn push(&mut self) {
         let (key, element) = (self.list(), self.value());
-        let heard = self.call(&[command(["RPUSH", &key, &element.to_string()])]).await;
+        let heard = self.call(&key, &[command(["RPUSH", &key, &element.to_string()])]).await;
         let (span, outcome) = (heard.write_span(0), heard.outcome(0));
         self.oracle.borrow_mut().lists.pushed(&key, element, span, outcome, heard.length(0));
     }
 
     /// Many pushes in one write, and now and then a look at what came of all bursts.
     async fn burst(&mut self) {
+        let list = self.burst_list();
         if self.random.random_range(0..4) == 0 {
-            return self.range_of(BURST_LIST).await;
+            return self.range_of(&list).await;
         }
         let count = self.random.random_range(BURST_PUSHES);
         let elements: Vec<u64> = (0..count).map(|_| self.value()).collect();
-        let push = |element: &u64| command(["RPUSH", BURST_LIST, &element.to_string()]);
+        let push = |element: &u64| command(["RPUSH", &list, &element.to_string()]);
         let commands: Vec<_> = elements.iter().map(push).collect();
-        let heard = self.call(&commands).await;
+        let heard = self.call(&list, &commands).await;
         let lists = &mut self.oracle.borrow_mut().lists;
         for (place, &element) in elements.iter().enumerate() {
-            lists.pushed(BURST_LIST, element, heard.write_span(place), heard.outcome(place), heard.length(place));
+            lists.pushed(&list, element, heard.write_span(place), heard.outcome(place), heard.length(place));
         }
-        lists.sent_in_row(BURST_LIST, elements);
+        lists.sent_in_row(&list, elements);
     }
 
     async fn range(&mut self) {
@@ -262,7 +242,7 @@ impl Client {
     }
 
     async fn range_of(&mut self, key: &str) {
-        let heard = self.call(&[command(["LRANGE", key, "0", "-1"]), command(["INFO", "replication"])]).await;
+        let heard = self.call(key, &[command(["LRANGE", key, "0", "-1"]), command(["INFO", "replication"])]).await;
         let Some(elements) = heard.good(0).and_then(Value::as_array) else { return };
         let elements = elements.iter().filter_map(number).collect();
         self.oracle.borrow_mut().lists.read(key, elements, heard.span, heard.was_leader(1));
@@ -270,7 +250,7 @@ impl Client {
 
     /// Several commands in one write: reads behind writes ride along.
     async fn pipeline(&mut self) {
-        let (key, other) = (self.register(), self.register());
+        let (key, other) = self.registers();
         let (value, second) = (self.value(), self.value());
         let commands = [
             command(["SET", &key, &value.to_string()]),
@@ -278,7 +258,7 @@ impl Client {
             command(["INFO", "replication"]),
             command(["SET", &other, &second.to_string()]),
         ];
-        let heard = self.call(&commands).await;
+        let heard = self.call(&key, &commands).await;
         {
             let mut oracle = self.oracle.borrow_mut();
             oracle.registers.wrote(&key, value, heard.write_span(0), heard.outcome(0));
@@ -290,13 +270,14 @@ impl Client {
     async fn transfer(&mut self) {
         let from = self.random.random_range(0..ACCOUNTS);
         let to = (from + self.random.random_range(1..ACCOUNTS)) % ACCOUNTS;
-        let (from, to) = (format!("a{from}"), format!("a{to}"));
-        let heard = self.call(&[command(["WATCH", &from, &to]), command(["MGET", &from, &to])]).await;
+        let (from, to) = (self.account(from), self.account(to));
+        let heard = self.call(&from, &[command(["WATCH", &from, &to]), command(["MGET", &from, &to])]).await;
         let balances: Vec<i64> = heard.good(1).and_then(Value::as_array).map_or_else(Vec::new, |balances| {
             balances.iter().filter_map(|balance| number(balance).and_then(|n| i64::try_from(n).ok())).collect()
         });
         let [mine, theirs] = balances[..] else { return };
-        if self.connection.is_none() {
+        // What is watched is known to this connection alone.
+        if heard.good(0).is_none() || !self.reach.is_linked() {
             return;
         }
         let amount = self.random.random_range(0..=mine);
@@ -306,7 +287,7 @@ impl Client {
             command(["SET", &to, &(theirs + amount).to_string()]),
             command(["EXEC"]),
         ];
-        let heard = self.call(&commands).await;
+        let heard = self.call_again(&commands).await;
         let outcome = match heard.replies.get(3) {
             Some(reply) if reply.is_null() => Outcome::Refused,
             _ => heard.outcome(3),
@@ -316,8 +297,8 @@ impl Client {
 
     async fn look_at_bank(&mut self) {
         let mut look: Command = vec![b"MGET".to_vec()];
-        look.extend((0..ACCOUNTS).map(|account| format!("a{account}").into_bytes()));
-        let heard = self.call(&[look]).await;
+        look.extend((0..ACCOUNTS).map(|account| self.account(account).into_bytes()));
+        let heard = self.call(&self.account(0), &[look]).await;
         let Some(balances) = heard.good(0).and_then(Value::as_array) else { return };
         let balances: Vec<_> =
             balances.iter().map(|balance| number(balance).and_then(|n| i64::try_from(n).ok())).collect();
@@ -326,17 +307,18 @@ impl Client {
 
     async fn write_mortal(&mut self) {
         let (value, ms) = (self.value(), self.random.random_range(1..3000_u64));
+        let key = self.mortal(value);
         let sent_ms = self.now_ms();
-        let heard = self.call(&[command(["SET", &format!("m{value}"), "1", "PX", &ms.to_string()])]).await;
+        let heard = self.call(&key, &[command(["SET", &key, "1", "PX", &ms.to_string()])]).await;
         let due_ms = (sent_ms + ms, self.now_ms() + ms);
         self.oracle.borrow_mut().sets.wrote_mortal(value, heard.write_span(0), heard.outcome(0), due_ms);
-        self.last_mortal = Some(value);
+        self.last_mortal = Some((key, value));
     }
 
     async fn read_mortal(&mut self) {
-        let Some(value) = self.last_mortal else { return };
+        let Some((key, value)) = self.last_mortal.clone() else { return };
         let sent_ms = self.now_ms();
-        let heard = self.call(&[command(["EXISTS", &format!("m{value}")]), command(["INFO", "replication"])]).await;
+        let heard = self.call(&key, &[command(["EXISTS", &key]), command(["INFO", "replication"])]).await;
         if let Some(found) = heard.integer(0).filter(|_| heard.was_leader(1)) {
             let moments = (sent_ms, self.now_ms());
             self.oracle.borrow_mut().sets.read_mortal(value, found == 1, heard.span, moments);
@@ -345,12 +327,13 @@ impl Client {
 
     /// Adds to a set, or draws from it.
     async fn draw(&mut self) {
+        let pool = self.pool();
         if self.random.random_range(0..3) > 0 {
             let member = self.value();
-            let heard = self.call(&[command(["SADD", "pool", &member.to_string()])]).await;
+            let heard = self.call(&pool, &[command(["SADD", &pool, &member.to_string()])]).await;
             self.oracle.borrow_mut().sets.added(member, heard.write_span(0), heard.outcome(0));
         } else {
-            let heard = self.call(&[command(["SPOP", "pool"])]).await;
+            let heard = self.call(&pool, &[command(["SPOP", &pool])]).await;
             if let Some(member) = heard.good(0).and_then(number) {
                 self.oracle.borrow_mut().sets.popped(member, heard.span);
             } else if heard.outcome(0) == Outcome::Unknown {
@@ -363,10 +346,11 @@ impl Client {
     pub(crate) async fn open_bank(&mut self) {
         let mut open: Command = vec![b"MSETNX".to_vec()];
         for account in 0..ACCOUNTS {
-            open.push(format!("a{account}").into_bytes());
+            open.push(self.account(account).into_bytes());
             open.push(BALANCE_FIRST.to_string().into_bytes());
         }
-        while self.call(std::slice::from_ref(&open)).await.integer(0).is_none() {
+        let first = self.account(0);
+        while self.call(&first, std::slice::from_ref(&open)).await.integer(0).is_none() {
             time::sleep(PAUSE).await;
         }
     }
@@ -374,21 +358,25 @@ impl Client {
     /// Looks at everything, by a leader: what was acknowledged must be there. For when all is well.
     pub(crate) async fn look_at_all(&mut self) {
         // A write of its own first: it is acknowledged only where reads are linearizable.
-        while self.call(&[command(["SET", "end", "1"])]).await.outcome(0) != Outcome::Done {
+        let end = self.tags.fixed(0, "end");
+        while self.call(&end, &[command(["SET", &end, "1"])]).await.outcome(0) != Outcome::Done {
             time::sleep(PAUSE).await;
         }
-        for key in (0..REGISTERS).map(|number| format!("r{number}")) {
+        let tags = self.tags.clone();
+        for key in (0..REGISTERS).flat_map(|number| tags.all(&format!("r{number}")).collect::<Vec<_>>()) {
             loop {
-                let heard = self.call(&[command(["GET", &key]), command(["INFO", "replication"])]).await;
+                let heard = self.call(&key, &[command(["GET", &key]), command(["INFO", "replication"])]).await;
                 self.note_read(&key, &heard, 0);
-                if heard.was_leader(1) {
+                if heard.was_leader(1) && heard.good(0).is_some() {
                     break;
                 }
             }
         }
-        for key in (0..LISTS).map(|number| format!("l{number}")).chain([BURST_LIST.to_owned()]) {
+        let lists = (0..LISTS).flat_map(|number| tags.all(&format!("l{number}")).collect::<Vec<_>>());
+        for key in lists.chain([self.burst_list()]) {
             loop {
-                let heard = self.call(&[command(["LRANGE", &key, "0", "-1"]), command(["INFO", "replication"])]).await;
+                let look = [command(["LRANGE", &key, "0", "-1"]), command(["INFO", "replication"])];
+                let heard = self.call(&key, &look).await;
                 if let Some(elements) = heard.good(0).and_then(Value::as_array).filter(|_| heard.was_leader(1)) {
                     let elements = elements.iter().filter_map(number).collect();
                     self.oracle.borrow_mut().lists.read(&key, elements, heard.span, true);
@@ -397,8 +385,9 @@ impl Client {
             }
         }
         self.look_at_bank().await;
+        let pool = self.pool();
         loop {
-            let heard = self.call(&[command(["SMEMBERS", "pool"]), command(["INFO", "replication"])]).await;
+            let heard = self.call(&pool, &[command(["SMEMBERS", &pool]), command(["INFO", "replication"])]).await;
             if let Some(members) = heard.good(0).and_then(Value::as_array).filter(|_| heard.was_leader(1)) {
                 self.oracle.borrow_mut().sets.left(members.iter().filter_map(number).collect());
                 return;

@@ -7,40 +7,20 @@ use rand::rngs::SmallRng;
 use rand::{RngExt, SeedableRng};
 
 use crate::disk::Pace;
+use crate::hazard::Hazard;
 use crate::net::Links;
 use crate::seed::Seed;
 
 /// One thing that goes wrong. All times are in ms.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Fault {
-    /// A host loses power, for so long.
-    PowerCut(Whom, u64),
-    /// All hosts lose power at once, for so long.
-    Blackout(u64),
-    /// A node stops in order, handing leadership over, and starts again after so long.
-    Restart(Whom, u64),
-    /// A node stops in order, and hears nobody from so long after (the first number), for so long (the second): it may not
-    /// hear that another leads.
-    DeafRestart(Whom, u64, u64),
+    /// With hosts, disks, clocks or links.
+    Hazard(Hazard<Whom>),
     /// A host loses power and its disk, and starts with an empty one after so long. It happens at the first moment from
     /// then on at which every node votes: a group survives the loss of one disk, not of two.
     Wipe(Whom, u64),
     /// A node hands leadership over and goes on.
     HandOver(Whom),
-    /// A host hears nobody and nobody hears it, for so long.
-    Isolate(Whom, u64),
-    /// What this host sends arrives nowhere, for so long.
-    Mute(Whom, u64),
-    /// What is sent to this host does not arrive, for so long.
-    Deafen(Whom, u64),
-    /// This host and the next do not hear each other, for so long; a third hears both.
-    Separate(Whom, u64),
-    /// Syncs of a host take up to so long (the first number), for so long (the second).
-    SlowDisk(Whom, u64, u64),
-    /// A host's wall clock jumps by so much.
-    ClockJump(Whom, i64),
-    /// A host's monotonic clock runs ahead of its timers by so much, as after a suspension.
-    Suspend(Whom, u64),
 }
 
 /// Whom a fault hits.
@@ -122,6 +102,11 @@ impl Plan {
         self.faults.is_empty() && self.links.lost_ppm == 0
     }
 
+    /// Whether wall clocks jump in it.
+    pub(crate) fn jumps_clocks(&self) -> bool {
+        self.faults.iter().any(|(_, fault)| matches!(fault, Fault::Hazard(Hazard::ClockJump(..))))
+    }
+
     fn draw_whom(&self, random: &mut SmallRng) -> Whom {
         match random.random_range(0..4) {
             0 | 1 => Whom::Leader,
@@ -135,22 +120,22 @@ impl Plan {
         let ms =
             if random.random_range(0..4) == 0 { random.random_range(1..3000) } else { random.random_range(1..600) };
         let kinds = if self.voters == 1 { 10 } else { 23 };
-        match random.random_range(0..kinds) {
-            0..3 => Fault::PowerCut(whom, ms),
-            3 => Fault::Blackout(ms),
-            4 | 5 => Fault::Restart(whom, random.random_range(1..500)),
-            6 | 7 => Fault::SlowDisk(whom, [40, 100, 300][random.random_range(0..3)], 2 * ms),
-            8 => Fault::ClockJump(whom, random.random_range(-3000..3000)),
-            9 => Fault::Suspend(whom, ms),
-            10 | 11 => Fault::Isolate(whom, ms),
-            12 | 13 => Fault::Mute(whom, ms),
-            14 | 15 => Fault::Deafen(whom, ms),
-            16 | 17 => Fault::Separate(whom, ms),
-            18 => Fault::HandOver(Whom::Leader),
+        Fault::Hazard(match random.random_range(0..kinds) {
+            0..3 => Hazard::PowerCut(whom, ms),
+            3 => Hazard::Blackout(ms),
+            4 | 5 => Hazard::Restart(whom, random.random_range(1..500)),
+            6 | 7 => Hazard::SlowDisk(whom, [40, 100, 300][random.random_range(0..3)], 2 * ms),
+            8 => Hazard::ClockJump(whom, random.random_range(-3000..3000)),
+            9 => Hazard::Suspend(whom, ms),
+            10 | 11 => Hazard::Isolate(whom, ms),
+            12 | 13 => Hazard::Mute(whom, ms),
+            14 | 15 => Hazard::Deafen(whom, ms),
+            16 | 17 => Hazard::Separate(whom, ms),
+            18 => return Fault::HandOver(Whom::Leader),
             // So long that a leader loses its lease, and often too short for another to be elected.
-            19 | 20 => Fault::Isolate(Whom::Leader, random.random_range(450..900)),
-            _ => Fault::DeafRestart(Whom::Leader, random.random_range(1..40), ms),
-        }
+            19 | 20 => Hazard::Isolate(Whom::Leader, random.random_range(450..900)),
+            _ => Hazard::DeafRestart(Whom::Leader, random.random_range(1..40), ms),
+        })
     }
 }
 

@@ -1,0 +1,8 @@
+//! One shard: one voter or three, formed by `initial-members`, and clients that speak with any of them.
+
+mod any_host;
+mod plan;
+mod run;
+
+pub(crate) use plan::Plan;
+pub(crate) use run::Run;

@@ -1,0 +1,251 @@
+//! A shard's run: it forms, clients work while things go wrong, all is mended, and then it must go on.
+//!
+//! ```text
+//! start   hosts on, clients begin at once: the group forms while they knock
+//! safety  the plan's faults; replicas compared every [`LOOK_EVERY`]; without faults, nobody else begins to lead
+//! heal    links mended, disks well, every host on
+//! live    within [`LIVE_WITHIN`]: a write is acknowledged, every replica votes, all are equal
+//! judge   the clients' whole history
+//! ```
+
+use std::cell::RefCell;
+use std::rc::Rc;
+
+use raft::GroupId;
+use tokio::task::JoinHandle;
+use tokio::time::{self, Instant};
+
+use super::any_host::AnyHost;
+use super::plan::{Fault, Plan, Whom};
+use crate::hazard::Hazards;
+use crate::host::{Host, Part, client_address};
+use crate::hosts::{Hosts, Making, SharedHosts};
+use crate::oracle::Oracle;
+use crate::run::{Ended, LIVE_WITHIN, LOOK_EVERY};
+use crate::seed::Seed;
+use crate::tasks;
+use crate::trace::{Topic, Trace};
+use crate::workload::{Client, Tags};
+
+/// All replicas are of one group.
+const GROUP: GroupId = GroupId(0);
+
+/// See the module.
+pub(crate) struct Run {
+    plan: Plan,
+    seed: Seed,
+    hosts: SharedHosts,
+    hazards: Hazards,
+    oracle: Rc<RefCell<Oracle>>,
+    /// A disk that is to be wiped as soon as that may be.
+    wipe: Option<Fault>,
+    /// The term of the first leader that was seen.
+    first_term: Option<u64>,
+}
+
+impl Run {
+    pub(crate) fn new(seed: Seed, plan: Plan, trace: Trace) -> Self {
+        let parts = (0..plan.voters).map(|number| part(number, plan.voters)).collect();
+        let making = Making { links: plan.links, pace: plan.pace, clocks: &plan.clocks, parts };
+        let hosts = Rc::new(RefCell::new(Hosts::new(seed, making, trace)));
+        let mut oracle = Oracle::default();
+        if plan.jumps_clocks() {
+            oracle.sets.clocks_jump();
+        }
+        let hazards = Hazards::new(Rc::clone(&hosts), plan.pace);
+        let oracle = Rc::new(RefCell::new(oracle));
+        Self { plan, seed, hosts, hazards, oracle, wipe: None, first_term: None }
+    }
+
+    /// Runs it to its end.
+    pub(crate) async fn all(mut self) -> Ended {
+        let result = self.live_through().await.map_err(|why| format!("{why}\n{}", self.describe()));
+        let answered = self.oracle.borrow().answered();
+        Ended { answered, result }
+    }
+
+    async fn live_through(&mut self) -> Result<(), String> {
+        drop(tasks::beside(self.hosts.borrow().net.clone().run()));
+        self.hosts.borrow_mut().all.iter_mut().try_for_each(Host::start)?;
+        let mut clients = Vec::new();
+        for number in 0..self.plan.clients {
+            let mut client = self.client(number);
+            let length = self.plan.length;
+            clients.push(tasks::beside(async move {
+                if number == 0 {
+                    client.open_bank().await;
+                }
+                let end = Instant::now() + length;
+                client.work(|| Instant::now() < end).await;
+            }));
+        }
+        self.misfortune().await?;
+        self.hazards.mend();
+        self.hazards.returning().all_on().await?;
+        let live = time::timeout(LIVE_WITHIN, self.live(clients)).await;
+        live.map_err(|_| format!("all was mended, and not all was well {} s later", LIVE_WITHIN.as_secs()))??;
+        self.oracle.borrow().judge()
+    }
+
+    fn client(&self, number: usize) -> Client<AnyHost> {
+        let seed = self.seed.of("client", number as u64);
+        let reach = AnyHost::new(number, Rc::clone(&self.hosts), Rc::clone(&self.oracle));
+        let start = self.hosts.borrow().start();
+        Client::new(number, reach, Rc::clone(&self.oracle), start, Tags::default(), seed)
+    }
+
+    /// Lets the plan happen.
+    async fn misfortune(&mut self) -> Result<(), String> {
+        let start = Instant::now();
+        let mut faults = self.plan.faults.clone().into_iter().peekable();
+        while start.elapsed() < self.plan.length {
+            time::sleep(LOOK_EVERY).await;
+            self.look()?;
+            self.look_at_leader()?;
+            self.wipe_if_allowed();
+            while let Some((_, fault)) = faults.next_if(|(at, _)| *at <= start.elapsed()) {
+                self.happen(fault);
+            }
+        }
+        Ok(())
+    }
+
+    fn look(&self) -> Result<(), String> {
+        let probes: Vec<_> = self.hosts.borrow().all.iter().map(|host| host.node().map(|node| node.probe())).collect();
+        let mut hosts = self.hosts.borrow_mut();
+        for (number, probe) in probes.into_iter().enumerate() {
+            if let Some(probe) = probe {
+                hosts.compare(GROUP, number, probe)?;
+            }
+        }
+        hosts.check()
+    }
+
+    /// Where nothing goes wrong the first leader leads to the end: no heartbeat is late, whatever else a node has to do
+    /// (to write a snapshot to a slow disk, say).
+    fn look_at_leader(&mut self) -> Result<(), String> {
+        let Some((term, _)) = self.leader() else { return Ok(()) };
+        let first = *self.first_term.get_or_insert(term);
+        if self.plan.is_calm() && term != first {
+            return Err(format!(
+                "nothing went wrong, and yet there is a leader of term {term} after one of term {first}"
+            ));
+        }
+        Ok(())
+    }
+
+    /// The highest term in which a node leads, and its host.
+    fn leader(&self) -> Option<(u64, usize)> {
+        let hosts = self.hosts.borrow();
+        let leading = hosts.all.iter().enumerate().filter_map(|(number, host)| {
+            let status = host.node()?.status();
+            (status.leads() && status.ready).then_some((status.term, number))
+        });
+        leading.max()
+    }
+
+    fn whom(&self, whom: Whom) -> usize {
+        let leader = self.leader().map_or(0, |(_, host)| host);
+        match whom {
+            Whom::Leader => leader,
+            Whom::Follower => (leader + 1) % self.plan.voters,
+            Whom::Host(number) => number,
+        }
+    }
+
+    fn happen(&mut self, fault: Fault) {
+        match fault {
+            Fault::Hazard(hazard) => {
+                let hazard = hazard.aim(|whom| self.whom(whom));
+                self.hazards.happen(hazard);
+            }
+            Fault::Wipe(..) => self.wipe = Some(fault),
+            Fault::HandOver(whom) => self.hand_over(self.whom(whom)),
+        }
+    }
+
+    fn hand_over(&self, host: usize) {
+        let hosts = self.hosts.borrow();
+        hosts.trace().note(Topic::Fault, host, "hand over", &[]);
+        let node = hosts.all[host].node().cloned();
+        drop(tasks::beside(async move {
+            if let Some(node) = node {
+                node.abdicate().await;
+            }
+        }));
+    }
+
+    /// Wipes the disk that is to be wiped, once every node votes.
+    fn wipe_if_allowed(&mut self) {
+        let Some(Fault::Wipe(whom, down_ms)) = self.wipe else { return };
+        let all_vote = {
+            let hosts = self.hosts.borrow();
+            let votes = |host: &Host| host.node().is_some_and(|node| node.status().voters.len() == hosts.count());
+            hosts.all.iter().all(votes)
+        };
+        if all_vote {
+            self.wipe = None;
+            let host = self.whom(whom);
+            self.hazards.wipe(host, down_ms);
+        }
+    }
+
+    async fn live(&self, clients: Vec<JoinHandle<()>>) -> Result<(), String> {
+        for client in clients {
+            client.await.map_err(|why| format!("a client: {why}"))?;
+        }
+        self.client(self.plan.clients).look_at_all().await;
+        loop {
+            self.look()?;
+            if self.is_level() {
+                return Ok(());
+            }
+            time::sleep(LOOK_EVERY).await;
+        }
+    }
+
+    /// Whether every node runs, votes in one group, and has applied the same.
+    fn is_level(&self) -> bool {
+        let mut probes = Vec::new();
+        let hosts = self.hosts.borrow();
+        for host in &hosts.all {
+            let Some(node) = host.node() else { return false };
+            let status = node.status();
+            if status.voters.len() != hosts.count() || status.joint || !status.learners.is_empty() {
+                return false;
+            }
+            probes.push(node.probe());
+        }
+        probes.windows(2).all(|pair| pair[0] == pair[1])
+    }
+
+    /// A line about every host, for whoever reads why a run failed.
+    fn describe(&self) -> String {
+        let describe = |(number, host): (usize, &Host)| match host.node() {
+            None => format!("host {number}: off"),
+            Some(node) => {
+                let (status, probe) = (node.status(), node.probe());
+                format!(
+                    "host {number}: {:?} term {} of {} voters, {} learners, applied {:?}, {probe:?}, {:?}",
+                    status.role,
+                    status.term,
+                    status.voters.len(),
+                    status.learners.len(),
+                    status.applied,
+                    status.stopped
+                )
+            }
+        };
+        self.hosts.borrow().all.iter().enumerate().map(describe).collect::<Vec<_>>().join("\n")
+    }
+}
+
+/// The directives of one of so many hosts.
+fn part(number: usize, hosts: usize) -> Part {
+    let mut flags: Vec<String> = vec!["--port".into(), "7000".into()];
+    if hosts > 1 {
+        flags.push("--initial-members".into());
+        flags.extend((0..hosts).map(client_address));
+    }
+    Part { flags, own_member: (hosts > 1).then_some(number) }
+}
