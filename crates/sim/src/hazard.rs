@@ -31,6 +31,8 @@ pub(crate) enum Hazard<W> {
     Deafen(W, u64),
     /// This host and the next do not hear each other, for so long; the others hear both.
     Separate(W, u64),
+    /// The hosts of these two sets, given as bits, do not hear each other, for so long.
+    Split(u32, u32, u64),
     /// Syncs of a host take up to so long (the first number), for so long (the second).
     SlowDisk(W, u64, u64),
     /// A host's wall clock jumps by so much.
@@ -51,6 +53,7 @@ impl<W> Hazard<W> {
             Self::Mute(at, ms) => Hazard::Mute(whom(at), ms),
             Self::Deafen(at, ms) => Hazard::Deafen(whom(at), ms),
             Self::Separate(at, ms) => Hazard::Separate(whom(at), ms),
+            Self::Split(one, other, ms) => Hazard::Split(one, other, ms),
             Self::SlowDisk(at, sync_ms_max, ms) => Hazard::SlowDisk(whom(at), sync_ms_max, ms),
             Self::ClockJump(at, ms) => Hazard::ClockJump(whom(at), ms),
             Self::Suspend(at, ms) => Hazard::Suspend(whom(at), ms),
@@ -86,6 +89,11 @@ impl Hazards {
             Hazard::Separate(one, ms) => {
                 let other = (one + 1) % count;
                 self.cut_ways(vec![(one, other), (other, one)], ms);
+            }
+            Hazard::Split(one, other, ms) => {
+                let of = |set: u32| (0..count).filter(move |host| set >> host & 1 == 1);
+                let ways = of(one).flat_map(|from| of(other).flat_map(move |to| [(from, to), (to, from)]));
+                self.cut_ways(ways.collect(), ms);
             }
             Hazard::SlowDisk(host, sync_ms_max, ms) => self.slow_disk(host, sync_ms_max, ms),
             Hazard::ClockJump(host, ms) => self.hosts.borrow().all[host].clock.jump(ms),

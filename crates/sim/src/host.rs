@@ -87,6 +87,11 @@ impl Host {
         Self { number, part, seed, net, trace, clock, disk, record, id, starts: 0, running: None }
     }
 
+    /// The id of the node that its disk is of.
+    pub(crate) fn id(&self) -> NodeId {
+        self.id
+    }
+
     /// The node, while it runs.
     pub(crate) fn node(&self) -> Option<&Node<SimPlatform>> {
         self.running.as_ref().map(|running| &running.node)

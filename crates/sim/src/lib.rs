@@ -12,11 +12,16 @@
 //! run               all of it in order, and the trace: one number for everything that happened
 //! ```
 //!
+//! There are two worlds. In `shard` one shard is formed by a list of its members. In `cluster` an operator forms a cluster of
+//! six nodes by the commands of `redis-cli --cluster`, takes nodes in and out and moves slots, clients are sent from node
+//! to node, and beside what clients saw it is watched what the nodes hold and know: that no slot is served by two shards, say.
+//!
 //! Not here: tokio's scheduler is the real one, but there is one thread, so races inside of a node are not found.
 //! Sockets, sled, gRPC and the operating system are tested elsewhere.
 
 mod client;
 mod clock;
+mod cluster;
 mod disk;
 mod hazard;
 mod heard;
@@ -33,5 +38,5 @@ mod tasks;
 mod trace;
 mod workload;
 
-pub use run::{Report, run};
+pub use run::{Report, World, run};
 pub use trace::Show;

@@ -16,7 +16,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use node::Peers;
 use parking_lot::Mutex;
-use raft::{Class, NodeId, PeerAddress, PeerService, Transport, TransportError};
+use raft::{Class, GroupId, NodeId, PeerAddress, PeerService, Transport, TransportError};
 use rand::rngs::SmallRng;
 use rand::{RngExt, SeedableRng};
 use tokio::sync::{Notify, oneshot};
@@ -56,6 +56,8 @@ struct Inner {
     addresses: Vec<String>,
     /// Ways that carry nothing: from, to.
     cut: BTreeSet<(usize, usize)>,
+    /// Groups whose messages do not arrive: at a host, or anywhere.
+    silenced: Vec<(GroupId, Option<usize>)>,
     /// Who listens; `None` while the host is down.
     inboxes: Vec<Option<Arc<Inbox>>>,
     /// Which life of a host may speak.
@@ -99,6 +101,7 @@ impl Net {
             links,
             addresses: (0..hosts).map(peer_address).collect(),
             cut: BTreeSet::new(),
+            silenced: Vec::new(),
             inboxes: vec![None; hosts],
             lives: vec![0; hosts],
             under_way: BTreeMap::new(),
@@ -134,9 +137,21 @@ impl Net {
         self.0.inner.lock().cut.remove(&(from, to));
     }
 
+    /// Lets no message of a group arrive any more, at a host or anywhere.
+    pub(crate) fn silence(&self, group: GroupId, at: Option<usize>) {
+        self.0.inner.lock().silenced.push((group, at));
+    }
+
+    /// Lets the messages of all groups arrive again.
+    pub(crate) fn end_silence(&self) {
+        self.0.inner.lock().silenced.clear();
+    }
+
     /// Mends everything.
     pub(crate) fn heal(&self) {
-        self.0.inner.lock().cut.clear();
+        let mut inner = self.0.inner.lock();
+        inner.cut.clear();
+        inner.silenced.clear();
     }
 
     /// Sees to it that links lose nothing on their own any more.
@@ -168,7 +183,17 @@ impl Net {
             Message::Request { from, to, .. } | Message::Answer { from, to, .. } => (from, to),
         };
         let lost_ppm = inner.links.lost_ppm;
-        let lost = inner.cut.contains(&(from, to)) || inner.random.random_range(0..1_000_000) < lost_ppm;
+        let is_silenced = match &message {
+            Message::Request { arrived, .. } => {
+                let of = raft::group_of(&arrived.message);
+                let is_meant =
+                    |(group, at): &(GroupId, Option<usize>)| of == Some(*group) && at.is_none_or(|host| host == to);
+                inner.silenced.iter().any(is_meant)
+            }
+            Message::Answer { .. } => false,
+        };
+        let is_cut = inner.cut.contains(&(from, to)) || is_silenced;
+        let lost = is_cut || inner.random.random_range(0..1_000_000) < lost_ppm;
         let inbox = inner.inboxes[to].clone();
         drop(inner);
         let fate = if lost { "lost" } else { "arrived" };

@@ -1,6 +1,6 @@
-//! One seed, one run: in virtual time, on one thread.
+//! One seed, one run, of one of two worlds: in virtual time, on one thread.
 //!
-//! What a run consists of is in `shard/run.rs`.
+//! What a run consists of, each world says for itself: `shard/run.rs`, `cluster/run.rs`.
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::pin::Pin;
@@ -12,8 +12,8 @@ use tokio::task::LocalSet;
 use tokio::time::Instant;
 
 use crate::seed::Seed;
-use crate::shard;
 use crate::trace::{Show, Trace};
+use crate::{cluster, shard};
 
 /// How often replicas are looked at.
 pub(crate) const LOOK_EVERY: Duration = Duration::from_millis(20);
@@ -22,6 +22,15 @@ pub(crate) const LIVE_WITHIN: Duration = Duration::from_secs(60);
 
 /// No moment has as much to do as this many polls of tasks.
 const POLLS_PER_INSTANT_MAX: u64 = 300_000;
+
+/// What is simulated.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum World {
+    /// One shard, of one voter or three.
+    Shard,
+    /// A cluster of six nodes and three shards, with the group that keeps its topology; a seventh node comes and goes.
+    Cluster,
+}
 
 /// What came of a run.
 #[derive(Clone, Debug)]
@@ -50,12 +59,19 @@ pub(crate) struct Ended {
 type Ready = Box<dyn FnOnce(Trace) -> Pin<Box<dyn Future<Output = Ended>>>>;
 
 /// Runs one seed, and shows everything that happens if that is asked for.
-pub fn run(seed: u64, show: Option<Show>) -> Report {
+pub fn run(world: World, seed: u64, show: Option<Show>) -> Report {
     let root = Seed::new(seed);
-    let plan = shard::Plan::draw(root);
-    let described = plan.to_string();
-    let ready: Ready = Box::new(move |trace| Box::pin(shard::Run::new(root, plan, trace).all()));
-    let mut report = Report { seed, plan: described, answered: 0, trace: 0, failure: None };
+    let (plan, ready): (String, Ready) = match world {
+        World::Shard => {
+            let plan = shard::Plan::draw(root);
+            (plan.to_string(), Box::new(move |trace| Box::pin(shard::Run::new(root, plan, trace).all())))
+        }
+        World::Cluster => {
+            let plan = cluster::Plan::draw(root);
+            (plan.to_string(), Box::new(move |trace| Box::pin(cluster::Run::new(root, plan, trace).all())))
+        }
+    };
+    let mut report = Report { seed, plan, answered: 0, trace: 0, failure: None };
     let ran = catch_unwind(AssertUnwindSafe(|| simulate(root, show, ready, &mut report)));
     report.failure = match ran {
         Ok(Ok(())) => None,

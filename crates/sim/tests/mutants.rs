@@ -8,8 +8,9 @@ fn every_patch_still_applies() {
     let crate_dir = Path::new(env!("CARGO_MANIFEST_DIR"));
     let root = crate_dir.join("../..");
     let mut count = 0;
-    for entry in std::fs::read_dir(crate_dir.join("mutants")).unwrap() {
-        let patch = entry.unwrap().path();
+    let entries = |dir: &str| std::fs::read_dir(crate_dir.join(dir)).unwrap().map(|entry| entry.unwrap().path());
+    let patches = entries("mutants").chain(entries("mutants/cluster"));
+    for patch in patches.filter(|path| path.extension().is_some_and(|extension| extension == "patch")) {
         let applied = Command::new("git").args(["apply", "--check"]).arg(&patch).current_dir(&root).status().unwrap();
         assert!(applied.success(), "{} does not apply any more", patch.display());
         count += 1;

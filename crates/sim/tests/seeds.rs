@@ -1,5 +1,7 @@
 //! The seeds of every day: each is a cluster with a misfortune of its own.
 
+use sim::World;
+
 /// So many runs; more with `cargo xtask sim --seeds N`.
 const SEEDS: u64 = 32;
 
@@ -7,7 +9,7 @@ const SEEDS: u64 = 32;
 fn the_first_seeds_hold() {
     let mut answered = 0;
     for seed in 0..SEEDS {
-        let report = sim::run(seed, None);
+        let report = sim::run(World::Shard, seed, None);
         assert_eq!(report.failure, None, "seed {seed}\n{}", report.plan);
         answered += report.answered;
     }
@@ -17,7 +19,7 @@ fn the_first_seeds_hold() {
 #[test]
 fn the_same_seed_gives_the_same_trace() {
     for seed in [1000, 1001, 1002, 1003] {
-        let (one, other) = (sim::run(seed, None), sim::run(seed, None));
+        let (one, other) = (sim::run(World::Shard, seed, None), sim::run(World::Shard, seed, None));
         assert_eq!(one.trace, other.trace, "seed {seed}: run it twice with --seed and compare");
         assert_ne!(one.trace, 0);
     }

@@ -36,10 +36,11 @@ usage: cargo xtask <chore>
   cluster [options] a cluster on this machine, formed by redis-cli, until Ctrl-C
                       --nodes N    how many (default 6)     --replicas N  of each master (default 1)
                       --port P     the first one's (default 7000); the others' follow, the peers' are 10000 above
-  sim [options]     simulated clusters
+  sim [options]     simulated nodes
+                      --cluster    six that form a cluster; without it, one shard
                       --seed S     one run, with its trace
                       --seeds N    the seeds 0 to N - 1 (default 32)
-                      --mutants    every seeded bug of crates/sim/mutants must be caught
+                      --mutants [NAME]   every seeded bug of crates/sim/mutants must be caught, or that one
   diff [options]    random commands to a real valkey-server and to Cairn, over RESP2 and RESP3
                       --commands N   for each protocol (default 1000000)
                       --seed S       another run                --families a,b   only those of tests/compare/families

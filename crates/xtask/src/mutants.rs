@@ -15,22 +15,42 @@ use std::process::Command;
 use crate::stage::{Error, Outcome, expect_success, not_started, output_of, timed};
 use crate::tree::Tree;
 
-/// Seeds that a mutant may survive before it counts as not caught.
-const SEEDS_MAX: &str = "1000";
+/// A world of the simulator, and the patches that it must catch.
+struct World {
+    /// Where they are, below the root.
+    dir: &'static str,
+    /// What the simulator is told.
+    flags: &'static [&'static str],
+    /// Seeds that a mutant may survive before it counts as not caught.
+    seeds_max: &'static str,
+}
 
-/// Replays every patch and prints a table row for each; fails when one was not caught, does not apply or does not build.
-pub(crate) fn replay(tree: &Tree) -> Outcome {
-    let patches = patches(tree)?;
+const WORLDS: [World; 2] = [
+    World { dir: "crates/sim/mutants", flags: &[], seeds_max: "1000" },
+    World { dir: "crates/sim/mutants/cluster", flags: &["--cluster"], seeds_max: "200" },
+];
+
+/// Replays every patch, or that of one name, and prints a table row for each; fails when one was not caught, does not apply or does
+/// not build.
+pub(crate) fn replay(tree: &Tree, wanted: Option<&str>) -> Outcome {
+    let is_wanted = |patch: &PathBuf| wanted.is_none_or(|name| patch.file_stem().is_some_and(|stem| stem == name));
+    let mut patches = Vec::new();
+    for world in &WORLDS {
+        patches.extend(self::patches(tree, world.dir)?.into_iter().filter(is_wanted).map(|patch| (world, patch)));
+    }
+    if patches.is_empty() {
+        return Err(Error::Usage(format!("there is no mutant {}", wanted.unwrap_or_default())));
+    }
     let copy = tree.target().join("mutants").join("tree");
     println!("| mutant | caught by | seconds |\n| --- | --- | --- |");
     let mut survivors = Vec::new();
-    for patch in &patches {
+    for (world, patch) in &patches {
         let name = patch.file_stem().unwrap_or_default().to_string_lossy();
         copy_tracked(tree, &copy)?;
         apply(&copy, patch)?;
         expect_success(&mut cargo_in(tree, &copy, "build"))?;
         let mut run = cargo_in(tree, &copy, "run");
-        run.args(["--", "--seeds", SEEDS_MAX]);
+        run.arg("--").args(world.flags).args(["--seeds", world.seeds_max]);
         let (output, took) = timed(|| run.output());
         let output = output.map_err(|error| not_started(&run, &error))?;
         if output.status.success() {
@@ -43,12 +63,12 @@ pub(crate) fn replay(tree: &Tree) -> Outcome {
     if survivors.is_empty() {
         return Ok(());
     }
-    Err(Error::Failed(format!("not caught within {SEEDS_MAX} seeds: {}", survivors.join(", "))))
+    Err(Error::Failed(format!("not caught: {}", survivors.join(", "))))
 }
 
-/// The patches by name; none at all is an error, as it would prove nothing.
-fn patches(tree: &Tree) -> Outcome<Vec<PathBuf>> {
-    let dir = tree.root().join("crates/sim/mutants");
+/// The patches of a directory by name; none at all is an error, as it would prove nothing.
+fn patches(tree: &Tree, dir: &str) -> Outcome<Vec<PathBuf>> {
+    let dir = tree.root().join(dir);
     let read = fs::read_dir(&dir).map_err(|error| Error::Failed(format!("{}: {error}", dir.display())))?;
     let mut patches: Vec<PathBuf> = read
         .flatten()

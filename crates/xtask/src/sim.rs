@@ -1,6 +1,6 @@
 //! `sim`: simulated clusters, by the binary of `crates/sim`.
 //!
-//! The binary takes `--seed S` (one run, with its trace) or `--seeds N` (the seeds 0 to N - 1, ending at the first that
+//! The binary takes `--cluster` for clusters of six nodes (without it: one shard), and then `--seed S` (one run, with its trace) or `--seeds N` (the seeds 0 to N - 1, ending at the first that
 //! fails). It exits with 0 when every seed held, and else with another number after a line that starts with
 //! `seed S failed`.
 
@@ -11,18 +11,27 @@ use crate::tree::Tree;
 /// Seeds of a run that names none.
 const SEEDS_DEFAULT: &str = "32";
 
-/// Runs the seeds, or the seeded bugs, that `options` ask for.
+/// What `options` ask for: seeds of one shard or of a cluster, or the seeded bugs.
 pub(crate) fn sim(tree: &Tree, options: &[&str]) -> Outcome {
-    match options {
-        [] => seeds(tree, "--seeds", SEEDS_DEFAULT),
-        [option @ ("--seed" | "--seeds"), number] if number.parse::<u64>().is_ok() => seeds(tree, option, number),
-        ["--mutants"] => mutants::replay(tree),
+    let (world, rest): (&[&str], _) = match options {
+        ["--cluster", rest @ ..] => (&["--cluster"], rest),
+        rest => (&[], rest),
+    };
+    match rest {
+        [] => seeds(tree, world, "--seeds", SEEDS_DEFAULT),
+        [option @ ("--seed" | "--seeds"), number] if number.parse::<u64>().is_ok() => {
+            seeds(tree, world, option, number)
+        }
+        ["--mutants"] if world.is_empty() => mutants::replay(tree, None),
+        ["--mutants", name] if world.is_empty() => mutants::replay(tree, Some(name)),
         _ => Err(Error::Usage(format!("`sim` does not know `{}`", options.join(" ")))),
     }
 }
 
-fn seeds(tree: &Tree, option: &str, number: &str) -> Outcome {
+fn seeds(tree: &Tree, world: &[&str], option: &str, number: &str) -> Outcome {
     let mut stages = Stages::new();
-    stages.check("sim", tree.cargo(["run", "--locked", "--quiet", "-p", "sim", "--", option, number]));
+    let run = ["run", "--locked", "--quiet", "-p", "sim", "--"];
+    let arguments: Vec<&str> = run.iter().chain(world).copied().chain([option, number]).collect();
+    stages.check("sim", tree.cargo(arguments));
     stages.finish()
 }

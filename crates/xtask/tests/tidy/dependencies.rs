@@ -91,7 +91,7 @@ const ROWS: &[Row] = &[
     },
     Row {
         name: "sim",
-        uses: &["node", "raft", "resp"],
+        uses: &["node", "raft", "resp", "slot"],
         tests_use: &[],
         libraries: &["rand", "tokio", "bytes", "tracing", "parking_lot"],
         pure: false,
