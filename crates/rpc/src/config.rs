@@ -6,10 +6,13 @@ use std::time::Duration;
 
 use raft::{Class, Clock, NodeId};
 
-use crate::frame::PACK_BYTES;
+use crate::frame::MESSAGE_BYTES_MAX;
 
 const KIB: usize = 1024;
 const MIB: usize = 1024 * KIB;
+
+/// The largest gRPC message: ours, in its protobuf envelope.
+pub(crate) const GRPC_BYTES_MAX: usize = MESSAGE_BYTES_MAX + KIB;
 
 /// The terms on which this node talks to others.
 #[derive(Clone)]
@@ -124,10 +127,5 @@ impl Limits {
             Class::Log => self.log,
             Class::Snapshot => self.snapshot,
         }
-    }
-
-    /// The largest gRPC message: a pack that was almost full, one more frame of the largest size, and their heads.
-    pub(crate) fn grpc_bytes_max(&self) -> usize {
-        self.message_bytes_max + PACK_BYTES + KIB
     }
 }

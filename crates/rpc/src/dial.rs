@@ -25,6 +25,8 @@ use tonic::codegen::http::Uri;
 use tonic::transport::{Channel, Endpoint};
 use tonic::{Status, Streaming};
 
+use crate::config::GRPC_BYTES_MAX;
+use crate::frame::Assembly;
 use crate::generated::Message;
 use crate::generated::peer_client::PeerClient;
 use crate::handshake::{self, HandshakeError};
@@ -145,8 +147,9 @@ async fn connect(link: &Arc<Link>, context: &Context) -> Result<Connected, Failu
         .connect_with_connector(Authenticated(Some(stream)))
         .await
         .map_err(Failure::passing)?;
-    let max = config.limits.grpc_bytes_max();
-    let mut client = PeerClient::new(channel.clone()).max_decoding_message_size(max).max_encoding_message_size(max);
+    let mut client = PeerClient::new(channel.clone())
+        .max_decoding_message_size(GRPC_BYTES_MAX)
+        .max_encoding_message_size(GRPC_BYTES_MAX);
     let writer = link.writer(config);
     let opened = match link.class {
         Class::Control => client.control(writer).await,
@@ -159,9 +162,10 @@ async fn connect(link: &Arc<Link>, context: &Context) -> Result<Connected, Failu
 
 /// Hands over answers until the stream ends; the text says why it did.
 async fn read_answers(link: &Link, context: &Context, mut connected: Connected, noted: &mut String) -> String {
+    let mut assembly = Assembly::new(context.config.limits.message_bytes_max);
     loop {
         match connected.answers.message().await {
-            Ok(Some(message)) => match link.take_answers(message) {
+            Ok(Some(message)) => match link.take_answers(message, &mut assembly) {
                 Ok(wall_ms) => context.heard(connected.node, link.class, wall_ms),
                 Err(malformed) => return malformed.to_string(),
             },

@@ -19,7 +19,7 @@ use raft::{Class, NodeId};
 use tonic::{Status, Streaming};
 
 use crate::config::ClassLimits;
-use crate::frame::{Frames, Kind, Malformed, Packer};
+use crate::frame::{Assembly, Frames, Kind, Malformed, Packer};
 use crate::generated::Message;
 use crate::links;
 
@@ -46,6 +46,8 @@ pub(crate) struct Exchange<Serve, Serving> {
     pub(crate) serving_bytes: usize,
     pub(crate) bounds: ClassLimits,
     pub(crate) packer: Packer,
+    /// The request of which only parts have arrived.
+    pub(crate) assembly: Assembly,
     pub(crate) from: NodeId,
     pub(crate) class: Class,
     pub(crate) context: Arc<links::Context>,
@@ -79,7 +81,7 @@ where
                 tracing::error!("an answer of {} bytes to {} is too large", served.answer.len(), self.from);
                 continue;
             }
-            self.packer.push(served.id, &served.answer);
+            self.packer.push(served.id, served.answer);
         }
         true
     }
@@ -90,7 +92,7 @@ where
         loop {
             if let Some(arrived) = &mut self.arrived {
                 while self.serving.len() < self.bounds.requests_max && self.serving_bytes < self.bounds.bytes_max {
-                    let Some((id, payload)) = arrived.next().map_err(refuse)? else {
+                    let Some((id, payload)) = arrived.next(&mut self.assembly).map_err(refuse)? else {
                         self.arrived = None;
                         break;
                     };

@@ -1,9 +1,13 @@
 //! The format inside a message: everything that was ready, packed as frames.
 //!
 //! ```text
-//! message  version 1 | wall clock of the sender, ms, 8 | frame … to the end      (one or more frames)
-//! frame    kind 1 (0 request, 1 answer) | request id 8 | length 4 | payload      (numbers little-endian)
+//! message  version 2 | wall clock of the sender, ms, 8 | frame … to the end      (one or more frames)
+//! frame    kind 1 | request id 8 | length 4 | payload                            (numbers little-endian)
+//! kind     0 request, 1 answer; 2, 3 the same, first part: its whole length 4 | its beginning; 4, 5 a further part
 //! ```
+//! A payload that is too large for a message travels in parts, one behind the other, each in a message of its own, so that
+//! neither side copies much at a time: heartbeats travel on another stream, but are made and read by the same thread.
+//!
 //! Requests travel on the dialer's half of a stream and answers on the listener's; the kind is there so that a
 //! mix-up is an error and not an answer. Payloads are slices of the message: who keeps a small one for long keeps
 //! the message.
@@ -14,11 +18,13 @@ use std::fmt;
 use crate::generated::Message;
 
 /// The version of this format, which is also the handshake's.
-pub(crate) const VERSION: u8 = 1;
-/// A pack takes further frames until it holds this much; one larger frame travels alone.
+pub(crate) const VERSION: u8 = 2;
+/// A pack takes further frames until it holds this much; a larger payload is cut into parts of this length.
 pub(crate) const PACK_BYTES: usize = 256 * 1024;
 const MESSAGE_HEAD_BYTES: usize = 9;
 const FRAME_HEAD_BYTES: usize = 13;
+/// The longest message: the heads of a message and of a frame, the whole length, and a part.
+pub(crate) const MESSAGE_BYTES_MAX: usize = MESSAGE_HEAD_BYTES + FRAME_HEAD_BYTES + 4 + PACK_BYTES;
 
 /// What a frame carries.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -27,6 +33,14 @@ pub(crate) enum Kind {
     Request = 0,
     /// The answer to the request of the same id.
     Answer = 1,
+}
+
+/// How much of a payload is in a frame.
+#[derive(Clone, Copy)]
+enum Extent {
+    Whole = 0,
+    First = 2,
+    Further = 4,
 }
 
 /// The bytes are not what the peer's version of this format allows. The stream is of no further use.
@@ -39,47 +53,104 @@ impl fmt::Display for Malformed {
     }
 }
 
-/// Packs frames into one message. Its buffer is used again once the message was encoded.
+/// Packs frames into messages. Its buffer is used again once a message was encoded.
 pub(crate) struct Packer {
     kind: Kind,
     buffer: BytesMut,
+    /// What of a large payload is still to be packed.
+    rest: Option<(u64, Bytes)>,
 }
 
 impl Packer {
     /// An empty pack for frames of this kind.
     pub(crate) fn new(kind: Kind) -> Self {
-        Self { kind, buffer: BytesMut::new() }
+        Self { kind, buffer: BytesMut::new(), rest: None }
     }
 
     /// Whether a payload of this length still belongs into this pack. The first always does.
     pub(crate) fn takes(&self, payload_bytes: usize) -> bool {
-        self.buffer.is_empty() || self.buffer.len() + FRAME_HEAD_BYTES + payload_bytes <= PACK_BYTES
+        self.rest.is_none()
+            && (self.buffer.is_empty() || self.buffer.len() + FRAME_HEAD_BYTES + payload_bytes <= PACK_BYTES)
     }
 
-    /// Adds a frame.
-    pub(crate) fn push(&mut self, id: u64, payload: &[u8]) {
+    /// Adds a payload that the pack takes: one frame, or the first of its parts, the others of which follow by themselves.
+    pub(crate) fn push(&mut self, id: u64, mut payload: Bytes) {
+        if payload.len() <= PACK_BYTES {
+            return self.frame(Extent::Whole, id, &[], &payload);
+        }
         let length = u32::try_from(payload.len()).expect("Limits::message_bytes_max is below 4 GiB");
-        self.buffer.reserve(MESSAGE_HEAD_BYTES + FRAME_HEAD_BYTES + payload.len());
+        let first = payload.split_to(PACK_BYTES);
+        self.frame(Extent::First, id, &length.to_le_bytes(), &first);
+        self.rest = Some((id, payload));
+    }
+
+    fn frame(&mut self, extent: Extent, id: u64, head: &[u8], payload: &[u8]) {
+        let bytes = head.len() + payload.len();
+        self.buffer.reserve(MESSAGE_HEAD_BYTES + FRAME_HEAD_BYTES + bytes);
         if self.buffer.is_empty() {
             self.buffer.put_u8(VERSION);
             self.buffer.put_u64_le(0);
         }
-        self.buffer.put_u8(self.kind as u8);
+        self.buffer.put_u8(self.kind as u8 + extent as u8);
         self.buffer.put_u64_le(id);
-        self.buffer.put_u32_le(length);
+        self.buffer.put_u32_le(u32::try_from(bytes).expect("it fits into a pack"));
+        self.buffer.put_slice(head);
         self.buffer.put_slice(payload);
     }
 
     /// Takes the message, stamped with the sender's time; `None` when there is no frame.
     pub(crate) fn take(&mut self, wall_ms: impl FnOnce() -> u64) -> Option<Message> {
+        if self.buffer.is_empty()
+            && let Some((id, mut payload)) = self.rest.take()
+        {
+            let part = payload.split_to(payload.len().min(PACK_BYTES));
+            self.frame(Extent::Further, id, &[], &part);
+            self.rest = Some((id, payload)).filter(|(_, payload)| !payload.is_empty());
+        }
         if self.buffer.is_empty() {
             return None;
         }
         self.buffer[1..MESSAGE_HEAD_BYTES].copy_from_slice(&wall_ms().to_le_bytes());
-        // A buffer that had to grow for one large frame goes with it.
-        let large = self.buffer.len() > PACK_BYTES;
-        let frames = if large { std::mem::take(&mut self.buffer) } else { self.buffer.split() };
-        Some(Message { frames: frames.freeze() })
+        Some(Message { frames: self.buffer.split().freeze() })
+    }
+}
+
+/// What of a payload in parts has arrived, from one message to the next of a stream.
+pub(crate) struct Assembly {
+    /// No payload is longer.
+    bytes_max: usize,
+    /// The id, the whole length, and what is there; nothing between payloads.
+    partial: Option<(u64, usize, BytesMut)>,
+}
+
+impl Assembly {
+    /// Nothing has arrived yet.
+    pub(crate) fn new(bytes_max: usize) -> Self {
+        Self { bytes_max, partial: None }
+    }
+
+    /// Takes a frame's content in; the payload if that completes it.
+    fn take(&mut self, extent: Extent, id: u64, mut content: Bytes) -> Result<Option<Bytes>, Malformed> {
+        match (extent, &mut self.partial) {
+            (Extent::Whole, None) => Ok(Some(content)),
+            (Extent::First, None) => {
+                let Some(&length) = content.first_chunk::<4>() else { return Err(Malformed("a part without length")) };
+                let (length, first) = (u32::from_le_bytes(length) as usize, content.split_off(4));
+                if length > self.bytes_max || length <= first.len() {
+                    return Err(Malformed("a length that no payload in parts has"));
+                }
+                self.partial = Some((id, length, BytesMut::from(first)));
+                Ok(None)
+            }
+            (Extent::Further, Some((of, length, arrived))) if *of == id && content.len() <= *length - arrived.len() => {
+                arrived.put_slice(&content);
+                if arrived.len() < *length {
+                    return Ok(None);
+                }
+                Ok(self.partial.take().map(|(_, _, arrived)| arrived.freeze()))
+            }
+            _ => Err(Malformed("a part out of place")),
+        }
     }
 }
 
@@ -104,25 +175,30 @@ impl Frames {
         Ok((wall_ms, Self { kind, rest }))
     }
 
-    /// The next frame: its request id and payload; `None` at the end.
-    pub(crate) fn next(&mut self) -> Result<Option<(u64, Bytes)>, Malformed> {
-        if self.rest.is_empty() {
-            return Ok(None);
+    /// The next payload that is complete, and its request id; `None` at the end. `assembly` is that of the stream.
+    pub(crate) fn next(&mut self, assembly: &mut Assembly) -> Result<Option<(u64, Bytes)>, Malformed> {
+        while !self.rest.is_empty() {
+            let Some(head) = self.rest.first_chunk::<FRAME_HEAD_BYTES>() else {
+                return Err(Malformed("cut inside a frame's head"));
+            };
+            let [kind, i0, i1, i2, i3, i4, i5, i6, i7, l0, l1, l2, l3] = *head;
+            let extent = match kind.checked_sub(self.kind as u8) {
+                Some(0) => Extent::Whole,
+                Some(2) => Extent::First,
+                Some(4) => Extent::Further,
+                _ => return Err(Malformed("a frame of the wrong kind")),
+            };
+            let id = u64::from_le_bytes([i0, i1, i2, i3, i4, i5, i6, i7]);
+            let length = u32::from_le_bytes([l0, l1, l2, l3]) as usize;
+            if self.rest.len() - FRAME_HEAD_BYTES < length {
+                return Err(Malformed("cut inside a payload"));
+            }
+            let mut frame = self.rest.split_to(FRAME_HEAD_BYTES + length);
+            if let Some(payload) = assembly.take(extent, id, frame.split_off(FRAME_HEAD_BYTES))? {
+                return Ok(Some((id, payload)));
+            }
         }
-        let Some(head) = self.rest.first_chunk::<FRAME_HEAD_BYTES>() else {
-            return Err(Malformed("cut inside a frame's head"));
-        };
-        let [kind, i0, i1, i2, i3, i4, i5, i6, i7, l0, l1, l2, l3] = *head;
-        if kind != self.kind as u8 {
-            return Err(Malformed("a frame of the wrong kind"));
-        }
-        let id = u64::from_le_bytes([i0, i1, i2, i3, i4, i5, i6, i7]);
-        let length = u32::from_le_bytes([l0, l1, l2, l3]) as usize;
-        if self.rest.len() - FRAME_HEAD_BYTES < length {
-            return Err(Malformed("cut inside a payload"));
-        }
-        let mut frame = self.rest.split_to(FRAME_HEAD_BYTES + length);
-        Ok(Some((id, frame.split_off(FRAME_HEAD_BYTES))))
+        Ok(None)
     }
 }
 
@@ -133,9 +209,13 @@ mod tests {
     fn pack(kind: Kind, payloads: &[&[u8]]) -> Message {
         let mut packer = Packer::new(kind);
         for (id, payload) in (7..).zip(payloads) {
-            packer.push(id, payload);
+            packer.push(id, Bytes::copy_from_slice(payload));
         }
         packer.take(|| 1234).unwrap()
+    }
+
+    fn assembly() -> Assembly {
+        Assembly::new(usize::MAX)
     }
 
     #[test]
@@ -144,10 +224,10 @@ mod tests {
         let (wall_ms, mut frames) = Frames::open(message, Kind::Request).unwrap();
         assert_eq!(wall_ms, 1234);
         for expected in [(7, &b"one"[..]), (8, b""), (9, b"three")] {
-            let (id, payload) = frames.next().unwrap().unwrap();
+            let (id, payload) = frames.next(&mut assembly()).unwrap().unwrap();
             assert_eq!((id, &payload[..]), expected);
         }
-        assert_eq!(frames.next(), Ok(None));
+        assert_eq!(frames.next(&mut assembly()), Ok(None));
     }
 
     #[test]
@@ -156,11 +236,61 @@ mod tests {
     }
 
     #[test]
-    fn a_pack_takes_one_large_frame_alone() {
+    fn a_pack_takes_what_fits_and_a_large_payload_first() {
         let mut packer = Packer::new(Kind::Request);
         assert!(packer.takes(10 * PACK_BYTES));
-        packer.push(1, b"x");
+        packer.push(1, Bytes::from_static(b"x"));
         assert!(packer.takes(1000) && !packer.takes(PACK_BYTES));
+    }
+
+    #[test]
+    fn a_large_payload_travels_in_parts_and_what_follows_waits() {
+        for length in [PACK_BYTES + 1, 2 * PACK_BYTES, 3 * PACK_BYTES + 7] {
+            let large: Bytes = (0..length).map(|at| at as u8).collect::<Vec<_>>().into();
+            let mut packer = Packer::new(Kind::Answer);
+            packer.push(1, large.clone());
+            let (mut assembly, mut arrived, mut messages) = (assembly(), Vec::new(), 0);
+            loop {
+                if packer.takes(5) {
+                    packer.push(2, Bytes::from_static(b"after"));
+                }
+                let Some(message) = packer.take(|| 1).filter(|_| arrived.len() < 2) else { break };
+                assert!(message.frames.len() <= MESSAGE_BYTES_MAX);
+                messages += 1;
+                let (_, mut frames) = Frames::open(message, Kind::Answer).unwrap();
+                while let Some(payload) = frames.next(&mut assembly).unwrap() {
+                    arrived.push(payload);
+                }
+            }
+            assert_eq!(arrived[..2], [(1, large), (2, Bytes::from_static(b"after"))]);
+            assert!(messages >= length.div_ceil(PACK_BYTES));
+        }
+    }
+
+    #[test]
+    fn parts_that_do_not_belong_together_are_an_error() {
+        let large = Bytes::from(vec![7; PACK_BYTES + 10]);
+        let messages = |id| {
+            let mut packer = Packer::new(Kind::Request);
+            packer.push(id, large.clone());
+            [packer.take(|| 0).unwrap(), packer.take(|| 0).unwrap()]
+        };
+        let read = |messages: &[Message], bytes_max| {
+            let mut assembly = Assembly::new(bytes_max);
+            messages.iter().try_for_each(|message| {
+                let (_, mut frames) = Frames::open(message.clone(), Kind::Request)?;
+                while frames.next(&mut assembly)?.is_some() {}
+                Ok::<_, Malformed>(())
+            })
+        };
+        let ([first, further], [_, of_another], small) = (messages(1), messages(2), pack(Kind::Request, &[b"x"]));
+        assert!(read(&[first.clone(), further.clone()], large.len()).is_ok());
+        assert!(read(&[first.clone(), further.clone()], large.len() - 1).is_err());
+        assert!(read(&[first.clone(), of_another], large.len()).is_err());
+        assert!(read(&[first.clone(), small], large.len()).is_err());
+        assert!(read(&[first.clone(), first.clone()], large.len()).is_err());
+        assert!(read(&[first, further.clone(), further.clone()], large.len()).is_err());
+        assert!(read(&[further], large.len()).is_err());
     }
 
     /// Cut anywhere, or with any one byte changed, a message is refused or read in full; it never panics.
@@ -170,7 +300,7 @@ mod tests {
         for cut in 0..whole.len() {
             let message = Message { frames: whole.slice(..cut) };
             let read = Frames::open(message, Kind::Request).and_then(|(_, mut frames)| {
-                while frames.next()?.is_some() {}
+                while frames.next(&mut assembly())?.is_some() {}
                 Ok(())
             });
             let at_a_frame_end = cut == MESSAGE_HEAD_BYTES || cut == MESSAGE_HEAD_BYTES + FRAME_HEAD_BYTES + 3;
@@ -180,9 +310,9 @@ mod tests {
             let mut bytes = whole.to_vec();
             bytes[at] ^= 0xff;
             if let Ok((_, mut frames)) = Frames::open(Message { frames: bytes.into() }, Kind::Request) {
-                while let Ok(Some(_)) = frames.next() {}
+                while let Ok(Some(_)) = frames.next(&mut assembly()) {}
             }
         }
-        assert!(Frames::open(pack(Kind::Answer, &[b"x"]), Kind::Request).unwrap().1.next().is_err());
+        assert!(Frames::open(pack(Kind::Answer, &[b"x"]), Kind::Request).unwrap().1.next(&mut assembly()).is_err());
     }
 }

@@ -25,7 +25,7 @@ use tokio::sync::{Notify, oneshot};
 use tokio::time::Instant;
 
 use crate::config::{ClassLimits, Limits, RpcConfig};
-use crate::frame::{Frames, Kind, Malformed, Packer};
+use crate::frame::{Assembly, Frames, Kind, Malformed, Packer};
 use crate::generated::Message;
 
 /// Deadlines are met this much late at most, so that many of them cost one sweep.
@@ -253,10 +253,11 @@ impl Link {
         matches!(state.phase, Phase::Closing) && state.waiting.is_empty()
     }
 
-    /// Hands the answers of one message to those who wait for them. Returns the peer's wall clock, ms.
-    pub(crate) fn take_answers(&self, message: Message) -> Result<u64, Malformed> {
+    /// Hands the answers of one message to those who wait for them; `assembly` is that of the connection. Returns the
+    /// peer's wall clock, ms.
+    pub(crate) fn take_answers(&self, message: Message, assembly: &mut Assembly) -> Result<u64, Malformed> {
         let (wall_ms, mut frames) = Frames::open(message, Kind::Answer)?;
-        while let Some((id, payload)) = frames.next()? {
+        while let Some((id, payload)) = frames.next(assembly)? {
             let waiting = self.state.lock().waiting.remove(&id);
             // Nobody waits for an answer that came after its deadline.
             if let Some(waiting) = waiting {
@@ -349,7 +350,7 @@ impl Stream for Writer {
             // One that is past its deadline is not worth sending.
             if let Some(waiting) = waiting.get_mut(&id) {
                 waiting.sent = true;
-                this.packer.push(id, &message);
+                this.packer.push(id, message);
             }
         }
         if let Some(message) = this.packer.take(|| (this.config.wall_ms)()) {

@@ -28,9 +28,10 @@ use tonic::transport::Server;
 use tonic::transport::server::Connected;
 use tonic::{Request, Response, Status, Streaming};
 
+use crate::config::GRPC_BYTES_MAX;
 use crate::dial::{CONNECTION_WINDOW_BYTES, HTTP2_FRAME_BYTES_MAX, KEEPALIVE, STREAM_WINDOW_BYTES};
 use crate::exchange::{Exchange, Served, Stage};
-use crate::frame::{Kind, Packer};
+use crate::frame::{Assembly, Kind, Packer};
 use crate::generated::Message;
 use crate::generated::peer_server::{Peer, PeerServer};
 use crate::handshake;
@@ -57,7 +58,6 @@ impl PeerLinks {
         let (stopping, stopped) = watch::channel(Stage::Open);
         let (admit, mut admitted) = mpsc::channel::<Authenticated>(ADMITTED_MAX);
         let incoming = poll_fn(move |context| admitted.poll_recv(context).map(|next| next.map(Ok::<_, io::Error>)));
-        let max = self.context().config.limits.grpc_bytes_max();
         let face = Listening { service, context: Arc::clone(self.context()), stopped: stopped.clone() };
         let serving = Server::builder()
             .initial_stream_window_size(STREAM_WINDOW_BYTES)
@@ -67,7 +67,9 @@ impl PeerLinks {
             .http2_keepalive_interval(Some(KEEPALIVE))
             .http2_keepalive_timeout(Some(KEEPALIVE))
             .serve_with_incoming_shutdown(
-                PeerServer::new(face).max_decoding_message_size(max).max_encoding_message_size(max),
+                PeerServer::new(face)
+                    .max_decoding_message_size(GRPC_BYTES_MAX)
+                    .max_encoding_message_size(GRPC_BYTES_MAX),
                 incoming,
                 async {
                     let _ = stages(stopped).next().await;
@@ -186,6 +188,7 @@ impl<S: PeerService> Listening<S> {
             serving_bytes: 0,
             bounds: self.context.config.limits.of(class),
             packer: Packer::new(Kind::Answer),
+            assembly: Assembly::new(self.context.config.limits.message_bytes_max),
             from,
             class,
             context: Arc::clone(&self.context),

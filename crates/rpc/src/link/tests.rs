@@ -37,12 +37,16 @@ fn sent(writer: &mut Writer) -> Vec<(u64, Bytes)> {
     let Poll::Ready(Some(message)) = Pin::new(writer).poll_next(&mut context) else { return Vec::new() };
     let (wall_ms, mut frames) = Frames::open(message, Kind::Request).unwrap();
     assert_eq!(wall_ms, 77);
-    std::iter::from_fn(|| frames.next().unwrap()).collect()
+    std::iter::from_fn(|| frames.next(&mut assembly()).unwrap()).collect()
+}
+
+fn assembly() -> Assembly {
+    Assembly::new(usize::MAX)
 }
 
 fn answers(of: &[(u64, &'static [u8])]) -> Message {
     let mut packer = Packer::new(Kind::Answer);
-    of.iter().for_each(|(id, payload)| packer.push(*id, payload));
+    of.iter().for_each(|(id, payload)| packer.push(*id, Bytes::from_static(payload)));
     packer.take(|| 5).unwrap()
 }
 
@@ -62,7 +66,7 @@ async fn what_is_queued_leaves_in_one_message_in_order() {
     let (mut one, mut two) = (ask(&link, b"one"), ask(&link, b"two"));
     let frames = sent(&mut writer);
     assert_eq!(frames, [(0, Bytes::from("one")), (1, Bytes::from("two"))]);
-    assert_eq!(link.take_answers(answers(&[(1, b"2"), (9, b"of nobody"), (0, b"1")])), Ok(5));
+    assert_eq!(link.take_answers(answers(&[(1, b"2"), (9, b"of nobody"), (0, b"1")]), &mut assembly()), Ok(5));
     assert_eq!(outcome(&mut one), Some(Ok(Bytes::from("1"))));
     assert_eq!(outcome(&mut two), Some(Ok(Bytes::from("2"))));
 }
@@ -79,7 +83,7 @@ async fn the_queue_is_bounded_in_bytes_and_count() {
     // Sent or not, three wait for answers.
     assert_eq!(sent(&mut writer).len(), 2);
     assert!(matches!(narrow.request(Bytes::new(), SOON), Err(NotTaken::Unreachable(_))));
-    narrow.take_answers(answers(&[(0, b"")])).unwrap();
+    narrow.take_answers(answers(&[(0, b"")]), &mut assembly()).unwrap();
     assert!(narrow.request(Bytes::new(), SOON).is_ok());
 }
 
@@ -98,7 +102,7 @@ async fn one_sweep_meets_all_deadlines() {
     assert_eq!(outcome(&mut later), None);
     // The one past its deadline is not sent any more, and a late answer meets nobody.
     assert_eq!(sent(&mut writer), [(2, Bytes::from("later"))]);
-    link.take_answers(answers(&[(0, b"late")])).unwrap();
+    link.take_answers(answers(&[(0, b"late")]), &mut assembly()).unwrap();
 }
 
 #[tokio::test(start_paused = true)]
@@ -149,7 +153,7 @@ async fn a_closing_link_takes_nothing_and_ends_with_its_last_answer() {
     assert!(matches!(link.request(Bytes::new(), SOON), Err(NotTaken::Unreachable(_))));
     assert_ne!(link.sweep(Instant::now()), Next::End);
     assert_eq!(sent(&mut writer).len(), 1, "what was taken is still sent");
-    link.take_answers(answers(&[(0, b"")])).unwrap();
+    link.take_answers(answers(&[(0, b"")]), &mut assembly()).unwrap();
     assert!(link.is_finished());
     assert_eq!(link.sweep(Instant::now()), Next::End);
 }
