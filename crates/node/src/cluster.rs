@@ -176,7 +176,7 @@ impl Cluster {
     fn tell_others<T: Transport>(&self, topology: &Topology, transport: &T, request: &Request) {
         let message = request.encode();
         for (id, other) in topology.nodes().iter().filter(|(id, _)| **id != self.me) {
-            drop(transport.request(&peer(*id, &other.endpoint), Class::Control, message.clone(), TOLD_WITHIN));
+            drop(transport.request(&peer(*id, &other.endpoint), Class::Control, message.clone().into(), TOLD_WITHIN));
         }
     }
 

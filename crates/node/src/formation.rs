@@ -335,7 +335,7 @@ async fn make_voter(group: &Group<EntryWaiter>, member: Member) -> Result<(), ra
 
 /// Sends a request and waits for its answer, for a while.
 pub(crate) async fn ask<T: Transport>(transport: &T, to: &PeerAddress, request: &Request) -> Option<Answer> {
-    let answer = transport.request(to, Class::Control, request.encode(), ANSWER_WITHIN).await.ok()?;
+    let answer = transport.request(to, Class::Control, request.encode().into(), ANSWER_WITHIN).await.ok()?;
     Answer::decode(&answer)
 }
 

@@ -26,6 +26,7 @@ use crate::entry::Entry;
 use crate::ids::{GroupId, LogId, ReplicaId};
 use crate::log_store::SnapshotMeta;
 use crate::machine::Waiter;
+use crate::transport::Pieces;
 use crate::types::{RaftVote, Types, raft_log_id};
 
 const VERSION: u8 = 1;
@@ -33,6 +34,8 @@ const VERSION: u8 = 1;
 const HEADER_BYTES: usize = 1 + 1 + 16 + 8 + 8;
 /// What an entry adds to an append beside its bytes.
 const ENTRY_HEADER_BYTES: usize = 8 + 4;
+/// An entry of so many bytes is a piece of its own, so that it is not copied.
+const PIECE_BYTES_MIN: usize = 32 << 10;
 
 /// What a request asks for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -106,8 +109,11 @@ pub(crate) fn read_header(message: Bytes) -> Option<(Kind, Route, Reader)> {
     Some((kind, Route { group, to, from }, reader))
 }
 
-pub(crate) fn encode_append<W: Waiter>(route: &Route, request: &AppendEntriesRequest<Types<W>>) -> Bytes {
-    let entry_bytes: usize = request.entries.iter().map(|entry| ENTRY_HEADER_BYTES + entry.body.0.len()).sum();
+pub(crate) fn encode_append<W: Waiter>(route: &Route, request: &AppendEntriesRequest<Types<W>>) -> Pieces {
+    let is_large = |entry: &Entry| entry.body.0.len() >= PIECE_BYTES_MIN;
+    let copied = |entry: &Entry| ENTRY_HEADER_BYTES + if is_large(entry) { 0 } else { entry.body.0.len() };
+    let entry_bytes: usize = request.entries.iter().map(copied).sum();
+    let mut pieces = Pieces::default();
     let mut out = header(Kind::Append, route, 17 + 17 + 17 + 4 + entry_bytes);
     put_vote(&mut out, &request.vote);
     put_log_id(&mut out, request.prev_log_id.as_ref());
@@ -116,9 +122,15 @@ pub(crate) fn encode_append<W: Waiter>(route: &Route, request: &AppendEntriesReq
     for entry in &request.entries {
         out.put_u64(entry.id.leader_id.term);
         out.put_u32(u32::try_from(entry.body.0.len()).expect("an entry is shorter than 4 GiB"));
-        out.put_slice(&entry.body.0);
+        if is_large(entry) {
+            pieces.push(out.split().freeze());
+            pieces.push(entry.body.0.clone());
+        } else {
+            out.put_slice(&entry.body.0);
+        }
     }
-    out.freeze()
+    pieces.push(out.freeze());
+    pieces
 }
 
 pub(crate) fn read_append<W: Waiter>(mut reader: Reader) -> Option<AppendEntriesRequest<Types<W>>> {

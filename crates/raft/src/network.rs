@@ -28,7 +28,7 @@ use crate::member::Member;
 use crate::message::{self, Kind, Route, Status};
 use crate::runtime;
 use crate::snapshot::{BoxFuture, SnapshotData};
-use crate::transport::{Class, PeerAddress, Transport, TransportError};
+use crate::transport::{Class, PeerAddress, Pieces, Transport, TransportError};
 use crate::types::{CommittedLeaderId, RaftVote, Types};
 
 /// One message of a snapshot.
@@ -114,7 +114,7 @@ impl<T: Transport, W: Waiter> Client<T, W> {
     fn ask(
         &self,
         class: Class,
-        message: Bytes,
+        message: Pieces,
         deadline: Duration,
     ) -> impl Future<Output = Result<Reader, Error<W>>> + Send + use<T, W> {
         let answer = self.transport.request(&self.to, class, message, deadline);
@@ -168,7 +168,7 @@ impl<T: Transport, W: Waiter> NetVote<Types<W>> for Client<T, W> {
         option: RPCOption,
     ) -> Result<VoteResponse<Types<W>>, Error<W>> {
         let message = message::encode_vote(&self.route, Kind::Vote, &request);
-        let answer = self.ask(Class::Control, message, option.hard_ttl()).await?;
+        let answer = self.ask(Class::Control, message.into(), option.hard_ttl()).await?;
         message::read_vote_answer(answer).ok_or_else(unread)
     }
 
@@ -178,7 +178,7 @@ impl<T: Transport, W: Waiter> NetVote<Types<W>> for Client<T, W> {
         option: RPCOption,
     ) -> Result<VoteResponse<Types<W>>, Error<W>> {
         let message = message::encode_vote(&self.route, Kind::PreVote, &request);
-        let answer = self.ask(Class::Control, message, option.hard_ttl()).await?;
+        let answer = self.ask(Class::Control, message.into(), option.hard_ttl()).await?;
         message::read_vote_answer(answer).ok_or_else(unread)
     }
 }
@@ -190,7 +190,7 @@ impl<T: Transport, W: Waiter> NetTransferLeader<Types<W>> for Client<T, W> {
         _option: RPCOption,
     ) -> Result<TransferLeaderResponse<Types<W>>, Error<W>> {
         let message = message::encode_transfer(&self.route, &request);
-        let answer = self.ask(Class::Control, message, self.patience).await?;
+        let answer = self.ask(Class::Control, message.into(), self.patience).await?;
         message::read_transfer_answer(answer).ok_or_else(unread)
     }
 }
@@ -249,6 +249,6 @@ impl<T: Transport, W: Waiter> Client<T, W> {
     async fn ask_snapshot(&self, message: Bytes) -> Result<Reader, Error<W>> {
         // Installing may take as long as writing the whole snapshot did: the last message gets more patience.
         let deadline = self.patience_for(message.len()).saturating_mul(10);
-        self.ask(Class::Snapshot, message, deadline).await
+        self.ask(Class::Snapshot, message.into(), deadline).await
     }
 }

@@ -4,11 +4,12 @@
 //! [`Class`] to one node arrive in the order in which they were sent, or not at all; each is answered once,
 //! or fails when its deadline passes or the link breaks. A request that failed may still have arrived.
 
+use std::collections::VecDeque;
 use std::fmt;
 use std::future::Future;
 use std::time::Duration;
 
-use bytes::Bytes;
+use bytes::{Bytes, BytesMut};
 
 use crate::ids::NodeId;
 
@@ -21,6 +22,63 @@ pub enum Class {
     Log,
     /// Snapshot chunks.
     Snapshot,
+}
+
+/// A message in pieces that follow each other, so that what is large is not copied into one.
+#[derive(Clone, Debug, Default)]
+pub struct Pieces {
+    first: Bytes,
+    more: VecDeque<Bytes>,
+}
+
+impl Pieces {
+    /// Adds a piece behind the others.
+    pub fn push(&mut self, piece: Bytes) {
+        if self.is_empty() {
+            self.first = piece;
+        } else if !piece.is_empty() {
+            self.more.push_back(piece);
+        }
+    }
+
+    /// Bytes of all pieces.
+    pub fn len(&self) -> usize {
+        self.first.len() + self.more.iter().map(Bytes::len).sum::<usize>()
+    }
+
+    /// Whether there is no byte.
+    pub fn is_empty(&self) -> bool {
+        // No later piece is empty, and the first only if there is no other.
+        self.first.is_empty()
+    }
+
+    /// Moves so many bytes, or all if there are fewer, from the front to the end of `out`.
+    pub fn move_to(&mut self, out: &mut BytesMut, mut bytes: usize) {
+        while bytes > 0 && !self.is_empty() {
+            let part = self.first.split_to(bytes.min(self.first.len()));
+            bytes -= part.len();
+            out.extend_from_slice(&part);
+            if self.first.is_empty() {
+                self.first = self.more.pop_front().unwrap_or_default();
+            }
+        }
+    }
+
+    /// The message in one piece; a copy if there are several.
+    pub fn into_bytes(mut self) -> Bytes {
+        if self.more.is_empty() {
+            return self.first;
+        }
+        let mut out = BytesMut::with_capacity(self.len());
+        self.move_to(&mut out, usize::MAX);
+        out.freeze()
+    }
+}
+
+impl From<Bytes> for Pieces {
+    fn from(first: Bytes) -> Self {
+        Self { first, more: VecDeque::new() }
+    }
 }
 
 /// Where a node is reached.
@@ -61,7 +119,7 @@ pub trait Transport: Clone + Send + Sync + 'static {
         &self,
         to: &PeerAddress,
         class: Class,
-        message: Bytes,
+        message: Pieces,
         deadline: Duration,
     ) -> impl Future<Output = Result<Bytes, TransportError>> + Send + use<Self>;
 
@@ -77,4 +135,27 @@ pub trait PeerService: Clone + Send + Sync + 'static {
     /// Called in the order of arrival per link and class, without waiting for earlier answers: what must keep
     /// order has to take its place before its first await. `from` is the node that the handshake proved.
     fn serve(&self, from: NodeId, class: Class, message: Bytes) -> impl Future<Output = Bytes> + Send;
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn pieces_give_the_same_bytes_however_they_are_taken() {
+        let all = Bytes::from_static(b"onetwothree");
+        for taken in 1..=all.len() + 1 {
+            let mut pieces = Pieces::default();
+            [&b""[..], b"one", b"two", b"", b"three"].iter().for_each(|piece| pieces.push(Bytes::from_static(piece)));
+            assert_eq!((pieces.len(), pieces.clone().into_bytes()), (all.len(), all.clone()));
+            let mut out = BytesMut::new();
+            while !pieces.is_empty() {
+                let before = (out.len(), pieces.len());
+                pieces.move_to(&mut out, taken);
+                assert_eq!(out.len() - before.0, taken.min(before.1));
+            }
+            assert_eq!((out.freeze(), pieces.len()), (all.clone(), 0));
+        }
+        assert_eq!(Pieces::from(all.clone()).into_bytes(), all);
+    }
 }

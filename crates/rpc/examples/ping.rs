@@ -81,7 +81,7 @@ fn main() {
 
 async fn measure(links: &PeerLinks, to: &PeerAddress, length: usize, in_flight: usize) {
     let request = Bytes::from(vec![7; length]);
-    let ask = || links.request(to, Class::Log, request.clone(), Duration::from_secs(5));
+    let ask = || links.request(to, Class::Log, request.clone().into(), Duration::from_secs(5));
     ask().await.expect("the peer answers");
     let (cpu, start) = (cpu_us(), Instant::now());
     let mut asking: FuturesUnordered<_> = (0..in_flight).map(|_| ask()).collect();

@@ -81,7 +81,7 @@ where
                 tracing::error!("an answer of {} bytes to {} is too large", served.answer.len(), self.from);
                 continue;
             }
-            self.packer.push(served.id, served.answer);
+            self.packer.push(served.id, served.answer.into());
         }
         true
     }

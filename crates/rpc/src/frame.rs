@@ -13,6 +13,7 @@
 //! the message.
 
 use bytes::{BufMut, Bytes, BytesMut};
+use raft::Pieces;
 use std::fmt;
 
 use crate::generated::Message;
@@ -23,8 +24,8 @@ pub(crate) const VERSION: u8 = 2;
 pub(crate) const PACK_BYTES: usize = 256 * 1024;
 const MESSAGE_HEAD_BYTES: usize = 9;
 const FRAME_HEAD_BYTES: usize = 13;
-/// The longest message: the heads of a message and of a frame, the whole length, and a part.
-pub(crate) const MESSAGE_BYTES_MAX: usize = MESSAGE_HEAD_BYTES + FRAME_HEAD_BYTES + 4 + PACK_BYTES;
+/// The longest message: a pack that was almost full, and one more frame with a part.
+pub(crate) const MESSAGE_BYTES_MAX: usize = PACK_BYTES + FRAME_HEAD_BYTES + 4 + PACK_BYTES;
 
 /// What a frame carries.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -58,7 +59,7 @@ pub(crate) struct Packer {
     kind: Kind,
     buffer: BytesMut,
     /// What of a large payload is still to be packed.
-    rest: Option<(u64, Bytes)>,
+    rest: Option<(u64, Pieces)>,
 }
 
 impl Packer {
@@ -74,28 +75,29 @@ impl Packer {
     }
 
     /// Adds a payload that the pack takes: one frame, or the first of its parts, the others of which follow by themselves.
-    pub(crate) fn push(&mut self, id: u64, mut payload: Bytes) {
+    pub(crate) fn push(&mut self, id: u64, mut payload: Pieces) {
         if payload.len() <= PACK_BYTES {
-            return self.frame(Extent::Whole, id, &[], &payload);
+            return self.frame(Extent::Whole, id, &[], &mut payload);
         }
         let length = u32::try_from(payload.len()).expect("Limits::message_bytes_max is below 4 GiB");
-        let first = payload.split_to(PACK_BYTES);
-        self.frame(Extent::First, id, &length.to_le_bytes(), &first);
+        self.frame(Extent::First, id, &length.to_le_bytes(), &mut payload);
         self.rest = Some((id, payload));
     }
 
-    fn frame(&mut self, extent: Extent, id: u64, head: &[u8], payload: &[u8]) {
-        let bytes = head.len() + payload.len();
-        self.buffer.reserve(MESSAGE_HEAD_BYTES + FRAME_HEAD_BYTES + bytes);
+    /// Adds a frame with as much of the payload as a frame holds.
+    fn frame(&mut self, extent: Extent, id: u64, head: &[u8], payload: &mut Pieces) {
+        let part_bytes = payload.len().min(PACK_BYTES);
+        let length = head.len() + part_bytes;
+        self.buffer.reserve(MESSAGE_HEAD_BYTES + FRAME_HEAD_BYTES + length);
         if self.buffer.is_empty() {
             self.buffer.put_u8(VERSION);
             self.buffer.put_u64_le(0);
         }
         self.buffer.put_u8(self.kind as u8 + extent as u8);
         self.buffer.put_u64_le(id);
-        self.buffer.put_u32_le(u32::try_from(bytes).expect("it fits into a pack"));
+        self.buffer.put_u32_le(u32::try_from(length).expect("it fits into a pack"));
         self.buffer.put_slice(head);
-        self.buffer.put_slice(payload);
+        payload.move_to(&mut self.buffer, part_bytes);
     }
 
     /// Takes the message, stamped with the sender's time; `None` when there is no frame.
@@ -103,8 +105,7 @@ impl Packer {
         if self.buffer.is_empty()
             && let Some((id, mut payload)) = self.rest.take()
         {
-            let part = payload.split_to(payload.len().min(PACK_BYTES));
-            self.frame(Extent::Further, id, &[], &part);
+            self.frame(Extent::Further, id, &[], &mut payload);
             self.rest = Some((id, payload)).filter(|(_, payload)| !payload.is_empty());
         }
         if self.buffer.is_empty() {
@@ -209,7 +210,7 @@ mod tests {
     fn pack(kind: Kind, payloads: &[&[u8]]) -> Message {
         let mut packer = Packer::new(kind);
         for (id, payload) in (7..).zip(payloads) {
-            packer.push(id, Bytes::copy_from_slice(payload));
+            packer.push(id, Bytes::copy_from_slice(payload).into());
         }
         packer.take(|| 1234).unwrap()
     }
@@ -239,7 +240,7 @@ mod tests {
     fn a_pack_takes_what_fits_and_a_large_payload_first() {
         let mut packer = Packer::new(Kind::Request);
         assert!(packer.takes(10 * PACK_BYTES));
-        packer.push(1, Bytes::from_static(b"x"));
+        packer.push(1, Bytes::from_static(b"x").into());
         assert!(packer.takes(1000) && !packer.takes(PACK_BYTES));
     }
 
@@ -248,11 +249,11 @@ mod tests {
         for length in [PACK_BYTES + 1, 2 * PACK_BYTES, 3 * PACK_BYTES + 7] {
             let large: Bytes = (0..length).map(|at| at as u8).collect::<Vec<_>>().into();
             let mut packer = Packer::new(Kind::Answer);
-            packer.push(1, large.clone());
+            packer.push(1, large.clone().into());
             let (mut assembly, mut arrived, mut messages) = (assembly(), Vec::new(), 0);
             loop {
                 if packer.takes(5) {
-                    packer.push(2, Bytes::from_static(b"after"));
+                    packer.push(2, Bytes::from_static(b"after").into());
                 }
                 let Some(message) = packer.take(|| 1).filter(|_| arrived.len() < 2) else { break };
                 assert!(message.frames.len() <= MESSAGE_BYTES_MAX);
@@ -272,7 +273,7 @@ mod tests {
         let large = Bytes::from(vec![7; PACK_BYTES + 10]);
         let messages = |id| {
             let mut packer = Packer::new(Kind::Request);
-            packer.push(id, large.clone());
+            packer.push(id, large.clone().into());
             [packer.take(|| 0).unwrap(), packer.take(|| 0).unwrap()]
         };
         let read = |messages: &[Message], bytes_max| {

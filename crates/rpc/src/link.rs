@@ -20,7 +20,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use futures_util::Stream;
 use parking_lot::Mutex;
-use raft::{Class, PeerAddress, TransportError};
+use raft::{Class, PeerAddress, Pieces, TransportError};
 use tokio::sync::{Notify, oneshot};
 use tokio::time::Instant;
 
@@ -76,7 +76,7 @@ struct State {
     /// Counts connections: a writer of an earlier one finds that it is not meant any more.
     connection: u64,
     next_id: u64,
-    queue: VecDeque<(u64, Bytes)>,
+    queue: VecDeque<(u64, Pieces)>,
     queued_bytes: usize,
     waiting: BTreeMap<u64, Waiting>,
     writer: Option<Waker>,
@@ -137,7 +137,7 @@ impl Link {
     }
 
     /// Takes a request into the queue. The order of calls is the order of sending.
-    pub(crate) fn request(&self, message: Bytes, deadline: Duration) -> Result<Answer, NotTaken> {
+    pub(crate) fn request(&self, message: Pieces, deadline: Duration) -> Result<Answer, NotTaken> {
         let length = message.len();
         if length > self.message_bytes_max {
             let max = self.message_bytes_max;

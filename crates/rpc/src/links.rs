@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use parking_lot::Mutex;
-use raft::{Class, NodeId, PeerAddress, Transport, TransportError};
+use raft::{Class, NodeId, PeerAddress, Pieces, Transport, TransportError};
 use tokio::runtime::Handle;
 use tokio::task::JoinHandle;
 
@@ -112,7 +112,7 @@ impl PeerLinks {
         to_node.flat_map(|(_, classes)| classes).flatten().for_each(|owned| owned.link.hope());
     }
 
-    fn send(&self, to: &PeerAddress, class: Class, message: &Bytes, deadline: Duration) -> Result<Answer, String> {
+    fn send(&self, to: &PeerAddress, class: Class, message: &Pieces, deadline: Duration) -> Result<Answer, String> {
         // Twice: the link that was found may have ended for being idle. A fresh one has not.
         for _ in 0..2 {
             let link = self.shared.link(to, class)?;
@@ -131,7 +131,7 @@ impl Transport for PeerLinks {
         &self,
         to: &PeerAddress,
         class: Class,
-        message: Bytes,
+        message: Pieces,
         deadline: Duration,
     ) -> impl Future<Output = Result<Bytes, TransportError>> + Send + use<> {
         let sent = self.send(to, class, &message, deadline);

@@ -117,7 +117,7 @@ async fn wait_for(what: &str, mut condition: impl FnMut() -> bool) {
 }
 
 async fn ask(links: &PeerLinks, to: &PeerAddress, message: &'static str) -> Result<Bytes, TransportError> {
-    links.request(to, Class::Control, Bytes::from(message), PATIENCE).await
+    links.request(to, Class::Control, Bytes::from(message).into(), PATIENCE).await
 }
 
 /// Asks until the answer is what is expected, as callers with a retry do.
@@ -139,7 +139,7 @@ async fn many_in_flight_arrive_in_order_and_meet_their_answers() {
     let requests: Vec<Bytes> = (0..3000).map(|n| Bytes::from(format!("request {n}"))).collect();
     let to = listening.peer();
     let sent: Vec<_> =
-        requests.iter().map(|request| links.request(&to, Class::Log, request.clone(), PATIENCE)).collect();
+        requests.iter().map(|request| links.request(&to, Class::Log, request.clone().into(), PATIENCE)).collect();
     for (request, answer) in requests.iter().zip(sent) {
         assert_eq!(&answer.await.unwrap(), request);
     }
@@ -151,14 +151,14 @@ async fn large_messages_pass_up_to_the_bound() {
     let (listening, links) = (Listening::start(config(2)).await, PeerLinks::new(config(1)));
     for length in [0, 255 << 10, 1 << 20, 9 << 20, 64 << 20] {
         let request = Bytes::from(vec![length as u8; length]);
-        let answer = links.request(&listening.peer(), Class::Snapshot, request.clone(), PATIENCE).await.unwrap();
+        let answer = links.request(&listening.peer(), Class::Snapshot, request.clone().into(), PATIENCE).await.unwrap();
         assert!(answer == request, "{length} bytes");
     }
     // Both answers become ready at once and share a message.
     let held = [200 << 10, 64 << 20].map(|length| Bytes::from([&b"hold"[..], &vec![0; length - 4]].concat()));
     let mut answers = Vec::new();
     for request in &held {
-        answers.push(links.request(&listening.peer(), Class::Snapshot, request.clone(), PATIENCE));
+        answers.push(links.request(&listening.peer(), Class::Snapshot, request.clone().into(), PATIENCE));
         wait_for("it to arrive", || listening.echo.serving.load(Ordering::SeqCst) == answers.len()).await;
     }
     listening.echo.permits.add_permits(2);
@@ -166,7 +166,7 @@ async fn large_messages_pass_up_to_the_bound() {
         assert!(answer.await.unwrap() == request);
     }
     let too_large = Bytes::from(vec![0; (64 << 20) + 1]);
-    let answer = links.request(&listening.peer(), Class::Snapshot, too_large, PATIENCE).await;
+    let answer = links.request(&listening.peer(), Class::Snapshot, too_large.into(), PATIENCE).await;
     assert!(matches!(answer, Err(TransportError::Unreachable(why)) if why.contains("larger")));
 }
 
@@ -176,7 +176,7 @@ async fn a_deadline_is_met_and_the_link_goes_on() {
     let to = listening.peer();
     assert_eq!(ask(&links, &to, "hello").await, Ok(Bytes::from("hello")));
     let start = Instant::now();
-    let held = links.request(&to, Class::Control, Bytes::from("hold"), Duration::from_millis(30)).await;
+    let held = links.request(&to, Class::Control, Bytes::from("hold").into(), Duration::from_millis(30)).await;
     assert_eq!(held, Err(TransportError::Lost));
     assert!(start.elapsed() >= Duration::from_millis(30));
     assert_eq!(ask(&links, &to, "hello").await, Ok(Bytes::from("hello")), "not behind the held one");
@@ -190,7 +190,7 @@ async fn classes_do_not_block_each_other() {
     let to = listening.peer();
     let chunk = Bytes::from([&b"hold"[..], &vec![0; 1 << 20]].concat());
     // More than the peer serves at once and more than HTTP/2's window: this class stands still.
-    let held: Vec<_> = (0..10).map(|_| links.request(&to, Class::Snapshot, chunk.clone(), PATIENCE)).collect();
+    let held: Vec<_> = (0..10).map(|_| links.request(&to, Class::Snapshot, chunk.clone().into(), PATIENCE)).collect();
     wait_for("the bound on what is served", || listening.echo.serving.load(Ordering::SeqCst) == 1).await;
     for _ in 0..100 {
         assert_eq!(ask(&links, &to, "heartbeat").await, Ok(Bytes::from("heartbeat")));
@@ -206,7 +206,7 @@ async fn classes_do_not_block_each_other() {
 async fn a_broken_link_loses_what_was_in_flight_and_comes_back() {
     let (listening, links) = (Listening::start(config(2)).await, PeerLinks::new(config(1)));
     let (to, address) = (listening.peer(), listening.address);
-    let held = links.request(&to, Class::Control, Bytes::from("hold"), PATIENCE);
+    let held = links.request(&to, Class::Control, Bytes::from("hold").into(), PATIENCE);
     wait_for("the request to arrive", || listening.echo.serving.load(Ordering::SeqCst) == 1).await;
     listening.stop().await; // nothing frees the held request, so the grace passes
     assert_eq!(held.await, Err(TransportError::Lost));
@@ -234,7 +234,7 @@ async fn what_was_sent_is_lost_when_the_stream_breaks() {
         }
     });
     let links = PeerLinks::new(config(1));
-    let held = links.request(&to, Class::Control, Bytes::from("hold"), PATIENCE);
+    let held = links.request(&to, Class::Control, Bytes::from("hold").into(), PATIENCE);
     wait_for("the request to arrive", || listening.echo.serving.load(Ordering::SeqCst) == 1).await;
     cut.notify_one();
     assert_eq!(held.await, Err(TransportError::Lost));
@@ -271,7 +271,7 @@ async fn a_peer_that_comes_by_itself_is_tried_at_once() {
     let two = Listening::start_at(config(2), address).await;
     let to_one = PeerAddress { node: NodeId([1; 20]), address: one.address.to_string() };
     // Opens the link. Echo takes only node 1, so nothing is to be served there.
-    let _knock = two.links.request(&to_one, Class::Snapshot, Bytes::new(), Duration::ZERO);
+    let _knock = two.links.request(&to_one, Class::Snapshot, Bytes::new().into(), Duration::ZERO);
     ask_until(&one.links, &to, Result::is_ok).await;
 }
 
@@ -358,12 +358,12 @@ async fn clocks_are_compared_both_ways() {
 async fn closing_answers_what_was_taken_and_takes_no_more() {
     let (listening, links) = (Listening::start(config(2)).await, PeerLinks::new(config(1)));
     let to = listening.peer();
-    let held = links.request(&to, Class::Log, Bytes::from("hold"), PATIENCE);
+    let held = links.request(&to, Class::Log, Bytes::from("hold").into(), PATIENCE);
     wait_for("the request to arrive", || listening.echo.serving.load(Ordering::SeqCst) == 1).await;
     let (closing, permits) = (links.clone(), Arc::clone(&listening.echo.permits));
     let closing = spawn(async move { closing.close(PATIENCE).await });
     wait_for("the links to close", || {
-        let refused = links.request(&to, Class::Log, Bytes::new(), PATIENCE);
+        let refused = links.request(&to, Class::Log, Bytes::new().into(), PATIENCE);
         matches!(futures_util::FutureExt::now_or_never(refused), Some(Err(TransportError::Unreachable(_))))
     })
     .await;
@@ -375,7 +375,7 @@ async fn closing_answers_what_was_taken_and_takes_no_more() {
 #[tokio::test]
 async fn stopping_answers_what_is_being_served() {
     let (mut listening, links) = (Listening::start(config(2)).await, PeerLinks::new(config(1)));
-    let held = links.request(&listening.peer(), Class::Log, Bytes::from("hold"), PATIENCE);
+    let held = links.request(&listening.peer(), Class::Log, Bytes::from("hold").into(), PATIENCE);
     wait_for("the request to arrive", || listening.echo.serving.load(Ordering::SeqCst) == 1).await;
     drop(listening.stop.take());
     listening.echo.permits.add_permits(1);
@@ -394,7 +394,7 @@ fn requests_come_from_any_thread() {
     #[expect(clippy::disallowed_methods, reason = "a test's own thread")]
     let asking = std::thread::spawn(move || {
         let answers: Vec<_> =
-            (0..100).map(|_| links.request(&to, Class::Control, Bytes::from("hello"), PATIENCE)).collect();
+            (0..100).map(|_| links.request(&to, Class::Control, Bytes::from("hello").into(), PATIENCE)).collect();
         for answer in answers {
             assert_eq!(runtime().block_on(answer), Ok(Bytes::from("hello")));
         }

@@ -16,7 +16,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use node::Peers;
 use parking_lot::Mutex;
-use raft::{Class, GroupId, NodeId, PeerAddress, PeerService, Transport, TransportError};
+use raft::{Class, GroupId, NodeId, PeerAddress, PeerService, Pieces, Transport, TransportError};
 use rand::rngs::SmallRng;
 use rand::{RngExt, SeedableRng};
 use tokio::sync::{Notify, oneshot};
@@ -269,7 +269,7 @@ impl Transport for SimTransport {
         &self,
         to: &PeerAddress,
         class: Class,
-        message: Bytes,
+        message: Pieces,
         deadline: Duration,
     ) -> impl Future<Output = Result<Bytes, TransportError>> + Send + use<> {
         let (asker, answer) = oneshot::channel();
@@ -280,6 +280,7 @@ impl Transport for SimTransport {
             to.filter(|&to| inner.lives[from] == self.life && inner.inboxes[to].is_some())
         };
         if let Some(to) = reached {
+            let message = message.into_bytes();
             let arrived = Arrived { from, node: self.node, class, message, asker };
             self.net.send(from, to, Some(class), Message::Request { from, to, arrived });
         }

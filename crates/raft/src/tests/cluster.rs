@@ -15,7 +15,7 @@ use tokio::time::{self, Instant};
 use super::machine::{Ears, Heard, Memory, TestMachine, TestWaiter};
 use crate::memory::MemoryLogStore;
 use crate::runtime::SeededRuntime;
-use crate::transport::{Class, PeerAddress, Transport, TransportError};
+use crate::transport::{Class, PeerAddress, Pieces, Transport, TransportError};
 use crate::{Clock, Group, GroupConfig, GroupId, LogId, Member, NodeId, ReplicaId, Status};
 
 /// One way over a link, in virtual time.
@@ -82,7 +82,7 @@ impl Transport for TestTransport {
         &self,
         to: &PeerAddress,
         class: Class,
-        message: Bytes,
+        message: Pieces,
         deadline: Duration,
     ) -> impl Future<Output = Result<Bytes, TransportError>> + Send + use<> {
         let (sender, receiver) = oneshot::channel();
@@ -93,7 +93,7 @@ impl Transport for TestTransport {
             SeededRuntime::spawn(self.clone().deliver(to, class, receiver));
             sender
         });
-        let sent = queue.try_send((Instant::now() + LATENCY, message, sender));
+        let sent = queue.try_send((Instant::now() + LATENCY, message.into_bytes(), sender));
         async move {
             if sent.is_err() {
                 return Err(TransportError::Unreachable("the queue is full".to_owned()));

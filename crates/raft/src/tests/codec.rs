@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use bytes::Bytes;
+use bytes::{Bytes, BytesMut};
 use openraft::entry::{RaftEntry, RaftPayload};
 use openraft::raft::{AppendEntriesRequest, VoteRequest};
 
@@ -45,8 +45,15 @@ fn append() -> AppendEntriesRequest<Types<TestWaiter>> {
 
 #[test]
 fn an_append_survives_the_way_without_a_copy() {
-    let request = append();
-    let bytes = message::encode_append(&ROUTE, &request);
+    let mut request = append();
+    let large = Bytes::from(vec![1; 64 << 10]);
+    request.entries.push(Entry::new_normal(id(7, 45), Body(large.clone())));
+    let mut bytes = BytesMut::new();
+    let mut pieces = message::encode_append(&ROUTE, &request);
+    pieces.move_to(&mut bytes, pieces.len() - large.len());
+    assert_eq!(pieces.into_bytes().as_ptr(), large.as_ptr(), "a large entry is not copied to be sent");
+    bytes.extend_from_slice(&large);
+    let bytes = bytes.freeze();
     assert_eq!(message::group_of(&bytes), Some(GroupId(9)));
     let (kind, route, body) = message::read_header(bytes.clone()).unwrap();
     assert_eq!((kind, route), (Kind::Append, ROUTE));
@@ -80,7 +87,7 @@ fn votes_survive() {
 /// Every prefix and every single changed byte is read as something or nothing, without a panic.
 #[test]
 fn damaged_messages_are_refused_or_read() {
-    let bytes = message::encode_append(&ROUTE, &append());
+    let bytes = message::encode_append(&ROUTE, &append()).into_bytes();
     for length in 0..bytes.len() {
         if let Some((_, _, body)) = message::read_header(bytes.slice(..length)) {
             assert!(message::read_append::<TestWaiter>(body).is_none(), "a part of {length} bytes was read");

@@ -46,12 +46,12 @@ fn assembly() -> Assembly {
 
 fn answers(of: &[(u64, &'static [u8])]) -> Message {
     let mut packer = Packer::new(Kind::Answer);
-    of.iter().for_each(|(id, payload)| packer.push(*id, Bytes::from_static(payload)));
+    of.iter().for_each(|(id, payload)| packer.push(*id, Bytes::from_static(payload).into()));
     packer.take(|| 5).unwrap()
 }
 
 fn ask(link: &Link, message: &'static [u8]) -> Answer {
-    link.request(Bytes::from_static(message), SOON).unwrap()
+    link.request(Bytes::from_static(message).into(), SOON).unwrap()
 }
 
 fn outcome(answer: &mut Answer) -> Option<Result<Bytes, TransportError>> {
@@ -76,15 +76,15 @@ async fn the_queue_is_bounded_in_bytes_and_count() {
     let narrow = link(ClassLimits { requests_max: 3, bytes_max: 10 });
     let mut writer = narrow.writer(&config());
     let _large = ask(&narrow, b"larger than the bound, but alone");
-    let full = narrow.request(Bytes::from_static(b"x"), SOON);
+    let full = narrow.request(Bytes::from_static(b"x").into(), SOON);
     assert!(matches!(full, Err(NotTaken::Unreachable(why)) if why.contains("full")));
     assert_eq!(sent(&mut writer).len(), 1);
     let _two_more = (ask(&narrow, b"12345"), ask(&narrow, b"12345"));
     // Sent or not, three wait for answers.
     assert_eq!(sent(&mut writer).len(), 2);
-    assert!(matches!(narrow.request(Bytes::new(), SOON), Err(NotTaken::Unreachable(_))));
+    assert!(matches!(narrow.request(Pieces::default(), SOON), Err(NotTaken::Unreachable(_))));
     narrow.take_answers(answers(&[(0, b"")]), &mut assembly()).unwrap();
-    assert!(narrow.request(Bytes::new(), SOON).is_ok());
+    assert!(narrow.request(Pieces::default(), SOON).is_ok());
 }
 
 #[tokio::test(start_paused = true)]
@@ -94,7 +94,7 @@ async fn one_sweep_meets_all_deadlines() {
     let (mut sent_one, start) = (ask(&link, b"sent"), Instant::now());
     assert_eq!(sent(&mut writer).len(), 1);
     let mut queued = ask(&link, b"queued");
-    let mut later = link.request(Bytes::from_static(b"later"), 3 * SOON).unwrap();
+    let mut later = link.request(Bytes::from_static(b"later").into(), 3 * SOON).unwrap();
     assert_eq!(link.sweep(start), Next::SweepAt(start + SOON));
     assert_eq!(link.sweep(start + SOON), Next::SweepAt(start + 3 * SOON));
     assert_eq!(outcome(&mut sent_one), Some(Err(TransportError::Lost)));
@@ -127,10 +127,10 @@ async fn a_failed_attempt_refuses_until_one_succeeds() {
     link.down("connection refused");
     let refused = Some(Err(TransportError::Unreachable("connection refused".to_owned())));
     assert_eq!(outcome(&mut queued), refused);
-    let at_once = link.request(Bytes::new(), SOON);
+    let at_once = link.request(Pieces::default(), SOON);
     assert!(matches!(at_once, Err(NotTaken::Unreachable(why)) if why == "connection refused"));
     link.connected();
-    assert!(link.request(Bytes::new(), SOON).is_ok());
+    assert!(link.request(Pieces::default(), SOON).is_ok());
 }
 
 #[tokio::test(start_paused = true)]
@@ -138,10 +138,10 @@ async fn an_idle_link_ends_but_not_under_a_request() {
     let link = link(wide());
     let start = Instant::now();
     let idle_max = Limits::default().idle_max;
-    let _waiting = link.request(Bytes::new(), 2 * idle_max).unwrap();
+    let _waiting = link.request(Pieces::default(), 2 * idle_max).unwrap();
     assert_ne!(link.sweep(start + idle_max), Next::End);
     assert_eq!(link.sweep(start + 2 * idle_max), Next::End);
-    assert!(matches!(link.request(Bytes::new(), SOON), Err(NotTaken::Ended)));
+    assert!(matches!(link.request(Pieces::default(), SOON), Err(NotTaken::Ended)));
 }
 
 #[tokio::test(start_paused = true)]
@@ -150,7 +150,7 @@ async fn a_closing_link_takes_nothing_and_ends_with_its_last_answer() {
     let mut writer = link.writer(&config());
     let _waiting = ask(&link, b"x");
     link.close();
-    assert!(matches!(link.request(Bytes::new(), SOON), Err(NotTaken::Unreachable(_))));
+    assert!(matches!(link.request(Pieces::default(), SOON), Err(NotTaken::Unreachable(_))));
     assert_ne!(link.sweep(Instant::now()), Next::End);
     assert_eq!(sent(&mut writer).len(), 1, "what was taken is still sent");
     link.take_answers(answers(&[(0, b"")]), &mut assembly()).unwrap();
