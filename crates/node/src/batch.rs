@@ -48,7 +48,7 @@ impl Staged {
     }
 
     pub(crate) fn write(&mut self, database: u8, raw: &[u8]) {
-        entry::put_command(&mut self.items, database, raw);
+        entry::put_command(self.items(), database, raw);
         self.item_count += 1;
         self.ops.push(Op::Item);
     }
@@ -61,7 +61,7 @@ impl Staged {
 
     /// Starts a transaction; `commands` calls of [`Self::transaction_command`] follow.
     pub(crate) fn transaction(&mut self, preconditions: &[entry::Precondition], commands: u32) {
-        entry::put_transaction(&mut self.items, preconditions, commands);
+        entry::put_transaction(self.items(), preconditions, commands);
         self.item_count += 1;
         self.ops.push(Op::Item);
     }
@@ -74,11 +74,19 @@ impl Staged {
     pub(crate) fn settings(&mut self, pairs: &[(&'static str, String)]) {
         assert!(self.is_empty(), "settings make an entry of their own");
         for (name, value) in pairs {
-            resp::write_command(&mut self.items, [name.as_bytes(), value.as_bytes()]);
+            resp::write_command(self.items(), [name.as_bytes(), value.as_bytes()]);
             self.item_count += 1;
         }
         self.ops.push(Op::Item);
         self.settings = true;
+    }
+
+    /// The items, behind the room for an entry's header: a large run becomes the entry without being copied.
+    fn items(&mut self) -> &mut Vec<u8> {
+        if self.items.is_empty() {
+            entry::begin(&mut self.items);
+        }
+        &mut self.items
     }
 
     /// Answers everything that is staged with one error and forgets it.
@@ -136,11 +144,8 @@ impl Batch {
     pub(crate) fn of_settings(pairs: &[(&'static str, String)], now_ns: u64) -> Self {
         let mut staged = Staged::default();
         staged.settings(pairs);
-        let mut payload = Vec::new();
-        entry::begin(&mut payload);
-        payload.extend_from_slice(&staged.items);
         let (items, ops) = (staged.item_count, staged.ops);
-        Self { payload, items, ops, kind: Kind::Settings, first_sealed_ns: now_ns, ..Self::default() }
+        Self { payload: staged.items, items, ops, kind: Kind::Settings, first_sealed_ns: now_ns, ..Self::default() }
     }
 
     /// A change of the fence that nobody waits for.
@@ -182,10 +187,15 @@ impl Batch {
     /// Adds a connection's run and empties `staged`.
     pub(crate) fn add(&mut self, staged: &mut Staged, route: Route, protocol: Protocol) {
         assert!(!staged.is_empty(), "a run answers at least one command");
-        if self.payload.is_empty() {
-            entry::begin(&mut self.payload);
+        if self.payload.is_empty() && staged.items.len() > BATCH_BYTES_MAX {
+            // The thread that seals waits meanwhile.
+            self.payload = std::mem::take(&mut staged.items);
+        } else {
+            if self.payload.is_empty() {
+                entry::begin(&mut self.payload);
+            }
+            self.payload.extend_from_slice(staged.items.get(entry::HEADER_BYTES..).unwrap_or_default());
         }
-        self.payload.extend_from_slice(&staged.items);
         self.items += staged.item_count;
         if staged.settings {
             self.kind = Kind::Settings;

@@ -39,6 +39,8 @@ pub(crate) const BATCH_BYTES_WORTH: usize = 8 * 1024;
 pub(crate) const HOLD_MAX_NS: u64 = 2_000_000_000;
 /// After this long without a commit the outcome of an entry is answered as unknown.
 pub(crate) const UNCERTAIN_AFTER_NS: u64 = 5_000_000_000;
+/// So much longer for each MiB that is under way: a slow disk or network takes that long.
+const PATIENCE_PER_MIB_NS: u64 = 100_000_000;
 
 /// No command, and no transaction, is larger: an entry has to fit into a message between nodes.
 pub(crate) const COMMAND_BYTES_MAX: usize = 600 << 20;
@@ -129,6 +131,8 @@ struct Open {
 
 /// A sealed batch until somebody answers it: apply, a refusal, the loss of leadership, or the deadline.
 struct Ticket {
+    /// Of its entry.
+    bytes: usize,
     batch: Mutex<Option<Batch>>,
     sealed_ns: u64,
 }
@@ -280,7 +284,8 @@ impl Shard {
         open.unresolved += 1;
         open.undecided += 1;
         let commands = batch.commands() as u64;
-        let ticket = Arc::new(Ticket { batch: Mutex::new(Some(batch)), sealed_ns: context.now_ns });
+        let ticket =
+            Arc::new(Ticket { bytes: payload.len(), batch: Mutex::new(Some(batch)), sealed_ns: context.now_ns });
         open.tickets.push_back(Arc::clone(&ticket));
         drop(open);
         self.room.notify_waiters();
@@ -333,8 +338,12 @@ impl Shard {
             let mut open = self.open.lock();
             let too_old = |sealed_ns: u64, limit: u64| now_ns.saturating_sub(sealed_ns) > limit;
             open.tickets.retain(|ticket| Arc::strong_count(ticket) > 1);
-            overdue.extend(open.tickets.iter().filter(|t| too_old(t.sealed_ns, UNCERTAIN_AFTER_NS)).cloned());
-            while open.held.front().is_some_and(|batch| too_old(batch.first_sealed_ns, HOLD_MAX_NS)) {
+            // Large entries take their time, and what is behind them waits with them.
+            let under_way_mib = open.tickets.iter().map(|ticket| ticket.bytes).sum::<usize>() as u64 >> 20;
+            let patience_ns = under_way_mib * PATIENCE_PER_MIB_NS;
+            let (uncertain_after_ns, hold_max_ns) = (UNCERTAIN_AFTER_NS + patience_ns, HOLD_MAX_NS + patience_ns);
+            overdue.extend(open.tickets.iter().filter(|t| too_old(t.sealed_ns, uncertain_after_ns)).cloned());
+            while open.held.front().is_some_and(|batch| too_old(batch.first_sealed_ns, hold_max_ns)) {
                 refused.extend(open.held.pop_front());
             }
             // What waits in the open batch was never proposed: nobody leads, or this leader commits nothing any more
@@ -342,7 +351,7 @@ impl Shard {
             if !open.batch.is_empty() {
                 if open.batch.first_sealed_ns == 0 {
                     open.batch.first_sealed_ns = now_ns;
-                } else if too_old(open.batch.first_sealed_ns, HOLD_MAX_NS) {
+                } else if too_old(open.batch.first_sealed_ns, hold_max_ns) {
                     refused.push(std::mem::take(&mut open.batch));
                 }
             }

@@ -140,7 +140,10 @@ impl Assembly {
                 if length > self.bytes_max || length <= first.len() {
                     return Err(Malformed("a length that no payload in parts has"));
                 }
-                self.partial = Some((id, length, BytesMut::from(first)));
+                // All of it at once: growing would copy what is there. Pages are taken as they are filled.
+                let mut arrived = BytesMut::with_capacity(length);
+                arrived.put_slice(&first);
+                self.partial = Some((id, length, arrived));
                 Ok(None)
             }
             (Extent::Further, Some((of, length, arrived))) if *of == id && content.len() <= *length - arrived.len() => {

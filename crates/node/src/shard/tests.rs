@@ -102,3 +102,21 @@ fn what_was_answered_as_uncertain_still_counts_in_the_sequence() {
     assert_eq!(apply(&shard, two, &mut last), Some(3));
     assert_eq!(apply(&shard, three, &mut last), Some(4));
 }
+
+#[test]
+fn what_is_large_and_what_is_behind_it_is_given_more_time_and_keeps_its_bytes() {
+    let (shard, mut last) = shard_with_history();
+    let mut staged = Staged::default();
+    let value = vec![b'x'; 4 << 20];
+    let mut raw = Vec::new();
+    resp::write_command(&mut raw, [&b"SET"[..], b"n", &value]);
+    staged.write(0, &raw);
+    assert_eq!(shard.add(&mut staged, ROUTE, Protocol::Resp2), Added::Accepted);
+    assert!(staged.is_empty(), "the run is the batch's now");
+    let large = shard.seal(context()).unwrap();
+    let behind = seal_worth(&shard);
+    assert!(large.payload.ends_with(&raw));
+    shard.give_up_overdue(UNCERTAIN_AFTER_NS + 4 * PATIENCE_PER_MIB_NS);
+    assert_eq!(apply(&shard, large, &mut last), Some(2));
+    assert_eq!(apply(&shard, behind, &mut last), Some(3));
+}
