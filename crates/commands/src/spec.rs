@@ -350,17 +350,44 @@ impl Spec {
                 Some(KeyPlaces { also: None, next: first, end: end.min(count), step })
             }
             Keys::Counted { count: at, also } => {
-                let keys = keyspace::parse_integer(arguments.get(at)?).and_then(|keys| usize::try_from(keys).ok())?;
+                let keys = usize::try_from(leading_integer(arguments.get(at)?)).ok()?;
                 let end = (at + 1).checked_add(keys).filter(|&end| end <= count)?;
                 Some(KeyPlaces { also, next: at + 1, end, step: 1 })
             }
             Keys::OneAndFound { find, .. } | Keys::Keyword { find, .. } | Keys::Custom(find) => find(arguments),
             Keys::CountedPairs(at) => {
-                let keys = keyspace::parse_integer(arguments.get(at)?).and_then(|keys| usize::try_from(keys).ok())?;
+                let keys = usize::try_from(leading_integer(arguments.get(at)?)).ok()?;
                 let last = (at + 1).checked_add(keys.checked_sub(1)?.checked_mul(2)?).filter(|&last| last < count)?;
                 Some(KeyPlaces { also: None, next: at + 1, end: last + 1, step: 2 })
             }
             Keys::Keywords(keys) => (keys.find)(arguments),
         }
+    }
+}
+
+/// The number with which a text begins, as `atoi` reads it: by it Valkey finds keys, whatever the command says of the text later.
+fn leading_integer(text: &[u8]) -> i32 {
+    let text = text.trim_ascii_start();
+    let (is_negative, digits) = match text {
+        [b'-', digits @ ..] => (true, digits),
+        [b'+', digits @ ..] | digits => (false, digits),
+    };
+    let digits = digits.iter().take_while(|digit| digit.is_ascii_digit());
+    let number = digits.fold(0_i64, |number, digit| number.saturating_mul(10).saturating_add(i64::from(digit - b'0')));
+    let number = if is_negative { number.saturating_neg() } else { number };
+    // What is longer is cut, as there.
+    let [low @ .., _, _, _, _] = number.to_le_bytes();
+    i32::from_le_bytes(low)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::leading_integer;
+
+    #[test]
+    fn counts_are_read_as_atoi_does() {
+        let texts = ["1", " 1x", "+2", "-3.5", "1.5", "", "x1", "4294967297", "99999999999999999999", "-"];
+        let numbers = [1, 1, 2, -3, 1, 0, 0, 1, -1, 0];
+        assert_eq!(texts.map(|text| leading_integer(text.as_bytes())), numbers);
     }
 }

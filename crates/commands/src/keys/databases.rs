@@ -46,7 +46,10 @@ fn flushall(keyspace: &mut Keyspace, args: &mut Args<'_>, _: &Context, reply: &m
 }
 
 fn swapdb(keyspace: &mut Keyspace, args: &mut Args<'_>, _: &Context, reply: &mut Reply) -> CommandResult {
-    let mut database = |which| args.integer().map_err(|_| CommandError::InvalidDatabaseIndex(which));
+    let mut database = |which| {
+        let index = args.integer().ok().filter(|&index| i32::try_from(index).is_ok());
+        index.ok_or(CommandError::InvalidDatabaseIndex(which))
+    };
     let (left, right) = (database("first")?, database("second")?);
     args.end()?;
     let in_range = |database: i64| usize::try_from(database).ok().filter(|&database| database < DATABASE_COUNT);

@@ -198,9 +198,10 @@ enum Weight<'a> {
 }
 
 impl Weight<'_> {
-    /// What is not there counts as 0.
+    /// What is not there counts as 0. A number ends where a text of C does, at the first zero byte.
     fn number(text: Option<Text<'_>>) -> Result<Self, CommandError> {
-        let number = text.map_or(Some(0.0), |text| parse_double(&text));
+        let of_text = |text: Text<'_>| parse_double(text.split(|&byte| byte == 0).next().unwrap_or_default());
+        let number = text.map_or(Some(0.0), of_text);
         Ok(Self::Number(number.ok_or(KeyError::WeightNotFloat)?))
     }
 
@@ -253,8 +254,8 @@ pub(super) fn keys_of_sort(arguments: Arguments<'_>) -> Option<KeyPlaces> {
     while let Some(option) = arguments.get(place) {
         let is = |name: &str| option.eq_ignore_ascii_case(name.as_bytes());
         if is("STORE") && place + 1 < arguments.len() {
+            // What follows is looked at again, as Valkey does: the last STORE wins, be it another's destination.
             store = Some(place + 1);
-            place += 1;
         } else if is("LIMIT") {
             place += 2;
         } else if is("GET") || is("BY") {
