@@ -126,6 +126,8 @@ pub enum CommandError {
     UnknownType(String),
     /// NOVALUES of a walk that knows no values.
     NoValuesToLeaveOut,
+    /// NOSCORES of a walk that knows no scores.
+    NoScoresToLeaveOut,
     /// ZADD with both NX and XX.
     AddNewAndPresent,
     /// ZADD with two of NX, GT and LT.
@@ -248,6 +250,7 @@ impl fmt::Display for CommandError {
             Self::TooFewKeys => f.write_str("ERR Number of keys can't be greater than number of args"),
             Self::UnknownType(name) => write!(f, "ERR unknown type name '{name}'"),
             Self::NoValuesToLeaveOut => f.write_str("ERR NOVALUES option can only be used in HSCAN"),
+            Self::NoScoresToLeaveOut => f.write_str("ERR NOSCORES option can only be used in ZSCAN"),
             Self::AddNewAndPresent => f.write_str("ERR XX and NX options at the same time are not compatible"),
             Self::AddConditions => f.write_str("ERR GT, LT, and/or NX options at the same time are not compatible"),
             Self::IncrementsSeveral => f.write_str("ERR INCR option supports a single increment-element pair"),

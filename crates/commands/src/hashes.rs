@@ -8,7 +8,7 @@ use resp::{Protocol, Reply};
 
 use crate::args::Args;
 use crate::error::{CommandError, CommandResult};
-use crate::scan::ScanOptions;
+use crate::scan::{Beside, ScanOptions};
 use crate::spec::{Arity::*, KeyUse, Keys, Spec};
 
 #[rustfmt::skip]
@@ -224,7 +224,7 @@ fn hincrbyfloat(keyspace: &mut Keyspace, args: &mut Args<'_>, context: &Context,
 
 fn hscan(keyspace: &Keyspace, args: &mut Args<'_>, context: &Context, reply: &mut Reply) -> CommandResult {
     let (key, cursor) = (args.bytes()?, args.cursor()?);
-    let options = ScanOptions::parse(args, true);
+    let options = ScanOptions::parse(args, Beside::Values);
     let hash = keyspace.read_hash(context, key)?;
     reply.array(2);
     let Some(hash) = hash else {
@@ -237,10 +237,10 @@ fn hscan(keyspace: &Keyspace, args: &mut Args<'_>, context: &Context, reply: &mu
     let (next, pairs) = hash.scan(cursor, options.count);
     let pairs = pairs.filter(|pair| options.matches(pair.0));
     reply.bulk(next.to_string());
-    reply.array(pairs.clone().count() * if options.no_values { 1 } else { 2 });
+    reply.array(pairs.clone().count() * if options.is_bare { 1 } else { 2 });
     for (field, value) in pairs {
         reply.bulk(field);
-        if !options.no_values {
+        if !options.is_bare {
             reply.bulk(value);
         }
     }

@@ -5,7 +5,7 @@ use resp::{Mark, Reply};
 
 use crate::args::Args;
 use crate::error::{CommandError, CommandResult};
-use crate::scan::ScanOptions;
+use crate::scan::{Beside, ScanOptions};
 use crate::spec::{Arity::*, KeyUse, Keys, Spec};
 
 const ALL: Keys = Keys::Range { first: 1, last: -1, step: 1 };
@@ -239,7 +239,7 @@ fn sscan(keyspace: &Keyspace, args: &mut Args<'_>, context: &Context, reply: &mu
         write_finished_scan(reply);
         return Ok(());
     };
-    let options = ScanOptions::parse(args, false)?;
+    let options = ScanOptions::parse(args, Beside::Nothing)?;
     let mut found = Vec::new();
     let cursor = set.scan(cursor, options.count, |member| {
         if options.matches(member) {

@@ -8,7 +8,7 @@ use resp::{Protocol, Reply};
 
 use crate::args::Args;
 use crate::error::{CommandError, CommandResult};
-use crate::scan::ScanOptions;
+use crate::scan::{Beside, ScanOptions};
 use crate::sets::{Draws, check_drawn, positive, write_finished_scan};
 use crate::spec::{Arity::*, KeyUse, Keys, Spec};
 
@@ -448,7 +448,7 @@ fn zscan(keyspace: &Keyspace, args: &mut Args<'_>, context: &Context, reply: &mu
         write_finished_scan(reply);
         return Ok(());
     };
-    let options = ScanOptions::parse(args, false)?;
+    let options = ScanOptions::parse(args, Beside::Scores)?;
     let mut found = Vec::new();
     let cursor = set.scan(cursor, options.count, |member, score| {
         if options.matches(member) {
@@ -457,11 +457,13 @@ fn zscan(keyspace: &Keyspace, args: &mut Args<'_>, context: &Context, reply: &mu
     });
     reply.array(2);
     reply.bulk(cursor.to_string());
-    reply.array(found.len() * 2);
+    reply.array(found.len() * if options.is_bare { 1 } else { 2 });
     for (member, score) in found {
         reply.bulk(member);
-        // A walk shows scores as text in either protocol.
-        reply.bulk(format_double(score));
+        if !options.is_bare {
+            // A walk shows scores as text in either protocol.
+            reply.bulk(format_double(score));
+        }
     }
     Ok(())
 }

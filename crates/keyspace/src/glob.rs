@@ -2,15 +2,25 @@
 //!
 //! `*` any bytes, `?` one byte, `[abc]` `[^abc]` `[a-z]` one byte of a class, `\x` the byte x. An unclosed class ends with the pattern.
 
+/// What has more stars, but for one at the end, matches nothing: so deep is all that Redis looks.
+const STARS_MAX: usize = 1000;
+
 /// Whether the whole text matches the pattern. Takes time in proportion to both lengths: a star that does not fit is widened, and only
 /// the last star ever is.
 pub fn matches_glob(pattern: &[u8], text: &[u8], ignore_case: bool) -> bool {
     let (mut at, mut done) = (0, 0);
     // Where to go on if what follows the last star does not fit: behind the star, one byte later in the text.
-    let mut retry: Option<(usize, usize)> = None;
+    let (mut retry, mut stars): (Option<(usize, usize)>, _) = (None, 0);
     loop {
         if pattern.get(at) == Some(&b'*') {
-            at += 1;
+            at += pattern[at..].iter().take_while(|&&byte| byte == b'*').count();
+            stars += 1;
+            if at == pattern.len() {
+                return true;
+            }
+            if stars > STARS_MAX {
+                return false;
+            }
             retry = Some((at, done));
             continue;
         }
@@ -126,5 +136,14 @@ mod tests {
     fn many_stars_end() {
         let pattern = [b"a*".repeat(60), b"b".to_vec()].concat();
         assert!(!matches_glob(&pattern, &[b'a'; 400], false));
+    }
+
+    #[test]
+    fn very_many_stars_match_nothing() {
+        let matches = |pattern: &str| matches_glob(pattern.as_bytes(), &[b'a'; 3000], false);
+        assert!(
+            matches(&"*?".repeat(1000)) && matches(&("*?".repeat(1000) + "**")) && matches(&("**?".repeat(1000) + "*"))
+        );
+        assert!(!matches(&"*?".repeat(1001)) && !matches(&("*?".repeat(1001) + "*")));
     }
 }
