@@ -14,6 +14,7 @@
 #![allow(clippy::unwrap_used, reason = "tests may fail by panicking")]
 
 mod support;
+mod thresholds;
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -39,6 +40,19 @@ fn every_script_holds() {
     assert!(failures.is_empty(), "{} failures:\n{}", failures.len(), failures.join("\n"));
 }
 
+/// The thresholds between encodings at their least and at their most: what a script sees is the same, but for the order of fields and members,
+/// and for what tells of an encoding.
+#[test]
+fn every_script_holds_whatever_the_thresholds() {
+    let mut failures = Vec::new();
+    for (name, settings) in thresholds::extremes(&Settings::new([7, 11])) {
+        for path in scripts() {
+            run_with(&path, name, settings, &mut failures);
+        }
+    }
+    assert!(failures.is_empty(), "{} failures:\n{}", failures.len(), failures.join("\n"));
+}
+
 /// Every command about data has a script that bears its name.
 #[test]
 fn every_row_has_a_script() {
@@ -53,16 +67,27 @@ fn every_row_has_a_script() {
     }
 }
 
-fn run(path: &Path, failures: &mut Vec<String>) {
+/// A line of a script that means something.
+enum Step {
+    /// Time passes, in ms.
+    Advance(u64),
+    /// The protocol of the replies from here on.
+    Speak(Protocol),
+    /// A command and the reply as it is printed.
+    Call { line_number: usize, line: String, expected: String },
+}
+
+/// Reads a script.
+fn steps(path: &Path) -> Vec<Step> {
     let script = fs::read_to_string(path).unwrap();
-    let mut client = Client::new(Settings::new([7, 11]));
     let mut lines = script.lines().enumerate().peekable();
+    let mut steps = Vec::new();
     while let Some((number, line)) = lines.next() {
         if let Some(directive) = line.strip_prefix("@ ") {
             match directive.split_once(' ') {
-                Some(("advance", ms)) => client.now_ms += ms.parse::<u64>().unwrap(),
-                None if directive == "resp3" => client.protocol = Protocol::Resp3,
-                None if directive == "resp2" => client.protocol = Protocol::Resp2,
+                Some(("advance", ms)) => steps.push(Step::Advance(ms.parse().unwrap())),
+                None if directive == "resp3" => steps.push(Step::Speak(Protocol::Resp3)),
+                None if directive == "resp2" => steps.push(Step::Speak(Protocol::Resp2)),
                 None if directive == "ours" => {}
                 _ => panic!("{}:{}: no such directive", path.display(), number + 1),
             }
@@ -72,15 +97,51 @@ fn run(path: &Path, failures: &mut Vec<String>) {
         while let Some((_, line)) = lines.next_if(|(_, line)| !line.is_empty() && !line.starts_with(['#', '>', '@'])) {
             expected.push(line);
         }
-        let mut got = String::new();
-        render(&client.call(&words(command)), "", &mut got);
-        if got.trim_end() != expected.join("\n").trim_end() {
-            let place = format!("{}:{}", path.display(), number + 1);
-            failures.push(format!(
-                "{place}: {command}\n  expected {}\n  got      {}",
-                expected.join("\n"),
-                got.trim_end()
-            ));
+        let expected = expected.join("\n").trim_end().to_owned();
+        steps.push(Step::Call { line_number: number + 1, line: command.to_owned(), expected });
+    }
+    steps
+}
+
+fn run(path: &Path, failures: &mut Vec<String>) {
+    let mut client = Client::new(Settings::new([7, 11]));
+    for step in steps(path) {
+        match step {
+            Step::Advance(ms) => client.now_ms += ms,
+            Step::Speak(protocol) => client.protocol = protocol,
+            Step::Call { line_number, line, expected } => {
+                let mut got = String::new();
+                render(&client.call(&words(&line)), "", &mut got);
+                let got = got.trim_end();
+                if got != expected {
+                    let place = format!("{}:{line_number}", path.display());
+                    failures.push(format!("{place}: {line}\n  expected {expected}\n  got      {got}"));
+                }
+            }
+        }
+    }
+}
+
+/// Runs a script with the usual thresholds and with these.
+fn run_with(path: &Path, thresholds: &str, settings: Settings, failures: &mut Vec<String>) {
+    let mut clients = [Client::new(Settings::new([7, 11])), Client::new(settings)];
+    for step in steps(path) {
+        match step {
+            Step::Advance(ms) => clients.iter_mut().for_each(|client| client.now_ms += ms),
+            Step::Speak(protocol) => clients.iter_mut().for_each(|client| client.protocol = protocol),
+            Step::Call { line_number, line, .. } => {
+                let words = words(&line);
+                let [usual, other] = clients.each_mut().map(|client| thresholds::call(client, &words));
+                if !thresholds::is_equal(&words, &usual, &other) {
+                    let place = format!("{}:{line_number}, thresholds at their {thresholds}", path.display());
+                    let [usual, other] = [&usual, &other].map(|reply| {
+                        let mut shown = String::new();
+                        render(reply, "", &mut shown);
+                        shown.chars().take(1000).collect::<String>()
+                    });
+                    failures.push(format!("{place}: {line}\n  usually {usual}\n  then    {other}"));
+                }
+            }
         }
     }
 }
