@@ -9,6 +9,7 @@
 
 mod families;
 mod generator;
+mod replicas;
 mod rules;
 mod words;
 
@@ -21,7 +22,7 @@ use generator::{Command, Generator};
 use rules::Rule;
 
 /// Commands of the suite, for each protocol.
-const COMMANDS: usize = 10_000;
+const COMMANDS: usize = 105_000;
 /// So many commands are sent before their replies are read.
 const PIPELINE: usize = 40;
 /// After so many pipelines everything is read, and not only fingerprints of the data compared.
@@ -39,10 +40,14 @@ fn random_commands_have_equal_replies_with_protocol_3() {
     run(3);
 }
 
+/// A number that the environment tells.
+fn told(name: &str) -> Option<u64> {
+    std::env::var(name).ok().map(|text| text.parse().expect("a number"))
+}
+
 fn run(protocol: u64) {
-    let number = |name: &str| std::env::var(name).ok().map(|text| text.parse::<u64>().expect("a number"));
-    let seed = number("CAIRN_TEST_SEED").unwrap_or(20_260_000 + protocol);
-    let commands = number("CAIRN_TEST_COMMANDS").map_or(COMMANDS, |count| count.try_into().expect("a usize"));
+    let seed = told("CAIRN_TEST_SEED").unwrap_or(20_260_000 + protocol);
+    let commands = told("CAIRN_TEST_COMMANDS").map_or(COMMANDS, |count| count.try_into().expect("a usize"));
     let debug = ["--enable-debug-command", "yes"];
     let (valkey, cairn) = (Valkey::start(&debug), Server::start(&debug));
     let mut pair = Pair::connect(&valkey, &cairn, protocol);

@@ -5,6 +5,7 @@
 //! [ ... ]     present or not
 //! ( a | b )   one of them
 //! { ... }     once to four times
+//! =           in front of a template: it is never made absurd
 //! ```
 //! Words and marks are separated by single blanks.
 
@@ -87,9 +88,14 @@ impl Generator {
         Self { dice, templates, pending: Vec::new(), in_transaction: 0 }
     }
 
-    /// Reads that show the whole state.
+    /// Whether no transaction is open, and nothing belongs to what was drawn last.
+    pub(crate) fn is_between(&self) -> bool {
+        self.in_transaction == 0 && self.pending.is_empty()
+    }
+
+    /// Reads that show the whole state; none within a transaction.
     pub(crate) fn inspection(&self) -> Vec<Command> {
-        if self.in_transaction > 0 || !self.pending.is_empty() {
+        if !self.is_between() {
             return Vec::new();
         }
         let mut commands = vec![Command::of("DBSIZE"), Command::of("KEYS *")];
@@ -120,8 +126,10 @@ impl Generator {
         }
         let template = self.templates[self.dice.below(self.templates.len())];
         let mut words = Vec::new();
+        let is_taken_as_it_is = template.starts_with("= ");
+        let template = template.trim_start_matches("= ");
         self.expand(&mut template.split(' ').collect::<Vec<_>>().as_slice(), true, &mut words);
-        if self.dice.once_in(12) {
+        if !is_taken_as_it_is && self.dice.once_in(12) {
             self.make_absurd(&mut words);
         }
         let command = Command::new(words);
@@ -184,16 +192,27 @@ impl Generator {
         match self.dice.below(5) {
             0 if at > 0 => drop(words.remove(at)),
             1 => {
-                let word = self.random("word");
+                let word = self.stray(words);
                 words.push(word);
             }
-            2 if at > 0 => words[at] = self.random("word"),
+            2 if at > 0 => words[at] = self.stray(words),
             3 => {
                 let again = words[at].clone();
                 words.insert(at.max(1).min(words.len()), again);
             }
             _ => words[0] = words[0].to_ascii_lowercase(),
         }
+    }
+
+    /// A word that does not belong there. Nothing is to expire while the test looks on.
+    fn stray(&mut self, words: &[Vec<u8>]) -> Vec<u8> {
+        const OF_TIME: [&str; 5] = ["EX", "PX", "EXPIRE", "SETEX", "RESTORE"];
+        let is_of_time = |word: &Vec<u8>| {
+            let word = String::from_utf8_lossy(word).to_ascii_uppercase();
+            OF_TIME.iter().any(|part| word == *part || (part.len() > 2 && word.contains(part)))
+        };
+        let stray = self.random("word");
+        if stray == b"1" && words.iter().any(is_of_time) { b"1000001".to_vec() } else { stray }
     }
 
     /// Something random of a sort.

@@ -38,7 +38,8 @@ pub(crate) const FAMILY: Family = Family {
         KeySort::new("y", "ZRANGE").with(" 0 -1").of_its_own(),
     ],
     word: |what, dice| match what {
-        "place" => Some(format!("p{}", dice.below(30)).into_bytes()),
+        // No key is called so: what SORT would show of a HyperLogLog has the estimate in it that valkey-server keeps there.
+        "place" => Some(format!("place{}", dice.below(30)).into_bytes()),
         "unit" => Some(dice.pick(&["m", "km", "KM", "ft", "mi", "Mi", "km", "km", "yd"]).as_bytes().to_vec()),
         // Mostly within one region, so that something is found; no two alike, since what is equally far comes in any order.
         "lon" => Some(coordinate(dice, 10, &["180", "-180", "180.0001", "x", "nan", "-179.999999", "0"])),

@@ -35,18 +35,17 @@ pub(crate) const FAMILY: Family = Family {
         "HPEXPIRETIME <h> FIELDS ( 1 <f> | 2 <f> <f> | 3 <f> <f> <f> | <i> <f> )",
         "HGETEX <h> [ ( EX <seconds> | PX <ms> | EXAT <at> | PXAT <atms> | PERSIST ) ] FIELDS ( 1 <f> | 2 <f> <f> | 3 <f> <f> <f> | <i> <f> )",
         "HGETEX <h> [ EX <seconds> ] [ ( PERSIST | KEEPTTL | PXAT <atms> ) ] FIELDS ( 1 <f> | 2 <f> <f> | 3 <f> <f> <f> | <i> <f> )",
-        "HSETEX <h> [ ( NX | XX ) ] [ ( FNX | FXX ) ] [ ( EX <seconds> | PX <ms> | EXAT <at> | PXAT <atms> | KEEPTTL ) ] FIELDS ( 1 <f> <v> | 2 <f> <v> <f> <v> | <i> <f> <v> )",
-        "HSETEX <h> [ FNX ] [ FXX ] [ EX <seconds> ] [ KEEPTTL ] FIELDS ( 1 <f> <v> | 2 <f> <v> <f> <v> | <i> <f> <v> )",
+        "HSETEX <h> [ ( NX | XX ) ] [ ( FNX | FXX ) ] [ ( EX <seconds> | PX <ms> | EXAT <at> | PXAT <atms> | KEEPTTL ) ] FIELDS ( 1 <f> <v> | 2 <f> <v> <f> <v> | <fields> <f> <v> )",
+        "HSETEX <h> [ FNX ] [ FXX ] [ EX <seconds> ] [ KEEPTTL ] FIELDS ( 1 <f> <v> | 2 <f> <v> <f> <v> | <fields> <f> <v> )",
         "HGETDEL <h> FIELDS ( 1 <f> | 2 <f> <f> | 3 <f> <f> <f> | <i> <f> )",
     ],
     keys: &[KeySort::new("h", "HGETALL")],
+    word: |what, dice| match what {
+        // Not the least integer but one: twice that overflows in valkey-server's HSETEX, and passes for two.
+        "fields" => Some(dice.pick(&["0", "1", "1", "2", "-1", "x", "", "9223372036854775807"]).as_bytes().to_vec()),
+        _ => None,
+    },
     rule,
-    differences: &[Difference {
-        command: "HSETEX",
-        valkey: "0",
-        cairn: "ERR numfields should be greater than 0",
-        reason: "twice a very negative count of fields overflows there, and passes for one",
-    }],
     ..Family::NONE
 };
 

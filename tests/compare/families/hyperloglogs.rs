@@ -15,8 +15,6 @@ pub(crate) const FAMILY: Family = Family {
         "PFMERGE <p>",
         "PFDEBUG ( ENCODING | DECODE | TODENSE | NOSUCH ) <p>",
         "PFDEBUG GETREG <p>",
-        // Anything else is answered twice by valkey-server 9.1.
-        "PFDEBUG SIMD ( ON | off )",
         "DEL <p>",
     ],
     without_template: &[("PFSELFTEST", "takes its time; it has a golden script")],

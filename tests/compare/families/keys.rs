@@ -29,7 +29,7 @@ pub(crate) const FAMILY: Family = Family {
         "PEXPIRETIME <k>",
         "PERSIST <k>",
         "SORT <l> [ ALPHA ] [ ( ASC | DESC ) ] [ LIMIT <index> <count> ] [ STORE <l> ]",
-        "SORT <t> ALPHA [ ( ASC | DESC ) ] [ LIMIT <index> <count> ] [ GET # ] [ GET <sortpattern> ] [ STORE <l> ]",
+        "SORT <t> ALPHA [ ( ASC | DESC ) ] [ LIMIT <index> <count> ] [ GET # [ GET <sortpattern> ] ] [ STORE <l> ]",
         "SORT <z> BY <sortpattern> [ ( ASC | DESC ) ] [ LIMIT <index> <count> ] [ GET # ] [ STORE <l> ]",
         "SORT <l> [ BY <sortpattern> ] [ GET <sortpattern> ] [ GET # ] [ DESC ] [ LIMIT <index> <count> ]",
         "SORT_RO <k> [ BY <sortpattern> ] [ GET <sortpattern> ] [ GET # ] [ DESC ] [ LIMIT <index> <count> ]",
@@ -39,7 +39,7 @@ pub(crate) const FAMILY: Family = Family {
         "MEMORY USAGE <k> [ SAMPLES <count> ]",
         "DUMP <k>",
         "RESTORE <k> ( 0 | <ms> ) <payload> [ REPLACE ] [ ABSTTL ] [ ( IDLETIME <i> | FREQ <i> ) ]",
-        "RESTORE-ASKING <k> 0 <payload> REPLACE",
+        "= RESTORE-ASKING <k> 0 <payload> REPLACE",
         "OBJECT ( ENCODING | REFCOUNT | FREQ | NOSUCH ) <k>",
     ],
     word,
@@ -93,8 +93,14 @@ fn word(what: &str, dice: &mut Dice) -> Option<Vec<u8>> {
     Some(dice.pick(choices).as_bytes().to_vec())
 }
 
-fn rule(name: &str, _: &[&[u8]]) -> Option<Rule> {
+fn rule(name: &str, words: &[&[u8]]) -> Option<Rule> {
+    let has = |word: &str| words.iter().any(|given| given.eq_ignore_ascii_case(word.as_bytes()));
     Some(match name {
+        "SORT" | "SORT_RO" if has("ALPHA") && !has("STORE") => {
+            Rule::Collated { shows_elements: !has("GET") || has("#") }
+        }
+        // Small integers are one value there, counted as INT_MAX; there are none such here.
+        "OBJECT" if has("REFCOUNT") => Rule::Anything,
         "KEYS" => Rule::AnyOrder,
         "TTL" | "EXPIRETIME" => Rule::Close(2),
         "PTTL" | "PEXPIRETIME" => Rule::Close(3000),

@@ -1,4 +1,4 @@
-//! Sorted sets. Those at `x` have equal scores: only of those is an order by name promised.
+//! Sorted sets. Those at `x` have equal scores: only of those is an order by name promised, so nothing absurd is added to them.
 
 use super::*;
 
@@ -9,8 +9,8 @@ pub(crate) const FAMILY: Family = Family {
         "ZADD <z> { <score> <m> }",
         "ZADD <z> [ ( NX | XX ) ] [ ( GT | LT ) ] [ CH ] [ INCR ] <score> <m>",
         "ZADD <z> [ XX ] [ CH ] { <score> <m> }",
-        "ZADD <x> 0 a 0 b 0 c 0 d 0 e",
-        "ZADD <x> { 0 <m> }",
+        "= ZADD <x> 0 a 0 b 0 c 0 d 0 e",
+        "= ZADD <x> { 0 <m> }",
         "ZREM <x> <m>",
         "ZINCRBY <z> <float> <m>",
         "ZSCORE <z> <m>",
@@ -49,7 +49,7 @@ pub(crate) const FAMILY: Family = Family {
         "ZINTERSTORE <z> 2 <z> <z> [ WEIGHTS <score> <score> ] [ AGGREGATE ( SUM | MIN | MAX ) ]",
         "ZDIFFSTORE <z> ( 1 <z> | 2 <z> <z> | <i> <z> )",
         "ZINTERCARD ( 1 <z> | 2 <z> <z> | <i> <z> ) [ LIMIT <count> ]",
-        "ZSCAN <z> <count> [ MATCH <pattern> ] [ COUNT <i> ]",
+        "ZSCAN <z> <count> [ MATCH <pattern> ] [ COUNT <i> ] [ ( NOSCORES | NOVALUES ) ]",
     ],
     keys: &[
         KeySort::new("z", "ZRANGE").with(" 0 -1 WITHSCORES"),

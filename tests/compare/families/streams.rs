@@ -88,6 +88,12 @@ pub(crate) const FAMILY: Family = Family {
         "XREADGROUP" | "XACK" | "XCLAIM" | "XAUTOCLAIM" | "XGROUP" | "XSETID" => vec![Command::of("UNWATCH")],
         _ => Vec::new(),
     },
-    ours: &[("XDELEX", "Redis 8.2"), ("XACKDEL", "Redis 8.2")],
+    ours: &[
+        ("XDELEX", "Redis 8.2"),
+        ("XACKDEL", "Redis 8.2"),
+        ("XCFGSET", "Redis 8.6"),
+        ("XIDMPRECORD", "Redis 8.6"),
+        ("XNACK", "Redis 8.8"),
+    ],
     ..Family::NONE
 };
