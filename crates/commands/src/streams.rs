@@ -5,8 +5,10 @@ mod groups;
 mod id;
 mod info;
 mod pending;
+mod producers;
 mod range;
 mod read;
+mod release;
 mod trim;
 
 use keyspace::{Context, Keyspace, StreamValue};
@@ -18,8 +20,10 @@ use crate::spec::{Arity::*, Flags, KeyUse, Keys, Spec};
 
 use delete::{xackdel, xdel, xdelex};
 use pending::{xack, xautoclaim, xclaim, xpending};
+use producers::{xcfgset, xidmprecord};
 use range::{xrange, xrevrange};
 use read::{find_keys, xread, xreadgroup};
+use release::xnack;
 use trim::{xadd, xsetid, xtrim};
 
 const READ: Keys = Keys::Keyword { keyword: "STREAMS", from: 1, find: find_keys };
@@ -34,6 +38,8 @@ pub(crate) const COMMANDS: &[Spec] = &[
     Spec::write("XDEL",       AtLeast(3), Keys::One(1), xdel,       "Removes stream entries and returns how many they were.").fast().uses(&[KeyUse::TAKE_AWAY]),
     Spec::write("XDELEX",     AtLeast(5), Keys::One(1), xdelex,     "Removes stream entries as far as no group needs them.").fast().uses(&[KeyUse::TAKE_AWAY]),
     Spec::write("XACKDEL",    AtLeast(6), Keys::One(1), xackdel,    "Acknowledges stream entries and removes them as far as no group needs them.").fast().uses(&[KeyUse::TAKE_AWAY]),
+    Spec::write("XCFGSET",    AtLeast(2), Keys::One(1), xcfgset,    "Sets how much a stream remembers of producers with ids of their own.").fast(),
+    Spec::write("XIDMPRECORD", Exactly(5), Keys::One(1), xidmprecord, "Remembers under which id of its own a producer has added a stream entry.").fast().denyoom(),
     Spec::write("XSETID",     AtLeast(3), Keys::One(1), xsetid,     "Sets the last id of a stream.").fast().denyoom(),
     Spec::read ("XLEN",       Exactly(2), Keys::One(1), xlen,       "Returns the number of stream entries.").fast().uses(&[KeyUse::LOOK]),
     Spec::read ("XRANGE",     AtLeast(4), Keys::One(1), xrange,     "Returns the stream entries between two ids."),
@@ -41,6 +47,7 @@ pub(crate) const COMMANDS: &[Spec] = &[
     Spec::read ("XREAD",      AtLeast(4), READ,         xread,      "Returns the stream entries of several streams behind an id of each.").flags(Flags::BLOCKING),
     Spec::write("XREADGROUP", AtLeast(7), READ_GROUP,   xreadgroup, "Gives new or pending stream entries to a consumer of a group.").flags(Flags::BLOCKING).uses(&[KeyUse::READ]),
     Spec::write("XACK",       AtLeast(4), Keys::One(1), xack,       "Acknowledges stream entries and returns how many were pending.").fast(),
+    Spec::write("XNACK",      AtLeast(7), Keys::One(1), xnack,      "Releases pending stream entries, for others to claim at once.").fast(),
     Spec::read ("XPENDING",   AtLeast(3), Keys::One(1), xpending,   "Returns what a group was given and has not acknowledged.").tips(NONDETERMINISTIC),
     Spec::write("XCLAIM",     AtLeast(6), Keys::One(1), xclaim,     "Gives pending stream entries to another consumer.").fast().tips(NONDETERMINISTIC),
     Spec::write("XAUTOCLAIM", AtLeast(6), Keys::One(1), xautoclaim, "Gives what has been pending for long to another consumer.").fast().uses(&[KeyUse::TAKE_AWAY]).tips(NONDETERMINISTIC),

@@ -108,7 +108,7 @@ pub use set::{Member, SetEncoding, SetValue};
 pub use settings::{PackedLimits, Settings};
 pub use sorted_set::SortedSetValue;
 pub use stream::{
-    Pending, Progress, References, StreamConsumer, StreamEntry, StreamGroup, StreamId, StreamName, StreamValue, Trim,
-    TrimPlan, TrimTo,
+    IdempotentId, Pending, ProducerLimits, ProducerRecord, Producers, Progress, References, StreamConsumer,
+    StreamEntry, StreamGroup, StreamId, StreamName, StreamValue, Trim, TrimPlan, TrimTo,
 };
 pub use strings::{DeadlineChange, INLINE_BYTES_MAX, STRING_BYTES_MAX, StringRef};

@@ -3,6 +3,7 @@
 //! ```text
 //! chunks:  ordered map of id of the first stream entry -> (count of those left, bytes, Arc -> chunk)  see `chunk`
 //! groups:  ordered map of name -> group                                                              see `group`
+//! producers: what was added under ids of those who sent it                                            see `producers`
 //! ```
 //!
 //! Chunks begin and end where Redis's nodes do, to the byte: trimming with `~` takes whole ones, and how many of them there are is shown by XINFO. So a
@@ -13,6 +14,7 @@
 mod chunk;
 mod group;
 mod id;
+mod producers;
 #[cfg(test)]
 mod tests;
 mod tree;
@@ -28,6 +30,7 @@ use chunk::Chunk;
 pub use chunk::StreamEntry;
 pub use group::{Pending, StreamConsumer, StreamGroup, StreamName};
 pub use id::StreamId;
+pub use producers::{IdempotentId, ProducerLimits, ProducerRecord, Producers};
 pub use trim::{References, Trim, TrimPlan, TrimTo};
 
 /// A stream entry's fields and values may not take more.
@@ -42,7 +45,9 @@ pub struct StreamValue {
     max_deleted_id: StreamId,
     entries_added: u64,
     groups: OrderedMap<StreamName, StreamGroup>,
-    /// Of chunks and groups.
+    /// None as long as no producer has an id of its own.
+    producers: Option<Arc<Producers>>,
+    /// Of chunks, groups and producers.
     allocated_bytes: usize,
 }
 
@@ -295,6 +300,23 @@ impl StreamValue {
         }
     }
 
+    // Producers.
+
+    /// What is remembered of producers with ids of their own; `None`: there were none, and nobody has set the limits.
+    pub fn producers(&self) -> Option<&Producers> {
+        self.producers.as_deref()
+    }
+
+    /// Changes what is remembered of producers.
+    pub fn change_producers<R>(&mut self, change: impl FnOnce(&mut Producers) -> R) -> R {
+        let before = self.producers.as_ref().map_or(0, |producers| producers.allocated_bytes());
+        let producers = self.producers.get_or_insert_with(|| Arc::new(Producers::new(ProducerLimits::default())));
+        let producers = Arc::make_mut(producers);
+        let result = change(producers);
+        self.allocated_bytes = self.allocated_bytes - before + producers.allocated_bytes();
+        result
+    }
+
     /// How many stream entries a group has still to read, if that is known.
     pub fn lag(&self, group: &StreamGroup) -> Option<i64> {
         let progress = self.progress();
@@ -407,6 +429,9 @@ impl CollectionValue for StreamValue {
         for (name, group) in self.groups.iter() {
             digest.bytes(name);
             group.digest(digest);
+        }
+        if let Some(producers) = &self.producers {
+            producers.digest(digest);
         }
     }
 

@@ -11,7 +11,7 @@ use crate::stream::StreamReader;
 use crate::string::{Head, read_head, read_string};
 use crate::value_type::{
     HASH, HASH_EXPIRING, HASH_PACKED, LIST_PIECES, NO_DEADLINE, PIECE_PACKED, PIECE_PLAIN, SET, SET_INTEGERS,
-    SET_PACKED, SORTED_SET, SORTED_SET_PACKED, STREAM, STRING,
+    SET_PACKED, SORTED_SET, SORTED_SET_PACKED, STREAM_WHOLE, STRING,
 };
 use crate::write::Shape;
 use crate::{integers, listpack};
@@ -118,8 +118,8 @@ impl ValueReader {
                 self.has_deadlines = true;
                 (State::Hash(self.empty_hash()), read_length(input)?)
             }
-            STREAM => {
-                self.state = State::Stream(Box::new(StreamReader::new(STREAM, input)?));
+            STREAM_WHOLE => {
+                self.state = State::Stream(Box::new(StreamReader::new(STREAM_WHOLE, input)?));
                 return Ok(None);
             }
             packed @ (SET_INTEGERS | SET_PACKED | SORTED_SET_PACKED | HASH_PACKED) => {

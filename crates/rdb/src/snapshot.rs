@@ -24,7 +24,7 @@ pub use reader::{Restored, SnapshotReader};
 pub use writer::SnapshotWriter;
 
 /// The newest format that is read, and the one that is written.
-pub const FORMAT: u32 = 2;
+pub const FORMAT: u32 = 3;
 
 const MAGIC: &[u8; 8] = b"CairnSnp";
 

@@ -49,6 +49,9 @@ pub(crate) const STREAM_7: u8 = 19;
 /// A stream, as Redis 7.2 writes it.
 pub(crate) const STREAM: u8 = 21;
 
+/// A stream with all that is known of it here. Only in snapshots: no other server knows the number.
+pub(crate) const STREAM_WHOLE: u8 = 200;
+
 /// The deadline of a field that does not expire.
 pub(crate) const NO_DEADLINE: i64 = -1;
 

@@ -9,7 +9,7 @@ use crate::number::write_length;
 use crate::string::write_string;
 use crate::value_type::{
     HASH, HASH_EXPIRING, HASH_PACKED, LIST_PIECES, NO_DEADLINE, PIECE_PACKED, PIECE_PLAIN, SET, SET_INTEGERS,
-    SET_PACKED, SORTED_SET, SORTED_SET_PACKED, STREAM, STRING,
+    SET_PACKED, SORTED_SET, SORTED_SET_PACKED, STREAM_WHOLE, STRING,
 };
 use crate::{integers, listpack, stream};
 
@@ -166,7 +166,7 @@ pub(crate) fn integers(set: &SetValue) -> Option<Vec<u8>> {
 }
 
 fn write_stream(stream: &StreamValue, from: usize, room: &mut Room<'_>) -> Option<usize> {
-    room.head(from, STREAM, stream.chunk_count());
+    room.head(from, STREAM_WHOLE, stream.chunk_count());
     room.elements(from, stream::pieces(stream, from), |out, piece| stream::write_piece(out, &piece))
 }
 

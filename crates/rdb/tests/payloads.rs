@@ -86,7 +86,7 @@ fn told_stream(stream: &StreamValue) -> Vec<Vec<u8>> {
         words.push(format!("group={}", name.escape_ascii()));
         words.extend([format!("last={}", group.last_id), format!("read={}", group.entries_read)]);
         for (id, pending) in group.pending_at(0) {
-            let consumer = pending.consumer.escape_ascii();
+            let consumer = pending.consumer().map_or(&b""[..], |name| name).escape_ascii();
             words.push(format!("{id}:{consumer}:{}:{}", pending.delivered_ms, pending.deliveries));
         }
         words.extend(group.consumers().map(|(name, consumer)| format!("{}@{}", name.escape_ascii(), consumer.seen_ms)));

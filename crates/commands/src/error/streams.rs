@@ -75,6 +75,40 @@ pub enum StreamError {
     IdCountNotPositive,
     /// The number of ids is not that of those that follow.
     IdCountMismatch,
+    /// XNACK with a mode that there is not.
+    UnknownMode,
+    /// XNACK with an option that there is not, or without a value, or once more.
+    UnknownReleaseOption(String),
+    /// XNACK without IDS.
+    IdsMissing,
+    /// The number of ids of XNACK is not positive.
+    ReleaseCountNotPositive,
+    /// There are fewer ids than XNACK says.
+    ReleaseCountMismatch,
+    /// RETRYCOUNT of XNACK is negative.
+    RetryCountNegative,
+    /// CLAIM is not an integer.
+    IdleNotInteger,
+    /// CLAIM is negative.
+    IdleNegative,
+    /// A bound of a whole reply is not positive; its name.
+    BoundNotPositive(&'static str),
+    /// MAXCOUNT is less than COUNT.
+    BoundBelowCount,
+    /// IDMP and IDMPAUTO, or one of them twice.
+    SeveralProducers,
+    /// IDMP or IDMPAUTO with an id that is not left to the server.
+    IdOfProducer,
+    /// An empty id: the option, and whose id it is.
+    EmptyProducerId(&'static str, &'static str),
+    /// XCFGSET of nothing.
+    NoLimit,
+    /// A limit of XCFGSET is out of its range: its name, the greatest, and of what.
+    LimitOutOfRange(&'static str, u64, &'static str),
+    /// XIDMPRECORD of a stream entry that is not there.
+    RecordOfNothing,
+    /// XIDMPRECORD of an id that stands for another stream entry.
+    RecordedOtherwise,
 }
 
 impl fmt::Display for StreamError {
@@ -110,6 +144,10 @@ impl fmt::Display for StreamError {
                  an empty result set."
             ),
             Self::InvalidNumber(which, command) => write!(f, "ERR Invalid {which} argument for {command}"),
+            Self::UnknownReleaseOption(option) => write!(f, "ERR Unrecognized XNACK option '{option}'"),
+            Self::BoundNotPositive(name) => write!(f, "ERR {name} must be a positive integer"),
+            Self::EmptyProducerId(option, which) => write!(f, "ERR {option} requires a non-empty {which} ID"),
+            Self::LimitOutOfRange(name, most, unit) => write!(f, "ERR {name} must be between 1 and {most} {unit}"),
             Self::UnknownClaimOption(option) => write!(f, "ERR Unrecognized XCLAIM option '{option}'"),
             plain => write!(f, "ERR {}", plain.plain_text()),
         }
@@ -148,6 +186,19 @@ impl StreamError {
             Self::TimeoutOutOfRange => "timeout is out of range",
             Self::CountNotPositive => "COUNT must be > 0",
             Self::IdCountNotPositive => "Number of IDs must be a positive integer",
+            Self::UnknownMode => "mode must be SILENT, FAIL, or FATAL",
+            Self::IdsMissing => "syntax error, expected IDS keyword",
+            Self::ReleaseCountNotPositive => "numids must be a positive integer",
+            Self::ReleaseCountMismatch => "number of IDs doesn't match numids",
+            Self::RetryCountNegative => "Invalid RETRYCOUNT value, must be >= 0",
+            Self::IdleNotInteger => "min-idle-time is not an integer",
+            Self::IdleNegative => "min-idle-time must be a positive integer",
+            Self::BoundBelowCount => "MAXCOUNT must be greater than or equal to COUNT",
+            Self::SeveralProducers => "IDMP/IDMPAUTO specified multiple times",
+            Self::IdOfProducer => "IDMP/IDMPAUTO can be used only with auto-generated IDs",
+            Self::NoLimit => "At least one parameter must be specified",
+            Self::RecordOfNothing => "The specified stream ID does not exist",
+            Self::RecordedOtherwise => "The idempotent ID already maps to a different stream ID",
             Self::IdCountMismatch => "The `numids` parameter must match the number of arguments",
             _ => unreachable!("what has something to fill in has an arm of its own"),
         }

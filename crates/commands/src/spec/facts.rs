@@ -26,8 +26,8 @@ pub(super) const DEPRECATED: [(&str, &str, &str); 2] =
     [("CLUSTER|SLAVES", "5.0.0", "`CLUSTER REPLICAS`"), ("SLAVEOF", "5.0.0", "`REPLICAOF`")];
 
 /// What is not for applications.
-pub(super) const INTERNAL: [&str; 6] =
-    ["CLUSTER|SYNCSLOTS", "DEBUG", "PFDEBUG", "PFSELFTEST", "REPLCONF", "RESTORE-ASKING"];
+pub(super) const INTERNAL: [&str; 7] =
+    ["CLUSTER|SYNCSLOTS", "DEBUG", "PFDEBUG", "PFSELFTEST", "REPLCONF", "RESTORE-ASKING", "XIDMPRECORD"];
 
 /// Every command of Redis and Valkey and DEBUG's subcommands, sorted by name, whether or not there is a row for it: name, since, complexity, arguments.
 #[rustfmt::skip]
@@ -461,7 +461,7 @@ pub(super) const FACTS: &[(&str, &str, &str, &str)] = &[
     ("XACKDEL",                           "8.2.0",             "",                   ""),
     ("XADD",                              "5.0.0",             "O(1)",               "key [NOMKSTREAM] [trim=(strategy=(MAXLEN|MINID) [operator=(equal==|approximately=~)] threshold [LIMIT count:integer])] id-selector=(auto-id=*|id) data=(field value)..."),
     ("XAUTOCLAIM",                        "6.2.0",             "O(1)",               "key group consumer min-idle-time start [COUNT count:integer] [JUSTID]"),
-    ("XCFGSET",                           "8.6.0",             "",                   ""),
+    ("XCFGSET",                           "8.6.0",             "O(1)",               "key [IDMP-DURATION idmp-duration:integer] [IDMP-MAXSIZE idmp-maxsize:integer]"),
     ("XCLAIM",                            "5.0.0",             "O(log(N))",          "key group consumer min-idle-time id... [IDLE ms:integer] [TIME unix-time-milliseconds:unix-time] [RETRYCOUNT count:integer] [FORCE] [JUSTID] [LASTID lastid]"),
     ("XDEL",                              "5.0.0",             "O(1)",               "key id..."),
     ("XDELEX",                            "8.2.0",             "",                   ""),
@@ -472,14 +472,14 @@ pub(super) const FACTS: &[(&str, &str, &str, &str)] = &[
     ("XGROUP|DESTROY",                    "5.0.0",             "O(N)",               "key group"),
     ("XGROUP|HELP",                       "5.0.0",             "O(1)",               ""),
     ("XGROUP|SETID",                      "5.0.0",             "O(1)",               "key group id-selector=(id|new-id=$) [ENTRIESREAD entriesread:integer/entries-read]"),
-    ("XIDMPRECORD",                       "8.6.2",             "",                   ""),
+    ("XIDMPRECORD",                       "8.6.2",             "O(1)",               "key pid iid stream-id"),
     ("XINFO",                             "5.0.0",             "",                   ""),
     ("XINFO|CONSUMERS",                   "5.0.0",             "O(1)",               "key group"),
     ("XINFO|GROUPS",                      "5.0.0",             "O(1)",               "key"),
     ("XINFO|HELP",                        "5.0.0",             "O(1)",               ""),
     ("XINFO|STREAM",                      "5.0.0",             "O(1)",               "key [full-block=(FULL [COUNT count:integer])]"),
     ("XLEN",                              "5.0.0",             "O(1)",               "key"),
-    ("XNACK",                             "8.8.0",             "",                   ""),
+    ("XNACK",                             "8.8.0",             "O(1)",               "key group mode=(SILENT|FAIL|FATAL) IDS ids=(numids:integer id...) [RETRYCOUNT count:integer] [FORCE]"),
     ("XPENDING",                          "5.0.0",             "O(N)",               "key group [filters=([IDLE min-idle-time:integer] start end count:integer [consumer])]"),
     ("XRANGE",                            "5.0.0",             "O(N)",               "key start end [COUNT count:integer]"),
     ("XREAD",                             "5.0.0",             "",                   "[COUNT count:integer] [BLOCK milliseconds:integer] STREAMS streams=(key... id...)"),

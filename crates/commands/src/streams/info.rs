@@ -1,9 +1,10 @@
 //! XINFO: what there is to know of a stream, its groups and their consumers.
 
-use keyspace::{Context, Keyspace, StreamConsumer, StreamGroup, StreamId, StreamValue};
+use keyspace::{Context, Keyspace, Producers, StreamConsumer, StreamGroup, StreamId, StreamValue};
 use resp::Reply;
 
 use super::id::write_id;
+use super::pending::write_owner;
 use super::range::{write_entries, write_entry};
 use super::{no_group, subcommand_syntax, wall};
 use crate::args::Args;
@@ -102,7 +103,8 @@ fn take_full(args: &mut Args<'_>) -> Result<Option<usize>, CommandError> {
 pub(super) fn stream(k: &Keyspace, args: &mut Args<'_>, context: &Context, reply: &mut Reply) -> CommandResult {
     let stream = stream_of(k, context, args.bytes()?)?;
     let full = take_full(args)?;
-    reply.map(if full.is_some() { 9 } else { 10 });
+    let producers = stream.producers();
+    reply.map(if full.is_some() { 9 } else { 10 } + if producers.is_some() { 6 } else { 0 });
     write_count(reply, "length", stream.entry_count());
     write_count(reply, "radix-tree-keys", stream.chunk_count());
     write_count(reply, "radix-tree-nodes", stream.tree_node_count());
@@ -110,6 +112,7 @@ pub(super) fn stream(k: &Keyspace, args: &mut Args<'_>, context: &Context, reply
     write_named_id(reply, "max-deleted-entry-id", stream.max_deleted_id());
     write_pair(reply, "entries-added", stream.entries_added().cast_signed());
     write_named_id(reply, "recorded-first-entry-id", stream.first_id());
+    producers.into_iter().for_each(|producers| write_producers(reply, producers));
     let Some(count) = full else {
         write_count(reply, "groups", stream.group_count());
         let mut entry = |name, entry| {
@@ -133,20 +136,35 @@ pub(super) fn stream(k: &Keyspace, args: &mut Args<'_>, context: &Context, reply
     Ok(())
 }
 
+/// Only where producers have ids of their own: clients of servers without them see what they know.
+fn write_producers(reply: &mut Reply, producers: &Producers) {
+    let (limits, (added, duplicates)) = (producers.limits(), producers.counts());
+    write_pair(reply, "idmp-duration", limits.duration_s.cast_signed());
+    write_count(reply, "idmp-maxsize", limits.records_max);
+    write_count(reply, "pids-tracked", producers.producer_count());
+    write_count(reply, "iids-tracked", producers.record_count());
+    write_pair(reply, "iids-added", added.cast_signed());
+    write_pair(reply, "iids-duplicates", duplicates.cast_signed());
+}
+
 fn write_group(reply: &mut Reply, name: &[u8], group: &StreamGroup, lag: Option<i64>, count: usize) {
-    reply.map(7);
+    let released_count = group.released_count();
+    reply.map(if released_count > 0 { 8 } else { 7 });
     reply.bulk("name");
     reply.bulk(name);
     write_named_id(reply, "last-delivered-id", group.last_id);
     write_known(reply, "entries-read", entries_read(group));
     write_known(reply, "lag", lag);
     write_count(reply, "pel-count", group.pending_count());
+    if released_count > 0 {
+        write_count(reply, "nacked-count", released_count);
+    }
     reply.bulk("pending");
     reply.array(group.pending_count().min(count));
     for (id, pending) in group.pending_at(0).take(count) {
         reply.array(4);
         write_id(reply, id);
-        reply.bulk(&*pending.consumer);
+        write_owner(reply, pending);
         reply.integer(pending.delivered_ms);
         reply.integer(pending.deliveries);
     }

@@ -5,6 +5,7 @@ use resp::Reply;
 
 use super::id::{parse_end, parse_id, parse_start, take_id, take_ids, write_id};
 use super::range::write_entry;
+use super::release::GIVEN_UP;
 use super::{no_key_or_group, now, shown, wall};
 use crate::args::Args;
 use crate::error::{CommandError, CommandResult, StreamError};
@@ -13,6 +14,8 @@ use crate::error::{CommandError, CommandResult, StreamError};
 const CLAIMS_DEFAULT: usize = 100;
 const CLAIMS_MOST: i64 = i64::MAX / 16;
 const LOOKS_PER_CLAIM: usize = 10;
+/// How long what was released has been idle.
+const RELEASED: i64 = -1;
 
 pub(super) fn xack(k: &mut Keyspace, args: &mut Args<'_>, context: &Context, reply: &mut Reply) -> CommandResult {
     let (key, name) = (args.bytes()?, args.bytes()?);
@@ -109,8 +112,8 @@ fn write_pending(group: &StreamGroup, filter: &Filter<'_>, now_ms: i64, reply: &
         count += 1;
         reply.array(4);
         write_id(reply, id);
-        reply.bulk(&*pending.consumer);
-        reply.integer(elapsed.max(0));
+        write_owner(reply, pending);
+        reply.integer(if pending.consumer().is_some() { elapsed.max(0) } else { RELEASED });
         reply.integer(pending.deliveries);
     };
     let is_idle =
@@ -128,6 +131,11 @@ fn write_pending(group: &StreamGroup, filter: &Filter<'_>, now_ms: i64, reply: &
         }
     }
     reply.finish(array, count);
+}
+
+/// Writes who has a stream entry; nobody has no name.
+pub(super) fn write_owner(reply: &mut Reply, pending: &Pending) {
+    reply.bulk(pending.consumer().map_or(&b""[..], |name| name));
 }
 
 /// A claim: who wants what, and how it is to be noted.
@@ -186,7 +194,7 @@ impl<'a> Claim<'a> {
         let before = match pending {
             Some(pending) => {
                 let idle_ms = self.now_ms.wrapping_sub(pending.delivered_ms);
-                if self.idle_min_ms != 0 && idle_ms < self.idle_min_ms {
+                if pending.consumer().is_some() && self.idle_min_ms != 0 && idle_ms < self.idle_min_ms {
                     return Claimed::No;
                 }
                 pending.deliveries
@@ -194,7 +202,7 @@ impl<'a> Claim<'a> {
             None if self.makes_pending => 1,
             None => return Claimed::No,
         };
-        let counted = before.wrapping_add(i64::from(!self.only_ids));
+        let counted = next_delivery(before, self.only_ids);
         stream.change_group(self.group, |group| {
             group.assign(id, self.consumer, self.delivered_ms, self.deliveries.unwrap_or(counted));
             if let Some(consumer) = group.consumer_mut(self.consumer) {
@@ -207,6 +215,11 @@ impl<'a> Claim<'a> {
         }
         Claimed::Yes
     }
+}
+
+/// The number of deliveries after one more, unless only ids are told. What was given up stays so.
+pub(super) fn next_delivery(before: i64, only_ids: bool) -> i64 {
+    if before == GIVEN_UP { before } else { before.wrapping_add(i64::from(!only_ids)) }
 }
 
 fn take_number(args: &mut Args<'_>, which: &'static str, command: &'static str) -> Result<i64, CommandError> {

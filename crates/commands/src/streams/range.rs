@@ -9,13 +9,19 @@ use crate::error::{CommandError, CommandResult};
 
 /// Writes a stream entry: its id, and its fields and values.
 pub(super) fn write_entry(reply: &mut Reply, entry: &StreamEntry<'_>) {
-    reply.array(2);
+    write_entry_and(reply, entry, &[]);
+}
+
+/// Writes a stream entry and numbers behind it.
+pub(super) fn write_entry_and(reply: &mut Reply, entry: &StreamEntry<'_>, numbers: &[i64]) {
+    reply.array(2 + numbers.len());
     write_id(reply, entry.id);
     reply.array(2 * entry.field_count());
     for (field, value) in entry.fields() {
         reply.bulk(field);
         reply.bulk(value);
     }
+    numbers.iter().for_each(|number| reply.integer(*number));
 }
 
 /// Writes stream entries as an array, and returns how many they were.

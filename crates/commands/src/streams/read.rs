@@ -1,12 +1,15 @@
 //! XREAD and XREADGROUP.
 //!
 //! Neither waits: with BLOCK they answer at once, as Redis does where nobody may wait (in a transaction, in a script).
+//!
+//! CLAIM, MAXCOUNT and MAXSIZE are from Redis's documentation of versions 8.4 and 8.10.
 
-use keyspace::{Context, Edit, Keyspace, StreamGroup, StreamId, StreamValue};
+use keyspace::{Context, Edit, Keyspace, StreamEntry, StreamGroup, StreamId, StreamValue};
 use resp::{Arguments, Deferred, Protocol, Reply};
 
 use super::id::{parse_id, write_id};
-use super::range::{write_entries, write_entry};
+use super::pending::next_delivery;
+use super::range::{write_entry, write_entry_and};
 use super::{now, shown};
 use crate::args::Args;
 use crate::error::{CommandError, CommandResult, StreamError};
@@ -19,15 +22,26 @@ const NEW: StreamId = StreamId::MAX;
 struct Request<'a> {
     /// At most so many stream entries of each stream.
     count: usize,
+    /// At most so many of all streams together, and no more once the reply has so many bytes.
+    bounds: Bounds,
     group: Option<(&'a [u8], &'a [u8])>,
     is_unacknowledged: bool,
+    /// Also what has been pending for so many ms, whoever has it.
+    claim_idle_ms: Option<i64>,
     /// Keys with the ids behind which to read.
     streams: Vec<(&'a [u8], &'a [u8])>,
 }
 
 impl<'a> Request<'a> {
     fn parse(args: &mut Args<'a>, context: &Context, is_group: bool) -> Result<Self, CommandError> {
-        let mut request = Self { count: usize::MAX, group: None, is_unacknowledged: false, streams: Vec::new() };
+        let mut request = Self {
+            count: usize::MAX,
+            bounds: Bounds { count: usize::MAX, bytes: usize::MAX },
+            group: None,
+            is_unacknowledged: false,
+            claim_idle_ms: None,
+            streams: Vec::new(),
+        };
         let only_group = |name| if is_group { Ok(()) } else { Err(StreamError::OptionOfReadGroup(name)) };
         loop {
             let has_more = args.remaining() > 1;
@@ -36,6 +50,17 @@ impl<'a> Request<'a> {
             } else if has_more && args.keyword("COUNT") {
                 let count = usize::try_from(args.integer()?).unwrap_or(0);
                 request.count = if count == 0 { usize::MAX } else { count };
+            } else if has_more && args.keyword("MAXCOUNT") {
+                request.bounds.count = take_bound(args, "MAXCOUNT")?;
+            } else if has_more && args.keyword("MAXSIZE") {
+                request.bounds.bytes = take_bound(args, "MAXSIZE")?;
+            } else if has_more && args.keyword("CLAIM") {
+                only_group("CLAIM")?;
+                let idle_ms = keyspace::parse_integer(args.bytes()?).ok_or(StreamError::IdleNotInteger)?;
+                request.claim_idle_ms = Some(idle_ms);
+                if idle_ms < 0 {
+                    return Err(StreamError::IdleNegative.into());
+                }
             } else if has_more && args.keyword("STREAMS") {
                 break;
             } else if args.remaining() > 2 && args.keyword("GROUP") {
@@ -59,8 +84,23 @@ impl<'a> Request<'a> {
         if is_group && request.group.is_none() {
             return Err(StreamError::GroupMissing.into());
         }
+        if request.count != usize::MAX && request.bounds.count < request.count {
+            return Err(StreamError::BoundBelowCount.into());
+        }
         Ok(request)
     }
+}
+
+/// What bounds a whole reply.
+#[derive(Clone, Copy)]
+struct Bounds {
+    count: usize,
+    bytes: usize,
+}
+
+fn take_bound(args: &mut Args<'_>, name: &'static str) -> Result<usize, CommandError> {
+    let bound = usize::try_from(args.integer()?).ok().filter(|&bound| bound > 0);
+    Ok(bound.ok_or(StreamError::BoundNotPositive(name))?)
 }
 
 fn check_timeout(text: &[u8], context: &Context) -> Result<(), StreamError> {
@@ -79,7 +119,7 @@ pub(super) fn find_keys(arguments: Arguments<'_>) -> Option<KeyPlaces> {
         let word = arguments.get(at)?;
         let is = |keyword: &str| word.eq_ignore_ascii_case(keyword.as_bytes());
         at += match () {
-            () if is("BLOCK") || is("COUNT") => 2,
+            () if ["BLOCK", "COUNT", "MAXCOUNT", "MAXSIZE", "CLAIM"].into_iter().any(is) => 2,
             () if is("GROUP") => 3,
             () if is("NOACK") => 1,
             () if is("STREAMS") => break,
@@ -94,31 +134,56 @@ pub(super) fn find_keys(arguments: Arguments<'_>) -> Option<KeyPlaces> {
 struct Streams<'r> {
     reply: &'r mut Reply,
     open: Option<Deferred>,
-    count: usize,
+    stream_count: usize,
+    entry_count: usize,
+    bounds: Bounds,
+    /// The bytes that were there before.
+    start: usize,
 }
 
 impl<'r> Streams<'r> {
-    fn new(reply: &'r mut Reply) -> Self {
-        Self { reply, open: None, count: 0 }
+    fn new(bounds: Bounds, reply: &'r mut Reply) -> Self {
+        let start = reply.len();
+        Self { reply, open: None, stream_count: 0, entry_count: 0, bounds, start }
+    }
+
+    /// Whether there is room for one more stream entry. There is for the first one, whatever its size.
+    fn has_room(&self) -> bool {
+        let is_small = self.entry_count == 0 || self.reply.len() - self.start < self.bounds.bytes;
+        is_small && self.entry_count < self.bounds.count
     }
 
     /// Begins a stream, whose array of stream entries is to follow.
-    fn begin(&mut self, key: &[u8]) -> &mut Reply {
+    fn begin(&mut self, key: &[u8]) -> Deferred {
         let is_map = self.reply.protocol() == Protocol::Resp3;
         if self.open.is_none() {
             self.open = Some(if is_map { self.reply.map_deferred() } else { self.reply.array_deferred() });
         }
-        self.count += 1;
+        self.stream_count += 1;
         if !is_map {
             self.reply.array(2);
         }
         self.reply.bulk(key);
-        self.reply
+        self.reply.array_deferred()
+    }
+
+    /// Writes stream entries as long as there is room.
+    fn write<T>(&mut self, elements: impl Iterator<Item = T>, mut write: impl FnMut(&mut Reply, T)) -> usize {
+        let mut count = 0;
+        for element in elements {
+            if !self.has_room() {
+                break;
+            }
+            write(self.reply, element);
+            count += 1;
+            self.entry_count += 1;
+        }
+        count
     }
 
     fn end(self) {
         match self.open {
-            Some(open) => self.reply.finish(open, self.count),
+            Some(open) => self.reply.finish(open, self.stream_count),
             None => self.reply.null_array(),
         }
     }
@@ -139,13 +204,17 @@ pub(super) fn xread(k: &Keyspace, args: &mut Args<'_>, context: &Context, reply:
         };
         found.push((key, stream, id));
     }
-    let mut streams = Streams::new(reply);
+    let mut streams = Streams::new(request.bounds, reply);
     for (key, stream, id) in found {
         let Some(stream) = stream else { continue };
         if let Some(from) = id.next()
             && stream.last().is_some_and(|last| last.id >= from)
+            && streams.has_room()
         {
-            write_entries(streams.begin(key), stream.range(from, StreamId::MAX).take(request.count));
+            let array = streams.begin(key);
+            let entries = stream.range(from, StreamId::MAX).take(request.count);
+            let count = streams.write(entries, |reply, entry| write_entry(reply, &entry));
+            streams.reply.finish(array, count);
         }
     }
     streams.end();
@@ -169,14 +238,15 @@ pub(super) fn xreadgroup(k: &mut Keyspace, args: &mut Args<'_>, context: &Contex
             id => parse_id(id, 0)?,
         });
     }
-    let mut streams = Streams::new(reply);
+    let mut streams = Streams::new(request.bounds, reply);
     for (&(key, _), id) in request.streams.iter().zip(ids) {
         let Some(mut stream) = k.edit::<StreamValue>(context, key)? else { continue };
         let reader = Reader { group, consumer, now_ms: now(context), request: &request };
-        if id == NEW {
-            reader.read_new(&mut stream, key, &mut streams);
-        } else {
-            reader.read_again(&mut stream, id, streams.begin(key));
+        match (id == NEW, request.claim_idle_ms) {
+            _ if !streams.has_room() => reader.change(&mut stream, |_| ()),
+            (true, None) => reader.read_new(&mut stream, key, &mut streams),
+            (true, Some(idle_ms)) => reader.claim_and_read_new(&mut stream, key, idle_ms, &mut streams),
+            (false, _) => reader.read_again(&mut stream, id, key, &mut streams),
         }
     }
     streams.end();
@@ -201,14 +271,33 @@ impl Reader<'_> {
 
     /// Gives the consumer what nobody of the group was given.
     fn read_new(&self, stream: &mut Edit<'_, StreamValue>, key: &[u8], streams: &mut Streams<'_>) {
+        let Some(from) = self.first_new(stream) else { return self.change(stream, |_| ()) };
+        let array = streams.begin(key);
+        let count = self.give_new(stream, from, self.request.count, streams, write_entry);
+        streams.reply.finish(array, count);
+    }
+
+    /// The first id that nobody of the group was given, if there is a stream entry from there on.
+    fn first_new(&self, stream: &StreamValue) -> Option<StreamId> {
         let last_id = stream.group(self.group).map_or(StreamId::MAX, |group| group.last_id);
         let last = stream.last().map(|last| last.id);
-        let Some(from) = last_id.next().filter(|from| last.is_some_and(|last| last >= *from)) else {
-            return self.change(stream, |_| ());
-        };
+        last_id.next().filter(|from| last.is_some_and(|last| last >= *from))
+    }
+
+    /// Writes stream entries that are new to the group, and notes them as given. How many they are.
+    fn give_new(
+        &self,
+        stream: &mut Edit<'_, StreamValue>,
+        from: StreamId,
+        most: usize,
+        streams: &mut Streams<'_>,
+        write: impl Fn(&mut Reply, &StreamEntry<'_>),
+    ) -> usize {
         let mut given = Vec::new();
-        let entries = stream.range(from, StreamId::MAX).take(self.request.count);
-        write_entries(streams.begin(key), entries.inspect(|entry| given.push(entry.id)));
+        streams.write(stream.range(from, StreamId::MAX).take(most), |reply, entry| {
+            write(reply, &entry);
+            given.push(entry.id);
+        });
         let progress = stream.progress();
         self.change(stream, |group| {
             for &id in &given {
@@ -223,29 +312,88 @@ impl Reader<'_> {
                 consumer.active_ms = self.now_ms;
             }
         });
+        given.len()
+    }
+
+    /// Gives the consumer what has been pending for long enough, then what is new. With each, how long it was idle and how often it was given.
+    fn claim_and_read_new(
+        &self,
+        stream: &mut Edit<'_, StreamValue>,
+        key: &[u8],
+        idle_ms: i64,
+        streams: &mut Streams<'_>,
+    ) {
+        let claimed = self.claimable(stream, idle_ms);
+        let from = self.first_new(stream);
+        if claimed.is_empty() && from.is_none() {
+            return self.change(stream, |_| ());
+        }
+        let array = streams.begin(key);
+        let mut count = streams.write(claimed.iter(), |reply, claim| {
+            if let Some(entry) = stream.get(claim.id) {
+                write_entry_and(reply, &entry, &[claim.idle_ms, claim.deliveries]);
+            }
+        });
+        self.change(stream, |group| {
+            for claim in &claimed[..count] {
+                group.assign(claim.id, self.consumer, self.now_ms, next_delivery(claim.deliveries, false));
+            }
+            if count > 0
+                && let Some(consumer) = group.consumer_mut(self.consumer)
+            {
+                consumer.active_ms = self.now_ms;
+            }
+        });
+        if let Some(from) = from.filter(|_| count == claimed.len()) {
+            let most = self.request.count - count;
+            count += self.give_new(stream, from, most, streams, |reply, entry| write_entry_and(reply, entry, &[0, 0]));
+        }
+        streams.reply.finish(array, count);
+    }
+
+    /// What is pending, still there, and was released or has been idle for so long; as much as is asked for.
+    fn claimable(&self, stream: &StreamValue, idle_ms: i64) -> Vec<Claimable> {
+        let Some(group) = stream.group(self.group) else { return Vec::new() };
+        let pending = group.turns_at(0).filter_map(|id| Some((id, group.pending(id)?)));
+        let claims = pending.map(|(id, pending)| {
+            let claim = Claimable {
+                id,
+                idle_ms: self.now_ms.wrapping_sub(pending.delivered_ms).max(0),
+                deliveries: pending.deliveries,
+            };
+            (pending.consumer().is_none(), claim)
+        });
+        // The released ones come first, then the others by time.
+        let idle = claims.take_while(|(is_released, claim)| *is_released || claim.idle_ms >= idle_ms);
+        idle.map(|(_, claim)| claim).filter(|claim| stream.contains(claim.id)).take(self.request.count).collect()
     }
 
     /// Gives the consumer once more what it has not acknowledged, behind an id.
-    fn read_again(&self, stream: &mut Edit<'_, StreamValue>, behind: StreamId, reply: &mut Reply) {
+    fn read_again(&self, stream: &mut Edit<'_, StreamValue>, behind: StreamId, key: &[u8], streams: &mut Streams<'_>) {
+        let array = streams.begin(key);
         let from = behind.next().unwrap_or(StreamId::MIN);
         let consumer = stream.group(self.group).and_then(|group| group.consumer(self.consumer));
         let ids = consumer.into_iter().flat_map(|consumer| consumer.pending_from(from)).take(self.request.count);
-        let ids: Vec<StreamId> = ids.collect();
         let mut given = Vec::new();
-        reply.array(ids.len());
-        for id in ids {
-            match stream.get(id) {
-                Some(entry) => {
-                    write_entry(reply, &entry);
-                    given.push(id);
-                }
-                None => {
-                    reply.array(2);
-                    write_id(reply, id);
-                    reply.null_array();
-                }
+        let count = streams.write(ids, |reply, id| match stream.get(id) {
+            Some(entry) => {
+                write_entry(reply, &entry);
+                given.push(id);
             }
-        }
+            None => {
+                reply.array(2);
+                write_id(reply, id);
+                reply.null_array();
+            }
+        });
+        streams.reply.finish(array, count);
         self.change(stream, |group| given.iter().for_each(|id| group.redeliver(*id, self.now_ms)));
     }
+}
+
+/// What may be claimed.
+struct Claimable {
+    id: StreamId,
+    idle_ms: i64,
+    deliveries: i64,
 }

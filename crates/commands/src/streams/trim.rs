@@ -1,9 +1,10 @@
 //! XADD and XTRIM: what comes, and what has to go for it.
 
-use keyspace::{Context, Edit, Keyspace, References, Settings, StreamId, StreamValue, Trim, TrimTo};
+use keyspace::{Context, Edit, Keyspace, Producers, References, Settings, StreamId, StreamValue, Trim, TrimTo};
 use resp::Reply;
 
 use super::id::{NewId, parse_id, parse_new_id, write_id};
+use super::producers::Producer;
 use crate::args::Args;
 use crate::error::{CommandError, CommandResult, StreamError};
 
@@ -94,14 +95,21 @@ pub(super) fn take_references(args: &mut Args<'_>) -> Option<References> {
 
 pub(super) fn xadd(k: &mut Keyspace, args: &mut Args<'_>, context: &Context, reply: &mut Reply) -> CommandResult {
     let (key, mut options, settings) = (args.bytes()?, Options::default(), *k.settings());
-    let mut id = None;
+    let (mut id, mut producer) = (None, None);
     while id.is_none() && !args.is_empty() {
         if args.peek() == Some(b"*") {
             args.bytes()?;
             id = Some(NewId::Auto);
+        } else if let Some(given) = Producer::take(args)? {
+            if producer.replace(given).is_some() {
+                return Err(StreamError::SeveralProducers.into());
+            }
         } else if !options.take(args, true)? {
             id = Some(parse_new_id(args.bytes()?)?);
         }
+    }
+    if producer.is_some() && id.is_some_and(|id| id != NewId::Auto) {
+        return Err(StreamError::IdOfProducer.into());
     }
     let trim = options.finish(true, &settings)?;
     let Some(id) = id.filter(|_| args.remaining() >= 2 && args.remaining().is_multiple_of(2)) else {
@@ -117,11 +125,22 @@ pub(super) fn xadd(k: &mut Keyspace, args: &mut Args<'_>, context: &Context, rep
         return Ok(());
     }
     let mut stream = k.edit_or_new::<StreamValue>(context, key)?;
+    let idempotent = producer.map(|producer| (producer.name, producer.id(pairs.clone())));
+    if let Some((name, id)) = &idempotent
+        && let Some(known) = stream.producers().and_then(|producers| producers.find(name, id, context.now_ms))
+    {
+        stream.change_producers(Producers::count_duplicate);
+        write_id(reply, known);
+        return Ok(());
+    }
     let id = next_id(id, stream.last_id(), context.now_ms)?;
     if StreamValue::is_too_big(pairs.clone()) {
         return Err(StreamError::EntryTooBig.into());
     }
     stream.append(id, pairs, &settings);
+    if let Some((name, idempotent_id)) = &idempotent {
+        stream.change_producers(|producers| producers.add(name, idempotent_id, id, context.now_ms));
+    }
     if let Some(trim) = trim {
         run_trim(&mut stream, &trim);
     }

@@ -1,11 +1,12 @@
 //! Consumer groups: who reads a stream together, and what they were given and have not acknowledged.
 //!
 //! ```text
-//! group:     last id | entries read | pending: id -> (consumer, time, deliveries) | consumers: name -> consumer
+//! group:     last id | entries read | pending: id -> (owner, time, deliveries) | turns | consumers: name -> consumer
 //! consumer:  seen | active | pending: ids
+//! turns:     pending ids in the order in which they are claimed: the released ones as they were, then the others by time
 //! ```
 //!
-//! Every pending id of a group stands with exactly one of its consumers. It need not be in the stream any more.
+//! Every pending id of a group stands with exactly one of its consumers, or was released and is nobody's. It need not be in the stream any more.
 
 use std::borrow::Borrow;
 use std::cmp::Ordering;
@@ -68,6 +69,10 @@ pub struct StreamGroup {
     /// How many stream entries were added to the stream up to that one; -1: unknown.
     pub entries_read: i64,
     pending: OrderedMap<StreamId, Pending>,
+    turns: OrderedMap<Turn, ()>,
+    released_count: usize,
+    /// How often anything was released.
+    releases: i64,
     consumers: OrderedMap<StreamName, StreamConsumer>,
     name_bytes: usize,
 }
@@ -75,12 +80,39 @@ pub struct StreamGroup {
 /// A stream entry that a consumer was given and has not acknowledged.
 #[derive(Clone)]
 pub struct Pending {
-    /// Who was given it last.
-    pub consumer: StreamName,
-    /// When that was, in ms since 1970.
+    owner: Owner,
+    /// When it was given last, in ms since 1970; 0: it was released.
     pub delivered_ms: i64,
     /// How often it was given.
     pub deliveries: i64,
+}
+
+#[derive(Clone)]
+enum Owner {
+    Consumer(StreamName),
+    /// Released as the so-manieth.
+    Nobody(i64),
+}
+
+/// By what pending ids are ordered for those who claim them, and the id.
+type Turn = (i64, StreamId);
+
+impl Pending {
+    /// Who was given it last; `None`: it was released, and is nobody's.
+    pub fn consumer(&self) -> Option<&StreamName> {
+        match &self.owner {
+            Owner::Consumer(name) => Some(name),
+            Owner::Nobody(_) => None,
+        }
+    }
+
+    fn turn(&self, id: StreamId) -> Turn {
+        match self.owner {
+            Owner::Consumer(_) => (self.delivered_ms.max(0), id),
+            // In front of all times.
+            Owner::Nobody(order) => (i64::MIN.wrapping_add(order), id),
+        }
+    }
 }
 
 /// A consumer of a group.
@@ -114,8 +146,16 @@ impl StreamConsumer {
 impl StreamGroup {
     /// A group without consumers.
     pub fn new(last_id: StreamId, entries_read: i64) -> Self {
-        let (pending, consumers) = (OrderedMap::default(), OrderedMap::default());
-        Self { last_id, entries_read, pending, consumers, name_bytes: 0 }
+        Self {
+            last_id,
+            entries_read,
+            pending: OrderedMap::default(),
+            turns: OrderedMap::default(),
+            released_count: 0,
+            releases: 0,
+            consumers: OrderedMap::default(),
+            name_bytes: 0,
+        }
     }
 
     /// How many stream entries were not acknowledged.
@@ -141,6 +181,17 @@ impl StreamGroup {
     /// What is known of an id that was not acknowledged.
     pub fn pending(&self, id: StreamId) -> Option<&Pending> {
         self.pending.get(&id)
+    }
+
+    /// How many stream entries were released and are nobody's.
+    pub fn released_count(&self) -> usize {
+        self.released_count
+    }
+
+    /// What was not acknowledged in the order in which it is claimed, from a place on: first what was released, in that order, then what was
+    /// given longest ago.
+    pub fn turns_at(&self, place: usize) -> impl Iterator<Item = StreamId> + Clone + use<'_> {
+        self.turns.range(place.min(self.turns.len())..self.turns.len()).map(|((_, id), ())| *id)
     }
 
     /// How many consumers it has.
@@ -194,7 +245,9 @@ impl StreamGroup {
         let Some(consumer) = self.consumers.remove(name) else { return 0 };
         self.name_bytes -= name.len();
         for (id, ()) in consumer.pending.iter() {
-            self.pending.remove(id);
+            if let Some(pending) = self.pending.remove(id) {
+                self.turns.remove(&pending.turn(*id));
+            }
         }
         consumer.pending.len()
     }
@@ -204,39 +257,64 @@ impl StreamGroup {
         let rank = self.consumers.rank(consumer);
         debug_assert!(rank.1, "the consumer is there");
         let Some((name, _)) = self.consumers.at(rank.0) else { return };
-        let pending = Pending { consumer: name.clone(), delivered_ms, deliveries };
-        if let Some(before) = self.pending.insert(id, pending)
-            && let Some(owner) = self.consumers.value_mut(&before.consumer)
-        {
-            owner.pending.remove(&id);
-        }
+        self.put(id, Pending { owner: Owner::Consumer(name.clone()), delivered_ms, deliveries });
         if let Some(consumer) = self.consumers.value_mut(consumer) {
             consumer.pending.insert(id, ());
         }
     }
 
+    /// Takes a stream entry from whoever has it: it is pending, nobody's, and the last of those that were released.
+    pub fn release(&mut self, id: StreamId, deliveries: i64) {
+        self.releases += 1;
+        self.released_count += 1;
+        self.put(id, Pending { owner: Owner::Nobody(self.releases), delivered_ms: 0, deliveries });
+    }
+
     /// Notes that a stream entry was given once more to the consumer that has it.
     pub fn redeliver(&mut self, id: StreamId, now_ms: i64) {
         if let Some(pending) = self.pending.value_mut(&id) {
+            self.turns.remove(&pending.turn(id));
             pending.delivered_ms = now_ms;
             pending.deliveries = pending.deliveries.wrapping_add(1);
+            self.turns.insert(pending.turn(id), ());
         }
     }
 
     /// Forgets that a stream entry was given to anybody; says whether it was.
     pub fn acknowledge(&mut self, id: StreamId) -> bool {
         let Some(pending) = self.pending.remove(&id) else { return false };
-        if let Some(owner) = self.consumers.value_mut(&pending.consumer) {
-            owner.pending.remove(&id);
-        }
+        self.take_from_owner(id, &pending);
         true
+    }
+
+    /// Notes what is pending, instead of what was under that id.
+    fn put(&mut self, id: StreamId, pending: Pending) {
+        if let Some(before) = self.pending.remove(&id) {
+            self.take_from_owner(id, &before);
+        }
+        self.turns.insert(pending.turn(id), ());
+        self.pending.insert(id, pending);
+    }
+
+    fn take_from_owner(&mut self, id: StreamId, pending: &Pending) {
+        self.turns.remove(&pending.turn(id));
+        match &pending.owner {
+            Owner::Consumer(name) => {
+                if let Some(owner) = self.consumers.value_mut(&**name) {
+                    owner.pending.remove(&id);
+                }
+            }
+            Owner::Nobody(_) => self.released_count -= 1,
+        }
     }
 
     pub(super) fn allocated_bytes(&self) -> usize {
         /// A name is counted in its `ThinArc`.
         const NAME_BYTES: usize = 2 * size_of::<usize>();
-        let pending =
-            self.pending.len() * (OrderedMap::<StreamId, Pending>::PAIR_BYTES + OrderedMap::<StreamId, ()>::PAIR_BYTES);
+        let of_each = OrderedMap::<StreamId, Pending>::PAIR_BYTES
+            + OrderedMap::<StreamId, ()>::PAIR_BYTES
+            + OrderedMap::<Turn, ()>::PAIR_BYTES;
+        let pending = self.pending.len() * of_each;
         let consumer = OrderedMap::<StreamName, StreamConsumer>::PAIR_BYTES + NAME_BYTES;
         pending + self.consumers.len() * consumer + self.name_bytes
     }
@@ -252,6 +330,8 @@ impl StreamGroup {
             number(digest, pending.delivered_ms);
             number(digest, pending.deliveries);
         }
+        digest.number(self.released_count as u64);
+        self.turns_at(0).take(self.released_count).for_each(|of| id(digest, of));
         digest.number(self.consumers.len() as u64);
         for (name, consumer) in self.consumers.iter() {
             digest.bytes(name);

@@ -14,7 +14,7 @@ struct Model {
     last_id: StreamId,
     max_deleted_id: StreamId,
     added: u64,
-    /// By group: who has what.
+    /// By group: who has what; what was released nobody has, who is called so.
     groups: BTreeMap<Vec<u8>, BTreeMap<StreamId, Vec<u8>>>,
 }
 
@@ -73,8 +73,15 @@ fn assert_same(stream: &StreamValue, model: &Model, random: &mut Random) {
     assert_eq!(stream.allocated_bytes, bytes + groups);
     for (name, pending) in &model.groups {
         let group = stream.group(name).unwrap();
-        let found: Vec<_> = group.pending_at(0).map(|(id, pending)| (id, pending.consumer.to_vec())).collect();
+        let found: Vec<_> = group
+            .pending_at(0)
+            .map(|(id, pending)| (id, pending.consumer().map(|name| name.to_vec()).unwrap_or_default()))
+            .collect();
         assert!(found.iter().map(|(id, name)| (id, name)).eq(pending.iter()));
+        let released: Vec<_> = group.turns_at(0).take(group.released_count()).collect();
+        assert!(released.iter().all(|id| group.pending(*id).unwrap().consumer().is_none()));
+        assert_eq!(released.len(), pending.values().filter(|owner| owner.is_empty()).count());
+        assert!(group.turns_at(0).collect::<BTreeSet<_>>().iter().eq(pending.keys()));
         for (name, consumer) in group.consumers() {
             let owned = pending.iter().filter(|(_, owner)| owner[..] == name[..]).map(|(id, _)| *id);
             assert!(consumer.pending_at(0).eq(owned));
@@ -148,7 +155,18 @@ fn change_groups(stream: &mut StreamValue, model: &mut Model, random: &mut Rando
             });
             pending.extend(ids.into_iter().map(|id| (id, consumer.to_vec())));
         }
-        4..7 => {
+        4 => {
+            let id = pending.keys().nth(random.below(pending.len() + 1)).copied().unwrap_or_default();
+            if let Some(owner) = pending.get_mut(&id) {
+                owner.clear();
+                stream.change_group(name, |group| group.release(id, 1));
+                assert_eq!(
+                    stream.group(name).unwrap().turns_at(0).nth(stream.group(name).unwrap().released_count() - 1),
+                    Some(id)
+                );
+            }
+        }
+        5..7 => {
             let id = pending.keys().nth(random.below(pending.len() + 1)).copied().unwrap_or_default();
             let is_pending = pending.remove(&id).is_some();
             assert_eq!(stream.change_group(name, |group| group.acknowledge(id)), Some(is_pending));
@@ -252,3 +270,52 @@ fn counts_the_nodes_of_a_radix_tree() {
 }
 
 const VALKEY_NODE_COUNTS: [usize; 8] = [1, 2, 4, 7, 11, 14, 18, 20];
+
+/// The records of producers against a plain list of them.
+#[test]
+fn producers_are_remembered_within_their_limits() {
+    let mut random = Random::new(5);
+    let limits = ProducerLimits { duration_s: 2, records_max: 4 };
+    let mut producers = Producers::new(limits);
+    let mut model: Vec<(u8, u8, StreamId, u64)> = Vec::new();
+    for now_ms in (0..60_000_u64).step_by(50) {
+        let [name, id] = [3, 9].map(|bound| u8::try_from(random.below(bound)).unwrap());
+        let given = IdempotentId::given(&[id]);
+        let live = |record: &(u8, u8, StreamId, u64)| now_ms < record.3 + 2000;
+        let known = model.iter().filter(|record| live(record)).find(|record| (record.0, record.1) == (name, id));
+        assert_eq!(producers.find(&[name], &given, now_ms), known.map(|record| record.2));
+        if known.is_none() {
+            let entry = StreamId::new(now_ms, 0);
+            producers.add(&[name], &given, entry, now_ms);
+            model.retain(|record| (record.0, record.1) != (name, id));
+            model.push((name, id, entry, now_ms));
+            if model.iter().filter(|record| record.0 == name).count() > limits.records_max {
+                let oldest = model.iter().position(|record| record.0 == name).unwrap();
+                model.remove(oldest);
+            }
+        }
+        assert!(producers.records_at(0).map(|record| record.entry).all(|entry| model.iter().any(|of| of.2 == entry)));
+        assert!(model.iter().filter(|record| live(record)).count() <= producers.record_count());
+        let names: BTreeSet<_> = producers.records_at(0).map(|record| record.producer.to_vec()).collect();
+        assert_eq!(producers.producer_count(), names.len());
+    }
+    assert!(producers.counts().0 > 100);
+    producers.set_limits(ProducerLimits::default());
+    assert_eq!((producers.record_count(), producers.producer_count()), (0, 0));
+}
+
+#[test]
+fn a_content_has_one_id_in_whatever_order() {
+    let id = |pairs: &[(&'static str, &'static str)]| {
+        let kept = pairs.iter().map(|(field, value)| (field.as_bytes(), value.as_bytes()));
+        let mut producers = Producers::new(ProducerLimits::default());
+        producers.add(b"p", &IdempotentId::of_content(kept), StreamId::MIN, 0);
+        producers.records_at(0).next().unwrap().idempotent_id.to_vec()
+    };
+    assert_eq!(id(&[("a", "1"), ("b", "2")]), id(&[("b", "2"), ("a", "1")]));
+    for other in
+        [&[("a", "2"), ("b", "1")][..], &[("a", "1")], &[("ab", ""), ("", "12")], &[("a", "1"), ("b", "2"), ("b", "2")]]
+    {
+        assert_ne!(id(&[("a", "1"), ("b", "2")]), id(other));
+    }
+}

@@ -1,8 +1,8 @@
 //! Random keyspaces there and back, and what damage does.
 
 use keyspace::{
-    Context, DeadlineChange, HashValue, Keyspace, ListEnd, ListValue, PackedLimits, Random, SetValue, Settings,
-    SortedSetValue, StreamGroup, StreamId, StreamValue,
+    Context, DeadlineChange, HashValue, IdempotentId, Keyspace, ListEnd, ListValue, PackedLimits, ProducerLimits,
+    Random, SetValue, Settings, SortedSetValue, StreamGroup, StreamId, StreamValue,
 };
 
 use super::*;
@@ -112,7 +112,17 @@ fn change_stream(
     stream.append(id, [pair, (b"n", b"1")].into_iter().take(1 + random.below(2)), settings);
     let ids: Vec<_> = stream.range(StreamId::MIN, StreamId::MAX).map(|entry| entry.id).collect();
     let (some, group) = (ids[random.below(ids.len())], [&b"g"[..], b"h"][random.below(2)]);
-    match random.below(8) {
+    match random.below(10) {
+        8 => drop(stream.change_group(group, |group| group.release(some, 3))),
+        9 => stream.change_producers(|producers| {
+            let id = if random.below(2) == 0 {
+                IdempotentId::given(pair.1)
+            } else {
+                IdempotentId::of_content([pair].into_iter())
+            };
+            producers.add(&pair.0[..pair.0.len().min(1)], &id, some, now_ms);
+            producers.set_limits(ProducerLimits { records_max: 3, ..producers.limits() });
+        }),
         0 => drop(stream.delete(some)),
         1 => drop(stream.add_group(group, StreamGroup::new(some, -1))),
         2 if random.below(4) == 0 => drop(stream.take_group(group)),
