@@ -132,6 +132,28 @@ fn a_long_command_changes_no_leader() {
     assert_eq!(trio.terms(), terms);
 }
 
+/// Much more than a message between nodes holds: it travels in parts.
+const LARGE_BYTES: usize = 24 << 20;
+
+#[test]
+fn a_large_value_is_taken_whole_by_every_voter() {
+    let trio = Trio::start(&[]);
+    let mut client = trio.nodes[trio.leader()].client();
+    let value: Vec<u8> = (0..LARGE_BYTES).map(|at| b'a' + (at % 23) as u8).collect();
+    assert_eq!(client.call(&[b"SET", b"large", &value]), Value::ok());
+    assert_eq!(client.call(&[b"APPEND", b"large", b"end"]), Value::Integer(LARGE_BYTES as i64 + 3));
+    assert_eq!(client.run("WAIT 2 30000"), Value::Integer(2));
+    trio.level();
+    for node in &trio.nodes {
+        let read = || match node.client().call(&[b"GET", b"large"]) {
+            Value::Bulk(read) => (read.len() == value.len() + 3).then_some(read),
+            _ => None,
+        };
+        let read = wait_for("the value on every node", read);
+        assert!(read.starts_with(&value) && read.ends_with(b"end"));
+    }
+}
+
 #[test]
 fn a_wiped_node_comes_back_with_everything() {
     let mut trio = Trio::start(&[]);
