@@ -370,6 +370,7 @@ impl<R: Reach> Client<R> {
                 if heard.was_leader(1) && heard.good(0).is_some() {
                     break;
                 }
+                time::sleep(PAUSE).await;
             }
         }
         let lists = (0..LISTS).flat_map(|number| tags.all(&format!("l{number}")).collect::<Vec<_>>());
@@ -382,6 +383,7 @@ impl<R: Reach> Client<R> {
                     self.oracle.borrow_mut().lists.read(&key, elements, heard.span, true);
                     break;
                 }
+                time::sleep(PAUSE).await;
             }
         }
         self.look_at_bank().await;
@@ -392,6 +394,7 @@ impl<R: Reach> Client<R> {
                 self.oracle.borrow_mut().sets.left(members.iter().filter_map(number).collect());
                 return;
             }
+            time::sleep(PAUSE).await;
         }
     }
 }

@@ -25,6 +25,8 @@ use crate::workload::PAUSE;
 
 /// A command that is sent from node to node more often than this is given up, as clients do.
 const REDIRECTIONS_MAX: usize = 5;
+/// What it takes at least to be sent to another node.
+const ROUND_TRIP: Duration = Duration::from_millis(1);
 /// How long a client waits for what a node knows of the slots.
 const SLOTS_WITHIN: Duration = Duration::from_millis(300);
 
@@ -195,6 +197,7 @@ impl Reach for Guided {
             if !goes_on || redirection == REDIRECTIONS_MAX {
                 return self.heard(exchange, start);
             }
+            time::sleep(ROUND_TRIP).await;
         }
         unreachable!("the last redirection ends it")
     }

@@ -57,8 +57,8 @@ pub(crate) enum Whom {
 pub(crate) enum Kind {
     /// Nothing goes wrong: one word of the operator is enough for each step, and no shard changes its leader.
     Calm,
-    /// Things go wrong once the cluster is formed.
-    Ordinary,
+    /// Things go wrong once the cluster is formed; or, when it is settled, once every shard has its three voters.
+    Ordinary { settled: bool },
     /// Things go wrong from the beginning, and joiners lose power in the middle of it.
     Early,
     /// A host stays away for so long that what voted there votes elsewhere.
@@ -101,9 +101,9 @@ impl Plan {
             1 | 2 => Kind::Absence { host: random.random_range(0..MEMBERS) },
             3 => Kind::Silence { shard: random.random_range(0..SHARDS) },
             4..9 => Kind::Early,
-            _ => Kind::Ordinary,
+            _ => Kind::Ordinary { settled: random.random_range(0..4) > 0 },
         };
-        let is_rough = matches!(kind, Kind::Early | Kind::Ordinary);
+        let is_rough = matches!(kind, Kind::Early | Kind::Ordinary { .. });
         let lost_ppm = [0, 0, 1000, 10_000][random.random_range(0..4)];
         let clocks = (0..HOSTS).map(|_| (random.random_range(-500..=500), random.random_range(-200..=200))).collect();
         let mut plan = Self {

@@ -101,7 +101,11 @@ impl Run {
         }
         match self.plan.kind {
             Kind::Calm => self.go_on(self.plan.length).await?,
-            Kind::Early | Kind::Ordinary => self.misfortune().await?,
+            Kind::Early | Kind::Ordinary { settled: false } => self.misfortune().await?,
+            Kind::Ordinary { settled: true } => {
+                self.settle().await?;
+                self.misfortune().await?;
+            }
             Kind::Absence { host } => self.absence(host).await?,
             Kind::Silence { shard } => self.silence(shard).await?,
         }
@@ -145,6 +149,11 @@ impl Run {
             self.look()?;
         }
         Ok(())
+    }
+
+    /// Waits until every shard has its three voters.
+    async fn settle(&self) -> Result<(), String> {
+        self.whole(&(0..MEMBERS).collect::<Vec<_>>(), Level::No).await
     }
 
     /// Goes on for a while.
@@ -236,7 +245,7 @@ impl Run {
 
     /// A host is away for long, and what voted there votes elsewhere by the end of it.
     async fn absence(&mut self, host: usize) -> Result<(), String> {
-        self.whole(&(0..MEMBERS).collect::<Vec<_>>(), Level::No).await?;
+        self.settle().await?;
         self.hazard(Hazard::PowerCut(host, ABSENCE_MS));
         self.go_on(Duration::from_millis(ABSENCE_MS - 100)).await?;
         let probes = self.look()?;
@@ -247,7 +256,7 @@ impl Run {
 
     /// The topology's group is silent, a shard loses its leader, and every shard serves its clients.
     async fn silence(&mut self, shard: usize) -> Result<(), String> {
-        self.whole(&(0..MEMBERS).collect::<Vec<_>>(), Level::No).await?;
+        self.settle().await?;
         let probes = self.look()?;
         let group = probes[0].as_ref().ok_or("the first host is off")?.cluster;
         self.hosts.borrow().trace().note(Topic::Fault, 0, "silence", &[]);

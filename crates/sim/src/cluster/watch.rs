@@ -3,7 +3,7 @@
 //! ```text
 //! always   two replicas that applied the same are equal; of two replicas that accept commands now, no slot is of both
 //!          an answer that a slot was served comes from a node one of whose replicas serves it by its own log
-//!          the leader of a shard that a node knows is never of an older term than the one it knew before
+//!          the leader of a shard that a node knows is never of an older term than the one it knew before, or than it leads in
 //!          a hidden replica that leads does not show itself at once
 //! in the end   one cluster, of the nodes that should be in it, none on its way; every shard with slots has three voters on
 //!          different nodes, all that hold a replica are members, and all replicas are equal
@@ -17,6 +17,7 @@ use raft::{GroupId, NodeId};
 use slot::Slot;
 use tokio::time::Instant;
 
+use crate::host::Host;
 use crate::hosts::Hosts;
 
 /// For how long a hidden leader looks for one at home. A look may come late, and clocks run at their own rates.
@@ -122,7 +123,7 @@ impl Watch {
         }
         disjoint(&probes)?;
         for (host, probe) in known(&probes) {
-            self.look_at_terms(host, hosts.all[host].life(), probe)?;
+            self.look_at_terms(host, &hosts.all[host], probe)?;
         }
         if !self.clocks_jump {
             self.look_at_hidden(hosts, &probes)?;
@@ -130,7 +131,8 @@ impl Watch {
         self.wrong.clone().map_or(Ok(probes), Err)
     }
 
-    fn look_at_terms(&mut self, host: usize, life: u64, probe: &ClusterProbe) -> Result<(), String> {
+    fn look_at_terms(&mut self, host: usize, of: &Host, probe: &ClusterProbe) -> Result<(), String> {
+        let (life, node) = (of.life(), of.id());
         let memory = self.memories.entry(host).or_default();
         if (memory.life, memory.cluster) != (life, Some(probe.cluster)) {
             *memory = Memory { life, cluster: Some(probe.cluster), terms: BTreeMap::new() };
@@ -142,7 +144,15 @@ impl Watch {
             }
             *term = leader.term;
         }
-        Ok(())
+        // What leads at home sends nobody away; what is hidden may, for a while.
+        let at_home = probe.replicas.iter().find(|replica| replica.accepts && probe.home == Some(replica.group));
+        let sent_to = at_home.and_then(|replica| probe.leaders.iter().find(|leader| leader.group == replica.group));
+        match (at_home, sent_to) {
+            (Some(replica), Some(leader)) if leader.node != node && leader.term < replica.status.term => {
+                Err(format!("host {host} leads in term {}, and sends clients to {leader:?}", replica.status.term))
+            }
+            _ => Ok(()),
+        }
     }
 
     fn look_at_hidden(&mut self, hosts: &Hosts, probes: &Probes) -> Result<(), String> {
