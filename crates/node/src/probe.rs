@@ -4,7 +4,7 @@
 
 use std::sync::Arc;
 
-use raft::{Clock, GroupId, NodeId, Status};
+use raft::{Clock, GroupId, NodeId, ReplicaId, Status};
 use slot::{Slot, SlotSet};
 use topology::{Phase, ShardId};
 
@@ -61,6 +61,8 @@ pub struct KnownLeader {
 pub struct ClusterProbe {
     /// The cluster, by its meta group.
     pub cluster: GroupId,
+    /// The node's replica of the meta group: another one whenever it has joined a cluster.
+    pub replica: ReplicaId,
     /// How the meta group stands.
     pub meta: Status,
     /// Whether the cluster is joining another, or was joined to one: then nothing else may change.
@@ -103,6 +105,7 @@ impl<P: Platform> Node<P> {
         };
         Some(ClusterProbe {
             cluster: meta.identity.group,
+            replica: meta.identity.replica,
             meta: meta.status(),
             is_joining: topology.phase() != Phase::Living,
             leaders: topology.shards().iter().filter_map(known).collect(),

@@ -11,6 +11,7 @@
 
 use std::cell::{Cell, RefCell};
 use std::collections::BTreeMap;
+use std::pin::pin;
 use std::rc::Rc;
 use std::time::Duration;
 
@@ -111,7 +112,13 @@ impl Run {
         }
         self.hazards.borrow().mend();
         let returning = self.hazards.borrow_mut().returning();
-        returning.all_on().await?;
+        let mut all_on = pin!(returning.all_on());
+        loop {
+            match time::timeout(LOOK_EVERY, &mut all_on).await {
+                Ok(started) => break started?,
+                Err(_) => drop(self.look()?),
+            }
+        }
         self.is_over.set(true);
         self.live(clients).await?;
         self.oracle.borrow().judge()

@@ -13,7 +13,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use node::{ClusterProbe, KnownLeader, ReplicaProbe};
-use raft::{GroupId, NodeId};
+use raft::{GroupId, NodeId, ReplicaId};
 use slot::Slot;
 use tokio::time::Instant;
 
@@ -46,8 +46,8 @@ pub(crate) struct Watch {
 /// What a node has known. Who starts anew, or joins another cluster, begins with nothing.
 #[derive(Default)]
 struct Memory {
-    life: u64,
-    cluster: Option<GroupId>,
+    /// The life of its host, and what the node is in its cluster.
+    of: Option<(u64, ReplicaId)>,
     /// By shard, the highest term of a leader.
     terms: BTreeMap<GroupId, u64>,
 }
@@ -134,8 +134,8 @@ impl Watch {
     fn look_at_terms(&mut self, host: usize, of: &Host, probe: &ClusterProbe) -> Result<(), String> {
         let (life, node) = (of.life(), of.id());
         let memory = self.memories.entry(host).or_default();
-        if (memory.life, memory.cluster) != (life, Some(probe.cluster)) {
-            *memory = Memory { life, cluster: Some(probe.cluster), terms: BTreeMap::new() };
+        if memory.of != Some((life, probe.replica)) {
+            *memory = Memory { of: Some((life, probe.replica)), terms: BTreeMap::new() };
         }
         for leader in &probe.leaders {
             let term = memory.terms.entry(leader.group).or_default();
