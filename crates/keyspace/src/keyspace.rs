@@ -193,7 +193,7 @@ impl Keyspace {
     pub(crate) fn look_up(&self, context: &Context, key: &[u8]) -> Option<Found<'_>> {
         let found = self.peek(context, key)?;
         if !context.no_touch {
-            found.key_box.mark_access(seconds(context.now_ms));
+            found.key_box.mark_access(seconds(context.wall_ms));
         }
         Some(found)
     }

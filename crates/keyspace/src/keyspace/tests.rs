@@ -65,6 +65,19 @@ fn a_read_tells_that_only_the_wall_clock_sees_a_deadline_pass() {
 }
 
 #[test]
+fn a_read_marks_the_time_of_the_read() {
+    let mut keyspace = keyspace();
+    keyspace.set_string(&at(1_000), b"key", b"value", DeadlineChange::Clear);
+    // The log stands still while nothing is written.
+    let read = |wall_ms| Context::of_read(0, 1_000, wall_ms, 0);
+    assert!(keyspace.touch(&read(1_000), b"key"));
+    assert_eq!(keyspace.idle_seconds(&read(9_000), b"key"), Some(8));
+    assert!(keyspace.touch(&read(9_000), b"key"));
+    assert_eq!(keyspace.idle_seconds(&read(9_000), b"key"), Some(0));
+    assert_eq!(keyspace.idle_seconds(&read(11_000), b"key"), Some(2));
+}
+
+#[test]
 fn watch_sees_changes_and_nothing_else() {
     let (mut keyspace, now) = (keyspace(), at(1));
     let absent = keyspace.watch_mark(&now, b"a");
