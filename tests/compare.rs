@@ -198,7 +198,8 @@ fn command_info_agrees() {
         let (expected, found) = (info(&mut valkey).unwrap_or_default(), info(&mut cairn).unwrap_or_default());
         let is_ours =
             |family: &families::Family| family.ours.iter().any(|(ours, _)| ours.as_bytes().eq_ignore_ascii_case(&name));
-        if expected.is_empty() && FAMILIES.iter().any(is_ours) {
+        // Valkey reads DEBUG's subcommands by code; here each has a row.
+        if expected.is_empty() && (FAMILIES.iter().any(is_ours) || name.starts_with(b"debug|")) {
             continue;
         }
         if expected.is_empty() {
