@@ -2,6 +2,7 @@
 
 mod describe;
 mod facts;
+mod history;
 mod key_use;
 mod syntax;
 

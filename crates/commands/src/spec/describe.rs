@@ -3,6 +3,7 @@
 use resp::{Arguments, Reply};
 
 use super::facts::{DEPRECATED, INTERNAL, facts_of};
+use super::history::history_of;
 use super::syntax::{usage, write_arguments};
 use super::{Flags, Handler, KeyUse, Keys, Spec};
 use crate::table::{Group, group_of, subcommands};
@@ -254,7 +255,8 @@ impl Spec {
         ];
         let texts = texts.iter().filter_map(|(name, text)| Some((*name, (*text)?)));
         let syntax = facts.map(|facts| facts.syntax).filter(|syntax| !syntax.is_empty());
-        let optional = [doc_flag.is_some(), syntax.is_some(), !subcommands.is_empty()];
+        let history = history_of(self.name);
+        let optional = [doc_flag.is_some(), !history.is_empty(), syntax.is_some(), !subcommands.is_empty()];
         let pairs = texts.clone().count() + 2 * usize::from(deprecation.is_some());
         reply.bulk(self.name.to_ascii_lowercase());
         reply.map(pairs + optional.iter().filter(|is_there| **is_there).count());
@@ -272,6 +274,15 @@ impl Spec {
             reply.bulk(since);
             reply.bulk("replaced_by");
             reply.bulk(replacement);
+        }
+        if !history.is_empty() {
+            reply.bulk("history");
+            reply.set(history.len());
+            for (version, change) in history {
+                reply.array(2);
+                reply.bulk(version);
+                reply.bulk(change);
+            }
         }
         if let Some(syntax) = syntax {
             reply.bulk("arguments");
