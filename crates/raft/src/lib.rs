@@ -52,7 +52,7 @@ pub use member::Member;
 pub use message::{gone, group_of};
 pub use reads::ReadError;
 pub use status::{Role, Status};
-pub use transport::{Class, PeerAddress, PeerService, Pieces, Transport, TransportError};
+pub use transport::{Class, PeerAddress, PeerLink, PeerService, Pieces, Traffic, Transport, TransportError};
 
 #[cfg(test)]
 mod tests;

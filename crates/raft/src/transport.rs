@@ -110,6 +110,32 @@ impl fmt::Display for TransportError {
 
 impl std::error::Error for TransportError {}
 
+/// A connection between this node and another one.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct PeerLink {
+    /// The other node, as it has proved.
+    pub node: NodeId,
+    /// Whether this node opened it.
+    pub is_outgoing: bool,
+    /// When it was opened: ms since 1970.
+    pub since_ms: u64,
+    /// Bytes that wait to be sent.
+    pub queued_bytes: u64,
+}
+
+/// What went between this node and all others in one direction, since it started.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Traffic {
+    /// Messages of [`Class::Control`]; one may carry many requests or answers.
+    pub control: u64,
+    /// Messages of [`Class::Log`].
+    pub log: u64,
+    /// Messages of [`Class::Snapshot`].
+    pub snapshot: u64,
+    /// The bytes of all of them.
+    pub bytes: u64,
+}
+
 /// Carries requests to other nodes. Cheap to clone.
 pub trait Transport: Clone + Send + Sync + 'static {
     /// Sends a request at once (the order of calls is the order of sending) and returns what waits for its answer.
@@ -128,6 +154,20 @@ pub trait Transport: Clone + Send + Sync + 'static {
     fn clock_offsets_ms(&self) -> Vec<i64> {
         Vec::new()
     }
+
+    /// The connections that stand. Nothing where the transport has none.
+    fn links(&self) -> Vec<PeerLink> {
+        Vec::new()
+    }
+
+    /// What was sent, and what was received. Nothing where the transport does not count.
+    fn traffic(&self) -> (Traffic, Traffic) {
+        (Traffic::default(), Traffic::default())
+    }
+
+    /// This node has another id from now on: the connections that it opened are closed, and it proves the new one with the
+    /// next. What is under way fails as when a link breaks. Nothing where nodes prove no id.
+    fn rename(&self, _: NodeId) {}
 }
 
 /// The receiving side, implemented by `node`: answers one request of a peer that has authenticated.

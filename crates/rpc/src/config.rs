@@ -4,9 +4,11 @@ use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
+use parking_lot::Mutex;
 use raft::{Class, Clock, NodeId};
 
 use crate::frame::MESSAGE_BYTES_MAX;
+use crate::traffic::Counters;
 
 const KIB: usize = 1024;
 const MIB: usize = 1024 * KIB;
@@ -18,7 +20,7 @@ pub(crate) const GRPC_BYTES_MAX: usize = MESSAGE_BYTES_MAX + KIB;
 #[derive(Clone)]
 pub struct RpcConfig {
     /// This node. A peer believes it because both know the secret.
-    pub node: NodeId,
+    node: Arc<Mutex<NodeId>>,
     /// `masterauth`: the secret all nodes of a cluster share. Empty: peers on loopback only.
     pub secret: String,
     /// `election-timeout-ms`, shortest and longest. Leases rest on it, so peers with other values are refused.
@@ -27,6 +29,8 @@ pub struct RpcConfig {
     pub feature_level: u32,
     /// The bounds.
     pub limits: Limits,
+    /// What is counted.
+    pub(crate) counters: Arc<Counters>,
     /// Milliseconds since 1970 by this node's wall clock.
     pub(crate) wall_ms: Arc<dyn Fn() -> u64 + Send + Sync>,
 }
@@ -41,7 +45,18 @@ impl RpcConfig {
         clock: impl Clock,
     ) -> Self {
         let wall_ms = Arc::new(move || clock.wall_ms());
-        Self { node, secret, election_timeout_ms, feature_level, limits: Limits::default(), wall_ms }
+        let (node, counters) = (Arc::new(Mutex::new(node)), Arc::default());
+        Self { node, secret, election_timeout_ms, feature_level, limits: Limits::default(), counters, wall_ms }
+    }
+
+    /// This node.
+    pub fn node(&self) -> NodeId {
+        *self.node.lock()
+    }
+
+    /// This node is another from now on, for all clones of this configuration.
+    pub(crate) fn rename(&self, node: NodeId) {
+        *self.node.lock() = node;
     }
 }
 
@@ -49,7 +64,7 @@ impl fmt::Debug for RpcConfig {
     /// Everything but the secret.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("RpcConfig")
-            .field("node", &self.node)
+            .field("node", &self.node())
             .field("election_timeout_ms", &self.election_timeout_ms)
             .field("feature_level", &self.feature_level)
             .finish_non_exhaustive()

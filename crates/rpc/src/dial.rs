@@ -79,7 +79,7 @@ pub(crate) async fn drive(link: Arc<Link>, context: Arc<Context>) {
         let Some(attempt) = link.attend(attempt).await else { break };
         let failure = match attempt.unwrap_or_else(|_| Err(Failure::passing("no answer within the connect deadline"))) {
             Ok(connected) => {
-                link.connected();
+                link.connected(connected.node, (context.config.wall_ms)());
                 let since = Instant::now();
                 let Some(why) = link.attend(read_answers(&link, &context, connected, &mut noted)).await else { break };
                 link.disconnected();
@@ -165,10 +165,13 @@ async fn read_answers(link: &Link, context: &Context, mut connected: Connected, 
     let mut assembly = Assembly::new(context.config.limits.message_bytes_max);
     loop {
         match connected.answers.message().await {
-            Ok(Some(message)) => match link.take_answers(message, &mut assembly) {
-                Ok(wall_ms) => context.heard(connected.node, link.class, wall_ms),
-                Err(malformed) => return malformed.to_string(),
-            },
+            Ok(Some(message)) => {
+                context.config.counters.received(link.class, &message);
+                match link.take_answers(message, &mut assembly) {
+                    Ok(wall_ms) => context.heard(connected.node, link.class, wall_ms),
+                    Err(malformed) => return malformed.to_string(),
+                }
+            }
             Ok(None) => return "the peer closed the link".to_owned(),
             Err(status) => return text(&status),
         }

@@ -107,6 +107,7 @@ where
             let Some(inbound) = &mut self.inbound else { return Ok(false) };
             match inbound.poll_next_unpin(context) {
                 Poll::Ready(Some(Ok(message))) => {
+                    self.context.config.counters.received(self.class, &message);
                     let (wall_ms, frames) = Frames::open(message, Kind::Request).map_err(refuse)?;
                     self.context.heard(self.from, self.class, wall_ms);
                     self.arrived = Some(frames);
@@ -149,6 +150,7 @@ where
             }
         }
         if let Some(message) = this.packer.take(|| (this.context.config.wall_ms)()) {
+            this.context.config.counters.sent(this.class, &message);
             return Poll::Ready(Some(Ok(message)));
         }
         let ended = this.inbound.is_none() && this.arrived.is_none() && this.serving.is_empty();

@@ -178,7 +178,7 @@ fn check_version(version: u8) -> Result<(), String> {
 impl Terms {
     fn of(config: &RpcConfig) -> Self {
         Self {
-            node: config.node,
+            node: config.node(),
             feature_level: config.feature_level,
             election_timeout_ms: config.election_timeout_ms,
             wall_ms: (config.wall_ms)(),

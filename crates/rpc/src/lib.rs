@@ -37,6 +37,7 @@ mod links;
 mod listen;
 mod notices;
 mod tasks;
+mod traffic;
 
 pub use clocks::ClockOffset;
 pub use config::{ClassLimits, Limits, RpcConfig};

@@ -20,7 +20,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use futures_util::Stream;
 use parking_lot::Mutex;
-use raft::{Class, PeerAddress, Pieces, TransportError};
+use raft::{Class, NodeId, PeerAddress, PeerLink, Pieces, TransportError};
 use tokio::sync::{Notify, oneshot};
 use tokio::time::Instant;
 
@@ -82,6 +82,8 @@ struct State {
     writer: Option<Waker>,
     next_sweep: Option<Instant>,
     last_request: Instant,
+    /// While a connection stands: the node that proved itself, and since when, ms since 1970.
+    stands: Option<(NodeId, u64)>,
 }
 
 enum Phase {
@@ -123,6 +125,7 @@ impl Link {
             writer: None,
             next_sweep: None,
             last_request: Instant::now(),
+            stands: None,
         };
         Self {
             to,
@@ -190,9 +193,10 @@ impl Link {
         }
     }
 
-    /// A connection stands: requests are taken (again).
-    pub(crate) fn connected(&self) {
+    /// A connection to a node stands, from this moment of the wall clock: requests are taken (again).
+    pub(crate) fn connected(&self, node: NodeId, now_ms: u64) {
         let mut state = self.state.lock();
+        state.stands = Some((node, now_ms));
         if matches!(state.phase, Phase::Down(_)) {
             state.phase = Phase::Open;
         }
@@ -201,6 +205,7 @@ impl Link {
     /// The connection is gone. What was sent is lost; what was not waits for the next connection.
     pub(crate) fn disconnected(&self) {
         let mut state = self.state.lock();
+        state.stands = None;
         state.connection += 1;
         let (lost, waiting) = std::mem::take(&mut state.waiting).into_iter().partition(|(_, waiting)| waiting.sent);
         state.waiting = waiting;
@@ -240,6 +245,13 @@ impl Link {
         if let Some(writer) = writer {
             writer.wake();
         }
+    }
+
+    /// The connection, if one stands.
+    pub(crate) fn stands(&self) -> Option<PeerLink> {
+        let state = self.state.lock();
+        let (node, since_ms) = state.stands?;
+        Some(PeerLink { node, is_outgoing: true, since_ms, queued_bytes: state.queued_bytes as u64 })
     }
 
     /// Whether the link's task is gone or going.
@@ -315,6 +327,7 @@ impl Link {
 
 impl State {
     fn clear(&mut self) -> BTreeMap<u64, Waiting> {
+        self.stands = None;
         self.connection += 1;
         self.queue.clear();
         self.queued_bytes = 0;
@@ -354,6 +367,7 @@ impl Stream for Writer {
             }
         }
         if let Some(message) = this.packer.take(|| (this.config.wall_ms)()) {
+            this.config.counters.sent(this.link.class, &message);
             return Poll::Ready(Some(message));
         }
         match &mut state.writer {

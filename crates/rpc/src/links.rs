@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use parking_lot::Mutex;
-use raft::{Class, NodeId, PeerAddress, Pieces, Transport, TransportError};
+use raft::{Class, NodeId, PeerAddress, PeerLink, Pieces, Traffic, Transport, TransportError};
 use tokio::runtime::Handle;
 use tokio::task::JoinHandle;
 
@@ -16,6 +16,7 @@ use crate::dial;
 use crate::link::{Answer, Link, NotTaken};
 use crate::notices::Notices;
 use crate::tasks::spawn_link;
+use crate::traffic::place;
 
 /// The links of one node to its peers, opened by their first request. Cheap to clone; the last clone that is
 /// dropped closes them.
@@ -35,6 +36,8 @@ pub(crate) struct Context {
     pub(crate) config: Arc<RpcConfig>,
     pub(crate) clocks: Clocks,
     pub(crate) notices: Notices,
+    /// The connections of peers that have authenticated, by a number of their own: the node, and since when, ms since 1970.
+    pub(crate) admitted: Mutex<BTreeMap<u64, (NodeId, u64)>>,
 }
 
 impl Context {
@@ -55,15 +58,6 @@ struct Links {
     open: BTreeMap<PeerAddress, [Option<Owned>; 3]>,
 }
 
-/// Where the link of a class stands among a peer's.
-fn place(class: Class) -> usize {
-    match class {
-        Class::Control => 0,
-        Class::Log => 1,
-        Class::Snapshot => 2,
-    }
-}
-
 /// A link and its task.
 struct Owned {
     link: Arc<Link>,
@@ -76,7 +70,12 @@ impl PeerLinks {
     /// # Panics
     /// Outside of a tokio runtime.
     pub fn new(config: RpcConfig) -> Self {
-        let context = Context { config: Arc::new(config), clocks: Clocks::new(), notices: Notices::default() };
+        let context = Context {
+            config: Arc::new(config),
+            clocks: Clocks::new(),
+            notices: Notices::default(),
+            admitted: Mutex::default(),
+        };
         let shared =
             Shared { context: Arc::new(context), runtime: Handle::current(), links: Mutex::new(Links::default()) };
         Self { shared: Arc::new(shared) }
@@ -146,6 +145,34 @@ impl Transport for PeerLinks {
 
     fn clock_offsets_ms(&self) -> Vec<i64> {
         self.clock_offsets().into_iter().map(|offset| offset.offset_ms).collect()
+    }
+
+    fn links(&self) -> Vec<PeerLink> {
+        let outgoing: Vec<Arc<Link>> = {
+            let links = self.shared.links.lock();
+            links.open.values().flatten().flatten().map(|owned| Arc::clone(&owned.link)).collect()
+        };
+        let mut all: Vec<PeerLink> = outgoing.iter().filter_map(|link| link.stands()).collect();
+        let admitted = self.context().admitted.lock();
+        let incoming = |(node, since_ms): &(NodeId, u64)| PeerLink {
+            node: *node,
+            is_outgoing: false,
+            since_ms: *since_ms,
+            queued_bytes: 0,
+        };
+        all.extend(admitted.values().map(incoming));
+        all
+    }
+
+    fn traffic(&self) -> (Traffic, Traffic) {
+        self.context().config.counters.read()
+    }
+
+    fn rename(&self, node: NodeId) {
+        self.context().config.rename(node);
+        // AFTER the name: what connects from now on proves the new one.
+        let open = std::mem::take(&mut self.shared.links.lock().open);
+        open.into_values().flatten().flatten().for_each(|owned| owned.end());
     }
 }
 

@@ -146,7 +146,8 @@ impl PeerLinks {
         context.notices.accepted(from);
         self.hope(proved.node);
         // Tonic's end is gone only when this side stops.
-        let _ = admit.send(Authenticated { stream, node: proved.node, _permit: permit }).await;
+        let admission = Admission::new(Arc::clone(context), proved.node);
+        let _ = admit.send(Authenticated { stream, node: proved.node, _permit: permit, _admission: admission }).await;
     }
 }
 
@@ -226,6 +227,29 @@ struct Authenticated {
     stream: TcpStream,
     node: NodeId,
     _permit: OwnedSemaphorePermit,
+    _admission: Admission,
+}
+
+/// A place among the connections that are shown, for as long as the connection lives.
+struct Admission {
+    context: Arc<Context>,
+    number: u64,
+}
+
+impl Admission {
+    fn new(context: Arc<Context>, node: NodeId) -> Self {
+        let mut admitted = context.admitted.lock();
+        let number = admitted.last_key_value().map_or(0, |(last, _)| last + 1);
+        admitted.insert(number, (node, (context.config.wall_ms)()));
+        drop(admitted);
+        Self { context, number }
+    }
+}
+
+impl Drop for Admission {
+    fn drop(&mut self) {
+        self.context.admitted.lock().remove(&self.number);
+    }
 }
 
 impl Connected for Authenticated {

@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use parking_lot::Mutex;
-use raft::{Class, Clock, NodeId, PeerAddress, PeerService, Transport, TransportError};
+use raft::{Class, Clock, NodeId, PeerAddress, PeerLink, PeerService, Traffic, Transport, TransportError};
 use rpc::{ClassLimits, PeerLinks, RpcConfig};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
@@ -352,6 +352,39 @@ async fn clocks_are_compared_both_ways() {
     let seen = |links: &PeerLinks| links.clock_offsets().iter().map(|seen| (seen.node.0[0], seen.offset_ms)).collect();
     let (here, there): (Vec<_>, Vec<_>) = (seen(&links), seen(&listening.links));
     assert_eq!((here, there), (vec![(2, 700)], vec![(1, -700)]));
+}
+
+#[tokio::test]
+async fn both_ends_show_the_connection_and_count_what_goes_over_it() {
+    let (listening, links) = (Listening::start(config(2)).await, PeerLinks::new(config(1)));
+    assert!(links.links().is_empty() && listening.links.links().is_empty());
+    assert_eq!(links.traffic(), (Traffic::default(), Traffic::default()));
+    ask(&links, &listening.peer(), "hello").await.unwrap();
+    let shown = |links: &PeerLinks| {
+        let row = |link: &PeerLink| (link.node.0[0], link.is_outgoing, link.since_ms, link.queued_bytes);
+        links.links().iter().map(row).collect::<Vec<_>>()
+    };
+    assert_eq!(shown(&links), [(2, true, 1_000_000, 0)]);
+    assert_eq!(shown(&listening.links), [(1, false, 1_000_000, 0)]);
+    let ((sent, received), (sent_there, received_there)) = (links.traffic(), listening.links.traffic());
+    assert_eq!((sent, received), (received_there, sent_there));
+    assert!(sent.control == 1 && sent.log == 0 && received.control == 1 && sent.bytes > 5 && received.bytes > 5);
+    links.close(PATIENCE).await;
+    wait_for("the connection to be gone", || shown(&listening.links).is_empty() && shown(&links).is_empty()).await;
+}
+
+#[tokio::test]
+async fn a_node_under_another_id_proves_it_with_its_next_connection() {
+    // It serves nobody but node 1, which is the one that asks.
+    let (listening, links) = (Listening::start(config(2)).await, PeerLinks::new(config(9)));
+    links.rename(NodeId([1; 20]));
+    ask(&links, &listening.peer(), "hello").await.unwrap();
+    // A listener under another id is another node: the address that names the old one leads nowhere.
+    listening.links.rename(NodeId([3; 20]));
+    links.rename(NodeId([1; 20]));
+    ask_until(&links, &listening.peer(), |answer| matches!(answer, Err(TransportError::Unreachable(_)))).await;
+    let to = PeerAddress { node: NodeId([3; 20]), ..listening.peer() };
+    ask_until(&links, &to, Result::is_ok).await;
 }
 
 #[tokio::test]

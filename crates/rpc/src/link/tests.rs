@@ -129,7 +129,7 @@ async fn a_failed_attempt_refuses_until_one_succeeds() {
     assert_eq!(outcome(&mut queued), refused);
     let at_once = link.request(Pieces::default(), SOON);
     assert!(matches!(at_once, Err(NotTaken::Unreachable(why)) if why == "connection refused"));
-    link.connected();
+    link.connected(NodeId([2; 20]), 0);
     assert!(link.request(Pieces::default(), SOON).is_ok());
 }
 
