@@ -103,7 +103,7 @@ pub use integer::{Digits, INTEGER_BYTES_MAX, format_integer, parse_integer, pars
 pub use keyspace::{Keyspace, WatchMark};
 pub use list::{ListEnd, ListValue};
 pub use random::Random;
-pub use scan::{SCAN_DONE, ScanPage, ScannedKey};
+pub use scan::{SCAN_DONE, ScanPage, ScannedKey, scan_from, scan_slot};
 pub use set::{Member, SetEncoding, SetValue};
 pub use settings::{PackedLimits, Settings};
 pub use sorted_set::SortedSetValue;

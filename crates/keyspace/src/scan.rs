@@ -26,6 +26,16 @@ const HASH_DROPPED_BITS: u32 = u64::BITS - HASH_BITS;
 /// How often RANDOMKEY draws again when it drew a due key (Redis tries as often).
 const DRAWS_MAX: usize = 100;
 
+/// The cursor from which a walk comes by the keys of this slot and those behind it; for the first slot it is the one that begins a walk.
+pub const fn scan_from(slot: Slot) -> u64 {
+    (slot.number() as u64) << HASH_BITS
+}
+
+/// The slot that a cursor stands in; `None` behind the last one.
+pub fn scan_slot(cursor: u64) -> Option<Slot> {
+    u16::try_from(cursor >> HASH_BITS).ok().and_then(Slot::new)
+}
+
 /// One step of SCAN.
 pub struct ScanPage<'a> {
     /// Where the next step begins; [`SCAN_DONE`]: nowhere.

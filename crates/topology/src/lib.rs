@@ -46,7 +46,7 @@ pub use change::{Change, DecodeError, Joiner, Outcome, Setting, decode_batch, en
 pub use ids::{ClusterId, Group, NodeId, ReplicaId, ShardId};
 pub use member::{Endpoint, Node, Replica, Standing};
 pub use membership::{Members, Step, next_step};
-pub use placement::{LIVE_WITHIN_MS, Liveness, QUIET_MS, plan, release};
+pub use placement::{LIVE_WITHIN_MS, Liveness, QUIET_MS, plan, promote, release};
 pub use refusal::Refusal;
 pub use shard::{Closing, Fence, Leader, Shard};
 pub use topology::{First, Meeting, NODES_MAX, Phase, Topology};

@@ -94,6 +94,22 @@ pub fn release(topology: &Topology, liveness: &Liveness, node: NodeId) -> Vec<Ve
     commands
 }
 
+/// The changes after which a node's replica of its home shard votes: beside the shard's leader and the best of its other voters, or, where there is
+/// one vote only, alone. Empty if it is wanted as a voter already, or is no replica that could be.
+pub fn promote(topology: &Topology, node: NodeId) -> Vec<Change> {
+    let found = topology.node(node).and_then(|known| Some((known.home, topology.shard(known.home)?)));
+    let Some((id, shard)) = found else { return Vec::new() };
+    let learns = |replica: &&Replica| !replica.hidden && replica.wanted == Standing::Learner;
+    let Some(replica) = shard.replica_on(node).filter(learns) else { return Vec::new() };
+    let planner = Planner { topology, liveness: &Liveness::default(), load: BTreeMap::new() };
+    let leader = shard.leader.map(|leader| leader.node);
+    let voters = planner.ranked(&shard.replicas, leader).into_iter().map(|(_, replica)| replica);
+    let voters: Vec<ReplicaId> =
+        voters.filter(|replica| replica.wanted == Standing::Voter).map(|replica| replica.id).collect();
+    let others = voters.iter().take(voters.len().saturating_sub(1)).copied();
+    wants(Group::Shard(id), &shard.replicas, &others.chain([replica.id]).collect())
+}
+
 /// How many replicas of shards each node holds.
 fn load(topology: &Topology) -> BTreeMap<NodeId, usize> {
     let mut load: BTreeMap<NodeId, usize> = topology.nodes().keys().map(|&node| (node, 0)).collect();

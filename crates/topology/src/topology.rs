@@ -207,9 +207,10 @@ impl Topology {
         of_meta.chain(of_shards).filter(move |(_, replica)| replica.node == node)
     }
 
-    /// How many shards with slots have fewer voters than they should.
+    /// How many shards with slots have fewer voters than they should. One that is to go, as those of forgotten nodes are, does not count.
     pub fn underreplicated_shards(&self) -> usize {
-        let voters = |shard: &Shard| shard.replicas.iter().filter(|replica| replica.is == Standing::Voter).count();
+        let stays = |replica: &&Replica| (replica.is, replica.wanted) == (Standing::Voter, Standing::Voter);
+        let voters = |shard: &Shard| shard.replicas.iter().filter(stays).count();
         let factor = usize::from(self.replication_factor);
         self.shards.values().filter(|shard| !shard.slots.is_empty() && voters(shard) < factor).count()
     }

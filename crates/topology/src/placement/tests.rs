@@ -49,6 +49,25 @@ fn hidden_voters_are_spread_evenly() {
 }
 
 #[test]
+fn a_learner_is_promoted_in_the_place_of_the_least_voter_but_never_beside_a_leader_alone() {
+    // Nodes, replicas, and the voters of the first shard when node `nodes` has been promoted.
+    for (nodes, replicas, expected) in [(2, 1, vec![2]), (8, 3, vec![1, 3, 7]), (8, 7, vec![1, 2, 8])] {
+        let mut world = World::create(nodes, replicas);
+        world.settle();
+        let learner = if replicas == 3 { 7 } else { nodes };
+        let group = Group::Shard(shard(1));
+        let learns = |world: &World| !world.voters(group).contains(&node(learner));
+        assert!(learns(&world), "{nodes}/{replicas}: {:?}", world.voters(group));
+        for change in promote(&world.topology, node(learner)) {
+            world.apply(&change);
+        }
+        world.settle();
+        assert_eq!(world.voters(group), expected.iter().map(|&number| node(number)).collect(), "{nodes}/{replicas}");
+        assert!(promote(&world.topology, node(learner)).is_empty(), "it votes");
+    }
+}
+
+#[test]
 fn a_lost_node_is_replaced_and_then_another_may_be_lost() {
     for (nodes, replicas) in CLUSTERS {
         for lost in 1..=nodes {
