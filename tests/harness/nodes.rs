@@ -9,13 +9,17 @@ use super::{Client, Directory, PATIENCE, Server, Value, wait_for, wire};
 /// How long a question that is asked again may wait for its answer: a stopped server takes connections and never answers.
 const ANSWER_WITHIN: Duration = Duration::from_secs(1);
 
-/// Voters of a shard, where there are nodes enough.
+/// Voters of a shard, where there are nodes enough and nothing else is said.
 const VOTERS: usize = 3;
 
 /// Servers, the first of which are those that were asked to be masters.
 pub(crate) struct Nodes {
     /// In the order in which redis-cli was given them.
     pub(crate) list: Vec<Server>,
+    /// Lines of every node's configuration file.
+    directives: String,
+    /// Voters of a shard, where there are nodes enough.
+    voters: usize,
 }
 
 /// What a node says of one node: a line of CLUSTER NODES.
@@ -39,7 +43,15 @@ impl Known {
 impl Nodes {
     /// Starts servers that may become nodes of one cluster, each with a configuration file of its own.
     pub(crate) fn launch(count: usize) -> Self {
-        let mut nodes = Self { list: Vec::new() };
+        Self::launch_with(count, &[])
+    }
+
+    /// As [`Self::launch`], with further directives.
+    pub(crate) fn launch_with(count: usize, directives: &[&str]) -> Self {
+        let factor = directives.iter().find_map(|line| line.strip_prefix("cluster-replication-factor "));
+        let voters = factor.map_or(VOTERS, |factor| factor.parse().expect("a number"));
+        let directives = directives.iter().map(|line| format!("{line}\n")).collect();
+        let mut nodes = Self { list: Vec::new(), directives, voters };
         (0..count).for_each(|_| nodes.add());
         nodes.await_answers();
         nodes
@@ -48,7 +60,12 @@ impl Nodes {
     /// Starts servers and has redis-cli make a cluster of them, with so many replicas of each master. Returns once any one
     /// node may be lost.
     pub(crate) fn create(count: usize, replicas: usize) -> Self {
-        let nodes = Self::launch(count);
+        Self::create_with(count, replicas, &[])
+    }
+
+    /// As [`Self::create`], with further directives.
+    pub(crate) fn create_with(count: usize, replicas: usize, directives: &[&str]) -> Self {
+        let nodes = Self::launch_with(count, directives);
         let said = nodes.form(replicas);
         assert!(said.contains("[OK] All nodes agree about slots configuration."), "{said}");
         assert!(said.contains("[OK] All 16384 slots covered."), "{said}");
@@ -59,7 +76,8 @@ impl Nodes {
     /// Starts one more server, and does not wait until it serves.
     pub(crate) fn add(&mut self) {
         let directory = Directory::new();
-        std::fs::write(directory.join(FILE), "cluster-enabled yes\n").expect("the test's directory is writable");
+        let text = format!("cluster-enabled yes\n{}", self.directives);
+        std::fs::write(directory.join(FILE), text).expect("the test's directory is writable");
         self.list.push(Server::launch(CAIRN, free_port(), directory, Vec::new()));
     }
 
@@ -148,6 +166,25 @@ impl Nodes {
         self.place(known.iter().find(|node| node.master.as_ref() == Some(&id)).expect("it has a replica").port)
     }
 
+    /// Whether those at these places, and no others, vote in the group that keeps the cluster's topology; one of them leads it.
+    pub(crate) fn votes_in_meta(&self, places: &[usize]) -> bool {
+        let roles: Vec<String> = (0..self.list.len()).map(|at| self.meta_role(at)).collect();
+        let votes = |role: &String| role == "leader" || role == "follower";
+        roles.iter().enumerate().all(|(at, role)| votes(role) == places.contains(&at))
+            && roles.iter().filter(|role| *role == "leader").count() == 1
+    }
+
+    /// The place of the node that leads the group which keeps the cluster's topology, if one of these does.
+    pub(crate) fn meta_leader(&self, among: &[usize]) -> Option<usize> {
+        among.iter().copied().find(|&at| self.meta_role(at) == "leader")
+    }
+
+    fn meta_role(&self, at: usize) -> String {
+        let info = self.ask(at, "INFO raft").map(|info| info.text()).unwrap_or_default();
+        let role = info.lines().find_map(|line| line.strip_prefix("cairn_meta_role:").map(str::to_owned));
+        role.unwrap_or_default()
+    }
+
     /// Waits until all nodes show the same cluster, in order, and every shard has as many voters as it should have: then
     /// any one node may be lost.
     pub(crate) fn await_whole(&self) {
@@ -169,7 +206,7 @@ impl Nodes {
     }
 
     fn whole(&self, places: &[usize]) -> Result<(), String> {
-        let voters_wanted = VOTERS.min(places.len());
+        let voters_wanted = self.voters.min(places.len());
         let mut seen = None;
         for &at in places {
             let not = |what: &str| Err(format!("node {at} ({}): {what}", self.list[at].port));
@@ -188,6 +225,9 @@ impl Nodes {
                 if !info.contains(&format!("raft_voters:{voters_wanted}")) {
                     return not(&format!("its shard has not {voters_wanted} voters:\n{info}"));
                 }
+                if places.len() >= self.voters && !info.contains("cairn_underreplicated_shards:0") {
+                    return not(&format!("a shard misses a voter:\n{info}"));
+                }
             }
             if *seen.get_or_insert_with(|| known.clone()) != known {
                 return not("it shows another cluster than the first");
@@ -198,7 +238,7 @@ impl Nodes {
 }
 
 /// Reads CLUSTER NODES.
-fn parse(nodes: &Value) -> Option<Vec<Known>> {
+pub(crate) fn parse(nodes: &Value) -> Option<Vec<Known>> {
     let text = nodes.text();
     let line = |line: &str| {
         let fields: Vec<&str> = line.split(' ').collect();
@@ -220,7 +260,7 @@ pub(crate) fn address(port: u16) -> String {
 }
 
 /// Runs `redis-cli --cluster`; whether it succeeded, and what it said.
-pub(crate) fn redis_cli_cluster(arguments: &[&str]) -> (bool, String) {
+pub(crate) fn redis_cli_cluster(arguments: &[impl AsRef<std::ffi::OsStr>]) -> (bool, String) {
     let mut command = Command::new("redis-cli");
     command.arg("--cluster").args(arguments).stdin(Stdio::null());
     let output = command.output().expect("redis-cli: run `cargo xtask test` once, it sets up what the tests need");

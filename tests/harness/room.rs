@@ -27,9 +27,34 @@ impl Room {
         Self::new(&["--mount"], script)
     }
 
+    /// Makes a room beside this one, of the same users, with a network of its own as well. A cable joins the two: here its end has
+    /// the first address, there the second, both of one /24.
+    pub(crate) fn next_door(&self, here: &str, there: &str) -> Self {
+        let mut command = self.command("unshare");
+        command.arg("--net");
+        let room = Self::hold(command, &["--net"], "ip link set lo up");
+        self.run(&format!(
+            "ip link add cable type veth peer name far netns {}\nip address add {here}/24 dev cable\nip link set cable up",
+            room.holder.id()
+        ));
+        room.run(&format!("ip address add {there}/24 dev far\nip link set far up"));
+        room
+    }
+
+    /// Runs a shell's script in it, which must succeed.
+    pub(crate) fn run(&self, script: &str) {
+        let mut command = self.command("sh");
+        let output = command.args(["-e", "-c", script]).output().expect("a shell");
+        assert!(output.status.success(), "{script}: {}", String::from_utf8_lossy(&output.stderr));
+    }
+
     fn new(apart: &'static [&'static str], script: &str) -> Self {
         let mut command = Command::new("unshare");
         command.args(apart).args(if is_root() { &[][..] } else { &["--user", "--map-root-user"] });
+        Self::hold(command, apart, script)
+    }
+
+    fn hold(mut command: Command, apart: &'static [&'static str], script: &str) -> Self {
         // It lives until its input ends: with the test, however that ends.
         command.args(["sh", "-e", "-c"]).arg(format!("{script}\necho made\nexec cat"));
         let mut holder = command.stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().expect("unshare, of util-linux");

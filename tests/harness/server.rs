@@ -177,6 +177,18 @@ impl Server {
         self.process = Process::start(command, &self.directory.join("log"));
     }
 
+    /// Starts it again on another port, with the same directory, and waits until it serves.
+    pub(crate) fn move_away(&mut self) {
+        for _ in 0..STARTS_MAX {
+            self.port = free_port();
+            self.relaunch();
+            if self.serves(answers) {
+                return;
+            }
+        }
+        panic!("no port stayed free");
+    }
+
     /// Starts it again and waits until it serves.
     pub(crate) fn restart(&mut self) {
         self.relaunch();

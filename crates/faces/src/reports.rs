@@ -17,18 +17,18 @@ pub trait NodeFacts {
     /// How far a node has applied the home shard's log of this one, as far as this node knows; 0 where it does not.
     fn offset(&self, node: NodeId) -> u64;
     /// What it sent to other nodes.
-    fn sent(&self) -> Traffic<'_>;
+    fn sent(&self) -> Traffic;
     /// What it received.
-    fn received(&self) -> Traffic<'_>;
+    fn received(&self) -> Traffic;
     /// Whether it is out of touch with a majority, so that it cannot know what the cluster does.
     fn is_cut_off(&self) -> bool;
 }
 
 /// Messages between nodes.
-#[derive(Clone, Copy, Debug, Default)]
-pub struct Traffic<'a> {
+#[derive(Clone, Debug, Default)]
+pub struct Traffic {
     /// How many, by kind; kinds of which there were none are not shown.
-    pub messages: &'a [(&'static str, u64)],
+    pub messages: Vec<(&'static str, u64)>,
     /// Their bytes.
     pub bytes: u64,
 }
@@ -125,15 +125,16 @@ impl Face {
         add("cluster_size", &view.leading().filter(|(_, node)| !node.slots.is_empty()).count());
         add("cluster_current_epoch", &view.current_epoch());
         add("cluster_my_epoch", &self.myself().map_or(0, |node| node.config_epoch));
-        for (direction, traffic) in [("sent", facts.sent()), ("received", facts.received())] {
+        let (sent, received) = (facts.sent(), facts.received());
+        for (direction, traffic) in [("sent", &sent), ("received", &received)] {
             for (kind, count) in traffic.messages.iter().filter(|(_, count)| *count > 0) {
                 add(&format!("cluster_stats_messages_{kind}_{direction}"), count);
             }
             let total: u64 = traffic.messages.iter().map(|(_, count)| count).sum();
             add(&format!("cluster_stats_messages_{direction}"), &total);
         }
-        add("cluster_stats_bytes_sent", &facts.sent().bytes);
-        add("cluster_stats_bytes_received", &facts.received().bytes);
+        add("cluster_stats_bytes_sent", &sent.bytes);
+        add("cluster_stats_bytes_received", &received.bytes);
         for kind in ["pubsub", "module"] {
             add(&format!("cluster_stats_{kind}_bytes_sent"), &0);
             add(&format!("cluster_stats_{kind}_bytes_received"), &0);
@@ -143,8 +144,9 @@ impl Face {
         Action::Replied
     }
 
-    /// CLUSTER SHARDS: by shard id, of each its slots and its nodes, the master first.
-    pub(crate) fn shards(&self, facts: &dyn NodeFacts, reply: &mut Reply) -> Action {
+    /// CLUSTER SHARDS: by shard id, of each its slots and its nodes, the master first. The offsets are what the facts say: a node that has
+    /// asked each shard's leader for them answers what any other would.
+    pub fn shards(&self, facts: &dyn NodeFacts, reply: &mut Reply) {
         let mut shards: BTreeMap<ShardId, Vec<&ViewNode>> = BTreeMap::new();
         for node in self.view().nodes() {
             shards.entry(node.shard).or_default().push(node);
@@ -166,7 +168,6 @@ impl Face {
             reply.bulk("id");
             reply.bulk(id.to_string());
         }
-        Action::Replied
     }
 
     fn write_member(&self, node: &ViewNode, facts: &dyn NodeFacts, reply: &mut Reply) {

@@ -5,11 +5,13 @@
 //! node that proposed the entry, and are never replicated.
 
 use bytes::Bytes;
-use resp::{Protocol, Reply};
+use resp::{ArgumentRanges, Arguments, Protocol, Reply};
+use slot::Slot;
 
-use crate::entry::{self, Kind};
+use crate::entry::{self, Item, Kind};
 use crate::fence::{self, FencedSlots};
 use crate::inbox::{Delivery, Route};
+use crate::router;
 
 /// No entry grows beyond this, but for one that holds a single larger command.
 pub(crate) const BATCH_BYTES_MAX: usize = 64 * 1024;
@@ -89,10 +91,13 @@ impl Staged {
         &mut self.items
     }
 
-    /// Answers everything that is staged with one error and forgets it.
-    pub(crate) fn fail(&mut self, line: &str, reply: &mut Reply) {
-        for _ in 0..self.ops.len() {
-            reply.error(line);
+    /// Answers everything that is staged with an error, which may depend on the slot that a command is about, and forgets it.
+    pub(crate) fn fail(&mut self, line: impl Fn(Option<Slot>) -> String, reply: &mut Reply) {
+        let items = self.items.get(entry::HEADER_BYTES..).filter(|_| !self.settings).unwrap_or_default();
+        let mut slots = Slots::new(items, &self.reads);
+        let mut ranges = ArgumentRanges::default();
+        for op in &self.ops {
+            reply.error(line(slots.of(*op, &mut ranges)));
         }
         self.clear();
     }
@@ -107,6 +112,54 @@ impl Staged {
         self.items.shrink_to(BATCH_BYTES_MAX);
         self.reads.shrink_to(BATCH_BYTES_MAX);
     }
+}
+
+/// Finds out which slot each command is about, in order, long after it was routed: for errors that say where the slot is now.
+struct Slots<'a> {
+    items: &'a [u8],
+    reads: &'a [u8],
+}
+
+impl<'a> Slots<'a> {
+    /// `items` are those of an entry, without its header.
+    const fn new(items: &'a [u8], reads: &'a [u8]) -> Self {
+        Self { items, reads }
+    }
+
+    /// The slot of the next op; `None` for one without keys.
+    fn of(&mut self, op: Op, ranges: &mut ArgumentRanges) -> Option<Slot> {
+        match op {
+            Op::Item => {
+                let mut reader = entry::Reader::of_items(self.items, ranges);
+                let slot = slot_of_item(&mut reader);
+                let left = reader.rest().len();
+                self.items = &self.items[self.items.len() - left..];
+                slot
+            }
+            Op::Read { start, end, .. } => {
+                let raw = self.reads.get(start as usize..end as usize)?;
+                slot_of(resp::parse_stored(raw, ranges).ok()?)
+            }
+        }
+    }
+}
+
+fn slot_of_item(reader: &mut entry::Reader<'_>) -> Option<Slot> {
+    match reader.item().ok()? {
+        Item::Command => slot_of(reader.command().ok()?.1),
+        // What is watched is of the same shard.
+        Item::Transaction { preconditions, commands } => {
+            let mut slot = preconditions.first().map(|condition| Slot::of_key(condition.key));
+            for _ in 0..commands {
+                slot = slot_of(reader.command().ok()?.1).or(slot);
+            }
+            slot
+        }
+    }
+}
+
+fn slot_of(arguments: Arguments<'_>) -> Option<Slot> {
+    router::slot_of(commands::resolve(arguments).ok()?, arguments).ok()?
 }
 
 fn offset(length: usize) -> u32 {
@@ -225,18 +278,76 @@ impl Batch {
         entry
     }
 
-    /// One delivery per I/O thread that answers every op with the same error.
-    pub(crate) fn failed(&self, io_threads: usize, line: &str) -> Vec<Delivery> {
+    /// One delivery per I/O thread that answers every op with an error, which may depend on the slot that a command is about.
+    pub(crate) fn failed(&self, io_threads: usize, line: impl Fn(Option<Slot>) -> String) -> Vec<Delivery> {
         let mut deliveries: Vec<Delivery> = (0..io_threads).map(|_| Delivery::default()).collect();
+        let payload = self.sealed.as_deref().unwrap_or(&self.payload);
+        let items = payload.get(entry::HEADER_BYTES..).filter(|_| self.kind == Kind::Commands).unwrap_or_default();
+        let (mut slots, mut ranges) = (Slots::new(items, &self.reads), ArgumentRanges::default());
+        let mut ops = self.ops.iter();
         for run in &self.runs {
             let delivery = &mut deliveries[usize::from(run.route.io)];
             let mut reply = Reply::over(std::mem::take(&mut delivery.bytes), run.protocol);
-            for _ in 0..run.ops {
-                reply.error(line);
+            for op in ops.by_ref().take(run.ops as usize) {
+                reply.error(line(slots.of(*op, &mut ranges)));
             }
             delivery.bytes = reply.into_bytes();
             delivery.parts.push((run.route, delivery.bytes.len()));
         }
         deliveries
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const ROUTE: Route = Route { io: 0, place: 0, generation: 0, client: 0 };
+
+    fn staged() -> Staged {
+        let command = |words: &[&str]| {
+            let mut raw = Vec::new();
+            resp::write_command(&mut raw, words);
+            raw
+        };
+        let mut staged = Staged::default();
+        staged.write(0, &command(&["INCR", "foo"]));
+        staged.read(0, &command(&["GET", "hello"]));
+        staged.transaction(&[], 2);
+        staged.transaction_command(0, &command(&["DBSIZE"]));
+        staged.transaction_command(0, &command(&["DEL", "{hello}1"]));
+        staged.write(0, &command(&["FLUSHALL"]));
+        staged
+    }
+
+    fn told(slot: Option<Slot>) -> String {
+        slot.map_or_else(|| "DOWN".to_owned(), |slot| format!("MOVED {slot} there"))
+    }
+
+    const TOLD: &str = "-MOVED 12182 there\r\n-MOVED 866 there\r\n-MOVED 866 there\r\n-DOWN\r\n";
+
+    #[test]
+    fn what_was_staged_is_told_by_its_slots() {
+        let mut reply = Reply::new(Protocol::Resp2);
+        let mut staged = staged();
+        staged.fail(told, &mut reply);
+        assert_eq!(String::from_utf8(reply.into_bytes()).unwrap(), TOLD);
+        assert!(staged.is_empty());
+    }
+
+    #[test]
+    fn a_batch_is_told_by_its_slots_whether_it_was_sealed_or_not() {
+        let mut batch = Batch::default();
+        batch.add(&mut staged(), ROUTE, Protocol::Resp2);
+        batch.add(&mut staged(), ROUTE, Protocol::Resp2);
+        for sealed in [false, true] {
+            if sealed {
+                batch.seal(1, 2, 3);
+            }
+            let deliveries = batch.failed(1, told);
+            assert_eq!(String::from_utf8_lossy(&deliveries[0].bytes), TOLD.repeat(2));
+            let ends: Vec<usize> = deliveries[0].parts.iter().map(|(_, end)| *end).collect();
+            assert_eq!(ends, [TOLD.len(), 2 * TOLD.len()]);
+        }
     }
 }

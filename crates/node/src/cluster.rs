@@ -3,11 +3,14 @@
 //! ```text
 //! meta       the topology, and how changes get into it        joining    MEET: how a cluster of one becomes part of another
 //! routes     what connections look slots up in                steward    does what the topology wants: replicas, members, fences
-//! health     on the meta leader: which nodes are heard of
+//! health     on the meta leader: which nodes are heard of     leaving    RESET: how a node becomes a cluster of one again
+//! addresses  where nodes are reached now                      failover   FAILOVER: how a replica comes to lead
 //! ```
 //!
 //! Everything here runs on the raft thread, but for what connections read: [`Cluster::routes`].
 
+mod addresses;
+mod failover;
 mod health;
 mod joining;
 mod leaving;
@@ -26,13 +29,16 @@ use std::time::Duration;
 use bytes::Bytes;
 use parking_lot::{Mutex, RwLock};
 use raft::{Class, GroupId, Transport};
+use slot::Slot;
 use tokio::sync::{Notify, mpsc, oneshot, watch};
 use topology::{Change, Mark, NodeId, Overlay, ShardId, Topology, View};
 
-pub(crate) use joining::{Meet, answer as answer_joiner};
-pub(crate) use leaving::{fail_over, hand_over, is_member, reset};
+pub(crate) use addresses::{Addresses, Rerouted};
+pub(crate) use failover::{fail_over, hand_over};
+pub(crate) use joining::{Meet, answer as answer_joiner, forbids as forbids_meeting};
+pub(crate) use leaving::{is_member, reset};
 pub(crate) use members::address;
-use members::peer;
+pub(crate) use members::peer;
 pub(crate) use meta::{Decision, Meta, Undecided};
 pub(crate) use open::run;
 pub(crate) use routes::Routes;
@@ -40,6 +46,7 @@ pub(crate) use routes::Routes;
 use crate::config::{Config, EndpointType};
 use crate::messages::{Marks, Request};
 use crate::node::Shared;
+use crate::own_id::OwnId;
 use crate::platform::{Platform, Random};
 use crate::replica::Replica;
 
@@ -50,13 +57,13 @@ const MEETS_MAX: usize = 64;
 
 /// See the module.
 pub(crate) struct Cluster {
-    /// This node.
-    pub(crate) me: NodeId,
+    own: Arc<OwnId>,
     config: Config,
     meta: RwLock<Option<Arc<Meta>>>,
     replicas: Mutex<BTreeMap<ShardId, Arc<Replica>>>,
     overlay: Mutex<Overlay>,
     routes: RwLock<Arc<Routes>>,
+    pub(crate) addresses: Arc<Addresses>,
     /// Rises with every change of the routes.
     version: AtomicU64,
     /// Tells of every change of the routes.
@@ -69,11 +76,16 @@ pub(crate) struct Cluster {
     waiting_resets: Mutex<Option<mpsc::Receiver<Reset>>>,
 }
 
-/// Tells whoever asked for a reset what became of it.
-type Reset = oneshot::Sender<Result<(), String>>;
+/// A reset that was asked for.
+struct Reset {
+    /// Under another node id.
+    hard: bool,
+    /// Tells whoever asked what became of it.
+    tell: oneshot::Sender<Result<(), String>>,
+}
 
 impl Cluster {
-    pub(crate) fn new(me: raft::NodeId, config: Config) -> Self {
+    pub(crate) fn new(own: Arc<OwnId>, config: Config) -> Self {
         let (meets, waiting_meets) = mpsc::channel(MEETS_MAX);
         let (resets, waiting_resets) = mpsc::channel(1);
         let changed = Arc::new(Notify::new());
@@ -81,12 +93,13 @@ impl Cluster {
         // What clients are shown depends on directives, too.
         config.watch(move |_| again.notify_one());
         Self {
-            me: NodeId(me.0),
+            own,
             config,
             meta: RwLock::new(None),
             replicas: Mutex::default(),
             overlay: Mutex::default(),
             routes: RwLock::default(),
+            addresses: Arc::default(),
             version: AtomicU64::new(0),
             news: watch::Sender::new(0),
             changed,
@@ -95,6 +108,11 @@ impl Cluster {
             resets,
             waiting_resets: Mutex::new(Some(waiting_resets)),
         }
+    }
+
+    /// This node.
+    pub(crate) fn me(&self) -> NodeId {
+        NodeId(self.own.get().0)
     }
 
     /// The meta group's replica, once there is one.
@@ -107,9 +125,24 @@ impl Cluster {
         self.meta()?.topology()
     }
 
+    /// Whether a topology is about this node as it is now. The log of a cluster is replayed from before this node joined it, or
+    /// joined it again; its replica of the meta group was named by the last join.
+    fn is_current(&self, topology: &Topology) -> bool {
+        let own = self.meta().map(|meta| meta.identity.replica.0);
+        topology.node(self.me()).is_some() && topology.meta().iter().any(|replica| Some(replica.id.0) == own)
+    }
+
     /// The present routes.
     pub(crate) fn routes(&self) -> Arc<Routes> {
         Arc::clone(&self.routes.read())
+    }
+
+    /// Where a slot is served, as the error that sends a client there; `None` where that is not known, or is this node.
+    pub(crate) fn moved(&self, slot: Slot) -> Option<String> {
+        let routes = self.routes();
+        let face = routes.face.as_ref()?;
+        let node = face.view().route(slot)?.node.filter(|node| node.id != self.me() && node.mark != Mark::Failed)?;
+        Some(face.moved(slot, node, faces::Transport::Plain))
     }
 
     /// A number that rises with every change of the routes: one atomic load.
@@ -137,11 +170,11 @@ impl Cluster {
         self.meets.try_send(meet).is_ok()
     }
 
-    /// Drops everything of this cluster and founds another, on the raft thread.
-    async fn begin_anew(&self) -> Result<(), String> {
+    /// Drops everything of this cluster and founds another, on the raft thread; if `hard`, as another node.
+    async fn begin_anew(&self, hard: bool) -> Result<(), String> {
         let (tell, done) = oneshot::channel();
         let stopping = || "The node is stopping".to_owned();
-        self.resets.send(tell).await.map_err(|_| stopping())?;
+        self.resets.send(Reset { hard, tell }).await.map_err(|_| stopping())?;
         done.await.unwrap_or_else(|_| Err(stopping()))
     }
 
@@ -156,8 +189,13 @@ impl Cluster {
                 return;
             }
             for &node in topology.nodes().keys() {
-                let mark = if marks.failed.contains(&node) && node != self.me { Mark::Failed } else { Mark::Live };
-                is_new |= overlay.mark(node, mark);
+                let mark = if marks.failed.contains(&node) && node != self.me() { Mark::Failed } else { Mark::Live };
+                if overlay.mark(node, mark) {
+                    is_new = true;
+                    let state =
+                        if mark == Mark::Failed { "is not heard of: it has failed" } else { "is heard of again" };
+                    tracing::info!("node {} {state}", named(&topology, node));
+                }
             }
         }
         if is_new {
@@ -165,9 +203,22 @@ impl Cluster {
         }
     }
 
+    /// Somebody of that cluster says where a node is reached.
+    pub(crate) fn reached(&self, cluster: GroupId, node: raft::NodeId, address: &str) {
+        let Some(meta) = self.meta().filter(|meta| meta.identity.group == cluster && node.0 != self.me().0) else {
+            return;
+        };
+        if let Some(topology) = meta.topology().filter(|_| self.addresses.heard(node, address)) {
+            tracing::info!("node {} is reached at {address} now", named(&topology, NodeId(node.0)));
+        }
+    }
+
     /// Somebody says who leads a shard.
     pub(crate) fn announced(&self, shard: ShardId, term: u64, node: NodeId) {
         if self.overlay.lock().announce(shard, term, node) {
+            if let Some(topology) = self.topology() {
+                tracing::info!("node {} leads shard {shard}, term {term}", named(&topology, node));
+            }
             self.renew();
         }
     }
@@ -175,7 +226,7 @@ impl Cluster {
     /// Tells every other node; who does not hear it learns it otherwise, so nobody waits for an answer.
     fn tell_others<T: Transport>(&self, topology: &Topology, transport: &T, request: &Request) {
         let message = request.encode();
-        for (id, other) in topology.nodes().iter().filter(|(id, _)| **id != self.me) {
+        for (id, other) in topology.nodes().iter().filter(|(id, _)| **id != self.me()) {
             drop(transport.request(&peer(*id, &other.endpoint), Class::Control, message.clone().into(), TOLD_WITHIN));
         }
     }
@@ -187,7 +238,7 @@ impl Cluster {
             EndpointType::Hostname => faces::PreferredEndpoint::Hostname,
             EndpointType::Unknown => faces::PreferredEndpoint::Unknown,
         };
-        faces::Settings { myself: self.me, endpoint, full_coverage: settings.cluster_require_full_coverage }
+        faces::Settings { myself: self.me(), endpoint, full_coverage: settings.cluster_require_full_coverage }
     }
 
     /// Makes the routes anew from the topology, what was announced, and the replicas that are here.
@@ -196,9 +247,10 @@ impl Cluster {
         let mut overlay = self.overlay.lock();
         let Some(topology) = self.topology() else { return };
         overlay.prune(&topology);
+        self.addresses.follow(&topology);
         let view = View::new(&topology, &overlay);
         let replicas = self.replicas.lock().clone();
-        let home = topology.node(self.me).map(|node| node.home);
+        let home = topology.node(self.me()).map(|node| node.home);
         let face = faces::Face::new(Arc::new(view), self.face_settings(), links(&topology, &overlay));
         *self.routes.write() = Arc::new(Routes::new(face, replicas, home));
         let version = self.version.fetch_add(1, Ordering::AcqRel) + 1;
@@ -255,6 +307,14 @@ impl<P: Platform> Shared<P> {
 fn links(topology: &Topology, overlay: &Overlay) -> BTreeMap<NodeId, faces::Link> {
     let link = |node: &NodeId| faces::Link { is_up: overlay.mark_of(*node) == Mark::Live, ..faces::Link::default() };
     topology.nodes().keys().map(|node| (*node, link(node))).collect()
+}
+
+/// A node as the log names it: by its id and, where it has one, its `cluster-announce-human-nodename`.
+fn named(topology: &Topology, node: NodeId) -> String {
+    match topology.node(node).map(|known| known.endpoint.nodename.as_str()) {
+        Some(name) if !name.is_empty() => format!("{node} ({name})"),
+        _ => node.to_string(),
+    }
 }
 
 /// An error of the start: the directory is not that of a cluster's node.

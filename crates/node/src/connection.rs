@@ -39,6 +39,9 @@ const OUTPUT_BYTES_IDLE: usize = 64 * 1024;
 /// How long a write may wait for room in a full batch, or a read for the right to be answered.
 const PATIENCE: Duration = Duration::from_secs(2);
 
+/// Between two rounds to confirm that reads may be answered, while leadership is being handed over.
+const CONFIRM_AGAIN_AFTER: Duration = Duration::from_millis(5);
+
 /// What a read is told that this replica cannot answer: it led, but may not lead any more.
 const MASTERDOWN: &str = "MASTERDOWN Link with MASTER is down and replica-serve-stale-data is set to 'no'.";
 
@@ -91,6 +94,16 @@ enum Next {
     Later(Later),
     /// The client leaves, or has to.
     Close,
+}
+
+/// What became of the wish to answer reads here.
+enum Confirmed {
+    /// They may be answered.
+    Yes,
+    /// They may not.
+    No,
+    /// Another replica leads by now: the commands are looked at again.
+    Elsewhere,
 }
 
 impl<P: Platform> Connection<P> {
@@ -221,7 +234,7 @@ impl<P: Platform> Connection<P> {
             }
         };
         drop(reading);
-        self.exchange.confirmed = false;
+        (self.exchange.confirmed, self.exchange.denied) = (false, None);
         self.exchange.report(self.io.node.stats.of(self.io.number));
         next
     }
@@ -240,6 +253,15 @@ impl<P: Platform> Connection<P> {
                     self.io.node.config.commit(&plan);
                 }
                 self.exchange.reply.raw(&replies);
+            }
+            Later::Served(mut asked) => {
+                while let Some(replica) = asked.next() {
+                    self.session.turn_to(replica);
+                    asked.stage(&mut self.exchange.staged);
+                    let reply = self.settle_apart().await;
+                    asked.answered(reply);
+                }
+                asked.write(&mut self.exchange.reply);
             }
             other => self.session.finish(other, &mut self.exchange).await,
         }
@@ -289,16 +311,31 @@ impl<P: Platform> Connection<P> {
             // Replies to earlier runs come first.
             self.mailbox.answered().await;
             self.exchange.take_replies(&self.mailbox);
-            self.exchange.staged.fail(why, &mut self.exchange.reply);
+            self.exchange.staged.fail(|slot| shard.definite(why, slot), &mut self.exchange.reply);
         }
     }
 
-    /// A leader without a lease asks its group before it answers reads; a follower that led until lately asks the leader.
+    /// A leader without a lease asks its group before it answers reads; a follower that led until lately asks the leader. In a
+    /// cluster the read of one that stops leading meanwhile is not refused: it goes where the slot is served by then.
     async fn confirm_reading(&mut self) {
         let replica = Arc::clone(self.session.replica());
-        match tokio::time::timeout(PATIENCE, replica.confirm_reading(self.io.node.transport())).await {
-            Ok(true) => self.exchange.confirmed = true,
-            _ => self.exchange.denied = Some(MASTERDOWN),
+        let moves_on = self.io.node.cluster.is_some() && replica.leads();
+        let confirming = async {
+            loop {
+                if replica.confirm_reading(self.io.node.transport()).await {
+                    return Confirmed::Yes;
+                }
+                match (moves_on, replica.leads()) {
+                    (false, _) => return Confirmed::No,
+                    (true, false) => return Confirmed::Elsewhere,
+                    (true, true) => tokio::time::sleep(CONFIRM_AGAIN_AFTER).await,
+                }
+            }
+        };
+        match tokio::time::timeout(PATIENCE, confirming).await.unwrap_or(Confirmed::No) {
+            Confirmed::Yes => self.exchange.confirmed = true,
+            Confirmed::Elsewhere => (),
+            Confirmed::No => self.exchange.denied = Some(if moves_on { faces::DOWN } else { MASTERDOWN }),
         }
     }
 

@@ -166,6 +166,11 @@ impl<'a> Reader<'a> {
         Ok((header, Self { bytes, at: HEADER_BYTES, ranges }))
     }
 
+    /// Reads items that have no header (yet), from their beginning.
+    pub(crate) fn of_items(items: &'a [u8], ranges: &'a mut ArgumentRanges) -> Self {
+        Self { bytes: items, at: 0, ranges }
+    }
+
     /// The next item's head.
     pub(crate) fn item(&mut self) -> Result<Item<'a>, EntryError> {
         match self.take::<1>()?[0] {
@@ -178,6 +183,11 @@ impl<'a> Reader<'a> {
             }
             _ => Err(EntryError::Malformed("an item of an unknown kind")),
         }
+    }
+
+    /// What was not read yet.
+    pub(crate) fn rest(&self) -> &[u8] {
+        self.bytes.get(self.at..).unwrap_or_default()
     }
 
     /// A reader of the same entry from the same place on, with scratch of its own.

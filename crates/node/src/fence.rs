@@ -44,6 +44,21 @@ pub(crate) struct Data {
     pub(crate) fence: Fence,
 }
 
+impl Data {
+    /// Whether there is a slot that it is served for.
+    pub(crate) fn serves_any(&self) -> bool {
+        match &self.fence {
+            Fence::All => true,
+            Fence::Slots(fenced) => !fenced.slots.is_empty(),
+        }
+    }
+
+    /// Whether commands on this slot are accepted.
+    pub(crate) fn serves(&self, slot: Slot) -> bool {
+        self.fence.serves(slot)
+    }
+}
+
 impl Deref for Data {
     type Target = Keyspace;
 

@@ -21,6 +21,7 @@ use raft::{Class, Group, GroupId, LogStore, Member, NodeId, PeerAddress, Replica
 
 use tokio::sync::mpsc;
 
+use crate::cluster::Rerouted;
 use crate::config::{PEER_PORT_OFFSET, Settings};
 pub(crate) use crate::messages::Identity;
 use crate::messages::{Answer, Request};
@@ -40,12 +41,13 @@ const ASK_FOR_VOTE_EVERY: Duration = Duration::from_secs(2);
 /// How often a leader looks for a change of voters that was left half done.
 const FINISH_EVERY: Duration = Duration::from_secs(1);
 
-/// Where the identity of the node's replica is kept, durably.
+/// Where the node's id, and what it keeps about its replicas, is kept, durably.
 pub trait Record: Send {
     /// What was saved last; empty at first.
     fn load(&self) -> io::Result<Vec<u8>>;
-    /// Replaces it; durable when this returns.
-    fn save(&mut self, bytes: &[u8]) -> io::Result<()>;
+    /// Replaces both together; durable when this returns. The id is another than before only for a node that begins anew under
+    /// another id: with that it is to be started next time.
+    fn save(&mut self, node: NodeId, bytes: &[u8]) -> io::Result<()>;
 }
 
 /// The listed members as addresses, and which of them this node is.
@@ -59,7 +61,7 @@ pub(crate) async fn open_group<P: Platform>(
     shared: &Arc<Shared<P>>,
     replica: &Replica,
     log_store: P::LogStore,
-    transport: P::Transport,
+    transport: Rerouted<P::Transport>,
 ) -> io::Result<Group<EntryWaiter>> {
     let settings = shared.config.current();
     let listed = listed(&settings, shared.own_member);
@@ -78,7 +80,7 @@ pub(crate) async fn open_group<P: Platform>(
         }
         (None, None) => {
             let client = format!("127.0.0.1:{}", settings.port);
-            let identity = found(shared, vec![(shared.id, String::new(), client)], 0);
+            let identity = found(shared, vec![(shared.id(), String::new(), client)], 0);
             shared.save_identity(&identity)?;
             identity
         }
@@ -104,9 +106,9 @@ async fn start_group<P: Platform>(
     shared: &Shared<P>,
     group: &Group<EntryWaiter>,
     identity: &Identity,
-    transport: &P::Transport,
+    transport: &Rerouted<P::Transport>,
 ) -> io::Result<()> {
-    for founder in identity.founders.iter().filter(|founder| founder.node != shared.id) {
+    for founder in identity.founders.iter().filter(|founder| founder.node != shared.id()) {
         invite(transport, founder, identity).await?;
     }
     group.initialize(identity.founders.clone()).await.map_err(io::Error::other)
@@ -134,7 +136,11 @@ async fn invite<T: Transport>(transport: &T, founder: &Member, identity: &Identi
 }
 
 /// An empty node among listed ones: asks around until it is clear what it is to be.
-async fn gather<P: Platform>(shared: &Shared<P>, listed: &Listed, transport: &P::Transport) -> io::Result<Identity> {
+async fn gather<P: Platform>(
+    shared: &Shared<P>,
+    listed: &Listed,
+    transport: &Rerouted<P::Transport>,
+) -> io::Result<Identity> {
     let mut said = Vec::new();
     loop {
         let (mut empty, mut formed, mut silent) = (Vec::new(), Vec::new(), Vec::new());
@@ -155,7 +161,7 @@ async fn gather<P: Platform>(shared: &Shared<P>, listed: &Listed, transport: &P:
             }
         }
         if formed.is_empty() && silent.is_empty() && listed.own == 0 {
-            let identity = found(shared, founders(shared.id, listed, &empty), listed.own);
+            let identity = found(shared, founders(shared.id(), listed, &empty), listed.own);
             shared.save_identity(&identity)?;
             return Ok(identity);
         }
@@ -197,11 +203,11 @@ async fn ask_to_join<P: Platform>(
     shared: &Shared<P>,
     listed: &Listed,
     first: &PeerAddress,
-    transport: &P::Transport,
+    transport: &Rerouted<P::Transport>,
 ) -> io::Result<Option<Identity>> {
     let (client_address, own) = &listed.all[listed.own];
     let (peer_address, replica) = (own.address.clone(), ReplicaId(shared.random.next_u64()));
-    let member = Member { replica, node: shared.id, peer_address, client_address: client_address.clone() };
+    let member = Member { replica, node: shared.id(), peer_address, client_address: client_address.clone() };
     let mut peer = first.clone();
     // The first knows the leader; the leader may have changed since.
     for _ in 0..3 {
@@ -362,5 +368,5 @@ fn member_of<P: Platform>(
         }
         None => (format!("127.0.0.1:{}", settings.port), String::new()),
     };
-    Member { replica: identity.replica, node: shared.id, peer_address, client_address }
+    Member { replica: identity.replica, node: shared.id(), peer_address, client_address }
 }

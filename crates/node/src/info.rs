@@ -255,14 +255,19 @@ fn cluster<P: Platform>(node: &Shared<P>, lines: &mut Lines) {
 }
 
 fn keyspace<P: Platform>(node: &Shared<P>, lines: &mut Lines) {
-    let home = node.home();
-    let keyspace = home.shard.data.read();
-    let now_ms = keyspace.clock_ms();
+    let served = node.served();
     for database in 0..DATABASE_COUNT {
-        let keys = keyspace.key_count(database);
+        let (mut keys, mut expiring, mut ttls_ms) = (0, 0, 0);
+        for replica in &served {
+            let data = replica.shard.data.read();
+            let (deadlines, mean_deadline_ms) = data.expiring(database);
+            keys += data.key_count(database);
+            expiring += deadlines;
+            let mean_ttl_ms = mean_deadline_ms.map_or(0, |deadline| deadline.saturating_sub(data.clock_ms()));
+            ttls_ms += u128::from(mean_ttl_ms) * deadlines as u128;
+        }
         if keys > 0 {
-            let (expiring, mean_deadline_ms) = keyspace.expiring(database);
-            let mean_ttl_ms = mean_deadline_ms.map_or(0, |deadline| deadline.saturating_sub(now_ms));
+            let mean_ttl_ms = ttls_ms.checked_div(expiring as u128).unwrap_or_default();
             lines.write(format_args!("db{database}:keys={keys},expires={expiring},avg_ttl={mean_ttl_ms}\r\n"));
         }
     }
@@ -272,6 +277,9 @@ fn raft_section<P: Platform>(node: &Shared<P>, lines: &mut Lines) {
     let status = node.home().status();
     if let Some(topology) = node.cluster.as_ref().and_then(|cluster| cluster.topology()) {
         lines.add("cairn_underreplicated_shards", topology.underreplicated_shards());
+    }
+    if let Some(meta) = node.cluster.as_ref().and_then(|cluster| cluster.meta()) {
+        lines.add("cairn_meta_role", format!("{:?}", meta.status().role).to_lowercase());
     }
     let index = |id: Option<raft::LogId>| id.map_or(0, |id| id.index);
     lines.add("raft_role", format!("{:?}", status.role).to_lowercase());

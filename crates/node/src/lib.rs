@@ -5,7 +5,7 @@
 //! shard       the open batch, the keyspace, the right to read               sealer    seals and proposes
 //! machine     apply: entries on the keyspace, on its own thread             entry     what the log holds
 //! replica     one shard's copy on this node: shard, machine, group           formation how a node gets its replica
-//! node        what the threads share; start and stop
+//! node        what the threads share; start and stop                        own_id    the node's id
 //! ```
 //!
 //! Not here: sockets, files, signals (`server`), Raft (`raft`), what commands do (`commands`, `keyspace`).
@@ -26,6 +26,7 @@ mod io_thread;
 mod machine;
 mod messages;
 mod node;
+mod own_id;
 mod pause;
 mod peers;
 mod platform;

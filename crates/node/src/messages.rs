@@ -53,6 +53,10 @@ pub(crate) enum Request {
     Silent(Marks),
     /// Ask to be taken into my cluster; I am at this peer address.
     Come(String),
+    /// How far are the members of this group, which you lead?
+    Offsets(GroupId),
+    /// Of that cluster: this node is reached at this peer address now.
+    Here(GroupId, NodeId, String),
     /// Up to where must I have applied the log of this group to see everything that was acknowledged by now?
     ReadIndex(GroupId),
 }
@@ -80,6 +84,8 @@ pub(crate) enum Answer {
     Refused(String),
     /// Up to this index.
     Index(u64),
+    /// How far each node's replica is: its last index.
+    Offsets(Vec<(NodeId, u64)>),
     /// The cluster of a node, by its meta group; how many nodes it has; whether it is joining another.
     Cluster { node: NodeId, cluster: GroupId, nodes: u64, joining: bool },
 }
@@ -143,6 +149,16 @@ impl Request {
                 out.u8(8);
                 out.text(address);
             }
+            Self::Offsets(group) => {
+                out.u8(14);
+                out.group(*group);
+            }
+            Self::Here(cluster, node, address) => {
+                out.u8(13);
+                out.group(*cluster);
+                out.0.extend_from_slice(&node.0);
+                out.text(address);
+            }
         }
         out.0.into()
     }
@@ -161,6 +177,8 @@ impl Request {
             8 => Self::Come(read.text()?),
             9 => Self::HandOver { group: read.group()?, to: ReplicaId(read.u64()?) },
             10 => Self::Knows(NodeId(read.array()?)),
+            14 => Self::Offsets(read.group()?),
+            13 => Self::Here(read.group()?, NodeId(read.array()?), read.text()?),
             12 => Self::IsMember(read.group()?, ReplicaId(read.u64()?)),
             11 => {
                 let (cluster, term, count) = (read.group()?, read.u64()?, read.u16()?);
@@ -200,6 +218,14 @@ impl Answer {
                 out.u8(4);
                 out.u64(*index);
             }
+            Self::Offsets(offsets) => {
+                out.u8(6);
+                out.u16(u16::try_from(offsets.len()).expect("a group has few members"));
+                for (node, index) in offsets {
+                    out.0.extend_from_slice(&node.0);
+                    out.u64(*index);
+                }
+            }
             Self::Cluster { node, cluster, nodes, joining } => {
                 out.u8(5);
                 out.0.extend_from_slice(&node.0);
@@ -227,6 +253,11 @@ impl Answer {
             5 => {
                 let (node, cluster) = (NodeId(read.array()?), read.group()?);
                 Self::Cluster { node, cluster, nodes: read.u64()?, joining: read.flag()? }
+            }
+            6 => {
+                let count = read.u16()?;
+                let offset = |_| Some((NodeId(read.array()?), read.u64()?));
+                Self::Offsets((0..count).map(offset).collect::<Option<_>>()?)
             }
             _ => return None,
         };
@@ -414,14 +445,17 @@ mod tests {
         let failed = vec![topology::NodeId([1; 20]), topology::NodeId([2; 20])];
         let silent = Request::Silent(Marks { cluster: GroupId(4), term: 3, failed });
         let come = Request::Come("127.0.0.1:17001".to_owned());
+        let here = Request::Here(GroupId(4), NodeId([8; 20]), "127.0.0.1:17002".to_owned());
         for request in [
             Request::Probe,
             Request::Form(identity()),
             join,
             Request::ReadIndex(GroupId(9)),
+            Request::Offsets(GroupId(9)),
             Request::Hello,
             leads,
             come,
+            here,
             hand_over,
             silent,
         ] {
@@ -442,6 +476,7 @@ mod tests {
             Answer::Ask("127.0.0.1:17000".into()),
             Answer::Refused("no".into()),
             Answer::Index(7),
+            Answer::Offsets(vec![(node, 7), (NodeId([2; 20]), 8)]),
             Answer::Cluster { node, cluster: GroupId(3), nodes: 2, joining: true },
         ];
         for answer in answers {

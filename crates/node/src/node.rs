@@ -20,13 +20,14 @@ use raft::{Clock, GroupConfig, GroupId, Member, NodeId, Status, Transport};
 use tokio::sync::{mpsc, watch};
 
 use crate::clients::{Client, Clients};
-use crate::cluster::Cluster;
+use crate::cluster::{Cluster, Rerouted};
 use crate::config::{Config, Settings, ShardSettings};
 use crate::fence::Fence;
 use crate::formation::{self, Identity, Record};
 use crate::holdings::Holdings;
 use crate::inbox::Inbox;
 use crate::io_thread::{self, Accepted};
+use crate::own_id::OwnId;
 use crate::pause::Pause;
 use crate::peers::Peers;
 use crate::platform::{Place, Platform, Random, Threads};
@@ -96,7 +97,7 @@ impl<P: Platform> Clone for Node<P> {
 
 /// What the threads of a node share.
 pub(crate) struct Shared<P: Platform> {
-    pub(crate) id: NodeId,
+    own: Arc<OwnId>,
     pub(crate) own_member: Option<usize>,
     pub(crate) own_ip: Option<String>,
     pub(crate) config: Config,
@@ -126,7 +127,7 @@ pub(crate) struct Shared<P: Platform> {
     pub(crate) started_ms: u64,
     pub(crate) stopping: watch::Receiver<bool>,
     stop: watch::Sender<bool>,
-    transport: OnceLock<P::Transport>,
+    transport: OnceLock<Rerouted<P::Transport>>,
     /// Set once clients can be served; watched by [`Node::ready`].
     loaded: watch::Sender<bool>,
     /// Why the node cannot go on, once it cannot.
@@ -152,13 +153,13 @@ impl<P: Platform> Node<P> {
             resident_bytes,
             free_disk_bytes,
         } = start;
-        let io_threads = threads.io_threads();
-        let inboxes: Arc<[Inbox]> = (0..io_threads).map(|_| Inbox::default()).collect();
+        let inboxes: Arc<[Inbox]> = (0..threads.io_threads()).map(|_| Inbox::default()).collect();
         let crews = Crews::start(&threads)?;
         let wished = config.current().shard.clone();
         let mirror = config.clone();
         let on_settings = Box::new(move |settings: &ShardSettings| mirror.adopt_shard(settings));
-        let cluster = config.current().cluster_enabled.then(|| Cluster::new(id, config.clone()));
+        let own = Arc::new(OwnId::new(id));
+        let cluster = config.current().cluster_enabled.then(|| Cluster::new(Arc::clone(&own), config.clone()));
         let fence = if cluster.is_some() { Fence::closed() } else { Fence::All };
         let stats = Arc::new(Stats::default());
         stats.follow(&config);
@@ -166,7 +167,7 @@ impl<P: Platform> Node<P> {
         let (stop, stopping) = watch::channel(false);
         let (newcomers, arriving) = mpsc::channel(1);
         let shared = Arc::new(Shared {
-            id,
+            own,
             own_member,
             own_ip,
             run_id: run_id(&random),
@@ -298,6 +299,11 @@ impl<P: Platform> Node<P> {
 }
 
 impl<P: Platform> Shared<P> {
+    /// This node.
+    pub(crate) fn id(&self) -> NodeId {
+        self.own.get()
+    }
+
     /// The replica whose data a client of this node sees where nothing else is said.
     pub(crate) fn home(&self) -> Arc<Replica> {
         Arc::clone(&self.home.read())
@@ -317,8 +323,14 @@ impl<P: Platform> Shared<P> {
         }
     }
 
+    /// The replicas whose data a client of this node sees: more than one while it leads for another node as well.
+    pub(crate) fn served(&self) -> Vec<Arc<Replica>> {
+        let served = self.cluster.as_ref().map(|cluster| cluster.routes().served()).unwrap_or_default();
+        if served.is_empty() { vec![self.home()] } else { served }
+    }
+
     /// The links to other nodes, once there are any.
-    pub(crate) fn transport(&self) -> Option<&P::Transport> {
+    pub(crate) fn transport(&self) -> Option<&Rerouted<P::Transport>> {
         self.transport.get()
     }
 
@@ -355,8 +367,18 @@ impl<P: Platform> Shared<P> {
         let mut holdings = self.holdings.lock();
         let mut next = holdings.clone();
         change(&mut next);
-        self.record.lock().save(&next.encode())?;
+        self.record.lock().save(self.id(), &next.encode())?;
         *holdings = next;
+        Ok(())
+    }
+
+    /// The node holds nothing any more and has this id from now on, durably.
+    pub(crate) fn begin_anew(&self, id: NodeId) -> io::Result<()> {
+        let mut holdings = self.holdings.lock();
+        let next = Holdings::default();
+        self.record.lock().save(id, &next.encode())?;
+        *holdings = next;
+        self.own.set(id);
         Ok(())
     }
 
@@ -472,6 +494,8 @@ fn start_io<P: Platform>(threads: &P::Threads, shared: &Arc<Shared<P>>) -> io::R
 
 /// The raft thread's work: as a node of a cluster, or with one replica.
 async fn run<P: Platform>(shared: &Arc<Shared<P>>, log_store: P::LogStore, transport: P::Transport) -> io::Result<()> {
+    let addresses = shared.cluster.as_ref().map(|cluster| Arc::clone(&cluster.addresses)).unwrap_or_default();
+    let transport = Rerouted::new(transport, addresses);
     assert!(shared.transport.set(transport.clone()).is_ok(), "a node has one transport");
     if shared.cluster.is_some() {
         cluster::run(Arc::clone(shared), log_store, transport).await
@@ -484,7 +508,7 @@ async fn run<P: Platform>(shared: &Arc<Shared<P>>, log_store: P::LogStore, trans
 async fn run_replica<P: Platform>(
     shared: &Arc<Shared<P>>,
     log_store: P::LogStore,
-    transport: P::Transport,
+    transport: Rerouted<P::Transport>,
 ) -> io::Result<()> {
     let home = shared.home();
     let group = formation::open_group(shared, &home, log_store, transport).await?;

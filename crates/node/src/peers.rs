@@ -91,7 +91,7 @@ impl<P: Platform> Peers<P> {
         match request {
             None => Answer::Refused("a message that this version does not know".to_owned()),
             Some(Request::Probe) => {
-                Answer::Node { node: self.node.id, group: self.node.identity().map(|identity| identity.group) }
+                Answer::Node { node: self.node.id(), group: self.node.identity().map(|identity| identity.group) }
             }
             Some(Request::Form(invitation)) => match self.node.identity() {
                 Some(known) if known.group == invitation.group && known.replica == invitation.replica => {
@@ -121,10 +121,22 @@ impl<P: Platform> Peers<P> {
                 self.node.cluster.iter().for_each(|cluster| cluster.marked(&marks));
                 Answer::Accepted(None)
             }
+            Some(Request::Offsets(group)) => match self.node.replica_of(group).filter(|replica| replica.leads()) {
+                Some(replica) => Answer::Offsets(replica.offsets()),
+                None => Answer::Ask(String::new()),
+            },
+            Some(Request::Here(cluster, node, address)) => {
+                self.node.cluster.iter().for_each(|own| own.reached(cluster, node, &address));
+                Answer::Accepted(None)
+            }
             Some(Request::IsMember(group, replica)) => cluster::is_member(&self.node, group, replica),
             Some(Request::Knows(node)) => {
-                let topology = self.node.cluster.as_ref().and_then(|cluster| cluster.topology());
-                match topology.map(|topology| topology.node(topology::NodeId(node.0)).is_some()) {
+                // Who does not lead may not have heard of a node that has just joined.
+                let meta = self.node.cluster.as_ref().and_then(|cluster| cluster.meta()).filter(|meta| meta.leads());
+                match meta
+                    .and_then(|meta| meta.topology())
+                    .map(|topology| topology.node(topology::NodeId(node.0)).is_some())
+                {
                     Some(true) => Answer::Accepted(None),
                     Some(false) => Answer::Refused("it is none of the cluster".to_owned()),
                     None => Answer::Ask(String::new()),

@@ -109,7 +109,7 @@ impl<P: Platform> Node<P> {
             meta: meta.status(),
             is_joining: topology.phase() != Phase::Living,
             leaders: topology.shards().iter().filter_map(known).collect(),
-            home: topology.node(cluster.me).map(|node| GroupId(node.home.0)),
+            home: topology.node(cluster.me()).map(|node| GroupId(node.home.0)),
             replicas: cluster.replicas().into_iter().map(replica).collect(),
         })
     }

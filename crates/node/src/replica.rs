@@ -21,6 +21,13 @@ use crate::shard::{EntryWaiter, Shard, Standing};
 use crate::stats::Stats;
 use crate::tasks::Crews;
 
+/// How long a leader that is to hand over waits for the answers that it owes; then it leads on.
+const SETTLE_WITHIN: Duration = Duration::from_secs(1);
+/// How long one that has handed over may take to notice that.
+const RETIRE_WITHIN: Duration = Duration::from_secs(2);
+/// Between two looks whether it owes any.
+const SETTLED_AGAIN_AFTER: Duration = Duration::from_millis(1);
+
 /// See the module.
 pub(crate) struct Replica {
     pub(crate) shard: Arc<Shard>,
@@ -107,6 +114,14 @@ impl Replica {
         matched.and_then(|(_, at)| *at).map_or(0, |id| id.index)
     }
 
+    /// On the leader: how far each node's replica is, this one included.
+    pub(crate) fn offsets(&self) -> Vec<(raft::NodeId, u64)> {
+        let status = self.status.borrow();
+        let own = self.group.get().map(|group| (group.me().node, self.shard.applied_index()));
+        let others = status.matched.iter().filter_map(|(id, at)| Some((status.member(*id)?.node, at.as_ref()?.index)));
+        others.chain(own).collect()
+    }
+
     /// WAIT: how many other replicas hold everything applied by now, once they are enough or time is up.
     pub(crate) async fn wait_for_replicas(
         &self,
@@ -152,25 +167,56 @@ impl Replica {
 
     /// Gives leadership to the voter that is furthest, if there is another.
     pub(crate) async fn hand_over(&self) {
-        self.hand_over_to(|_| true).await;
+        let _ = self.hand_over_to(|_| true).await;
     }
 
-    /// Gives leadership to the furthest of those voters, if there is another. Clients wait; [`Shard::pause`] lets them go on.
-    pub(crate) async fn hand_over_to(&self, suits: impl Fn(&Member) -> bool) {
+    /// Gives leadership to the furthest of those voters, if there is another; whether one has it. Clients wait;
+    /// [`Shard::pause`] lets them go on.
+    pub(crate) async fn hand_over_to(&self, suits: impl Fn(&Member) -> bool) -> bool {
         let status = self.status();
-        let Some(group) = self.group.get().filter(|_| status.leads()) else { return };
+        let Some(group) = self.group.get().filter(|_| status.leads()) else { return false };
         let others = status.matched.iter().filter(|(replica, _)| status.voters.get(replica).is_some_and(&suits));
-        let Some((&successor, _)) = others.max_by_key(|(_, matched)| **matched) else { return };
+        let Some((&successor, _)) = others.max_by_key(|(_, matched)| **matched) else { return false };
         self.shard.pause(true);
-        if let Err(why) = group.transfer_leader(successor).await {
+        // What was proposed is answered by the one that proposed it: behind a lost leadership it would be uncertain.
+        if tokio::time::timeout(SETTLE_WITHIN, self.settled()).await.is_err() {
+            tracing::warn!("leadership was not handed over: what was proposed is not committed in time");
+            return false;
+        }
+        let transferred = group.transfer_leader(successor).await;
+        if let Err(why) = &transferred {
             tracing::warn!(%why, "leadership was not handed over");
+        }
+        transferred.is_ok()
+    }
+
+    /// As [`Self::hand_over_to`]; then clients go on, wherever that is. Not for the task that observes the group.
+    pub(crate) async fn yield_to(&self, suits: impl Fn(&Member) -> bool) -> bool {
+        let is_over = self.hand_over_to(suits).await;
+        if is_over {
+            // What is proposed before this replica knows that it lost its leadership is uncertain, too.
+            drop(tokio::time::timeout(RETIRE_WITHIN, self.retires()).await);
+        }
+        self.shard.pause(false);
+        is_over
+    }
+
+    /// Waits until connections see that another replica leads.
+    async fn retires(&self) {
+        // It fails only without a sender, which is in this value.
+        let _ = self.status.subscribe().wait_for(|status| !status.leads()).await;
+    }
+
+    /// Waits until everything that was sealed is answered.
+    async fn settled(&self) {
+        while !self.shard.is_settled() {
+            tokio::time::sleep(SETTLED_AGAIN_AFTER).await;
         }
     }
 
     /// Gives leadership up while the node goes on; clients wait meanwhile. Where nobody takes it, this one leads on.
     pub(crate) async fn abdicate(&self) {
-        self.hand_over().await;
-        self.shard.pause(false);
+        let _ = self.yield_to(|_| true).await;
     }
 
     /// Ends what `raft` runs for this replica.

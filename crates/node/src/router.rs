@@ -7,8 +7,8 @@ use std::sync::Arc;
 use commands::Spec;
 use faces::{CROSS_SLOT, DOWN, DOWN_FOR_WRITES, NOT_SERVED, Transport};
 use resp::Arguments;
-use slot::{SLOT_COUNT, Slot};
-use topology::{Mark, NodeId};
+use slot::Slot;
+use topology::Mark;
 
 use crate::cluster::Routes;
 use crate::config::Settings;
@@ -43,11 +43,12 @@ pub(crate) fn slot_of(spec: &Spec, arguments: Arguments<'_>) -> Result<Option<Sl
 }
 
 /// The way to a slot. `stale`: the client takes what a replica here knows (READONLY, and a command that reads).
-pub(crate) fn way_to(routes: &Routes, slot: Slot, me: NodeId, settings: &Settings, reads: bool, stale: bool) -> Way {
+pub(crate) fn way_to(routes: &Routes, slot: Slot, settings: &Settings, reads: bool, stale: bool) -> Way {
     let Some(face) = &routes.face else { return Way::Refused(DOWN.to_owned()) };
     let view = face.view();
     let Some(route) = view.route(slot) else { return Way::Refused(NOT_SERVED.to_owned()) };
-    if settings.cluster_require_full_coverage && view.coverage().assigned < usize::from(SLOT_COUNT) {
+    // By the rule of CLUSTER INFO's cluster_state, but that a shard with a majority serves also while the meta group has none.
+    if !face.is_ok() {
         match (settings.cluster_allow_reads_when_down, reads) {
             (true, true) => (),
             (true, false) => return Way::Refused(DOWN_FOR_WRITES.to_owned()),
@@ -61,7 +62,7 @@ pub(crate) fn way_to(routes: &Routes, slot: Slot, me: NodeId, settings: &Setting
     }
     match route.node {
         // A client that is sent to a node that has failed only comes back.
-        Some(node) if node.id != me && node.mark != Mark::Failed => {
+        Some(node) if node.id != face.settings().myself && node.mark != Mark::Failed => {
             Way::Refused(face.moved(slot, node, Transport::Plain))
         }
         // It is said to lead, and does not (yet, or any more).

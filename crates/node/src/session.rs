@@ -12,6 +12,7 @@ mod memory;
 mod node_commands;
 mod observe;
 mod refusals;
+mod served;
 mod transaction;
 mod way;
 
@@ -36,6 +37,7 @@ use crate::shard::{COMMAND_BYTES_MAX, MISCONF, Shard, Standing, TOO_LARGE};
 use crate::stats::{Counts, Ran, Tally};
 pub(crate) use cluster::{ClusterWork, Facts};
 pub(crate) use node_commands::split_address;
+use served::Asked;
 use transaction::Transaction;
 use way::Ways;
 
@@ -117,6 +119,8 @@ pub(crate) enum Later {
     Config(crate::config::Plan),
     /// A transaction with commands that are not about data among the others: the connection stitches the replies.
     Transaction(Box<Transaction>),
+    /// A command about all keys of several shards: the connection asks one after the other.
+    Served(Box<Asked>),
 }
 
 /// The shard's data in the hands of a connection, for as long as it does not wait.
@@ -428,8 +432,8 @@ impl<P: Platform> Session<P> {
         reading: &mut Reading<'_>,
         exchange: &mut Exchange,
     ) -> Step {
-        if let Some(cluster) = &self.node.cluster
-            && let Some(step) = self.find_way(cluster.me, spec, arguments, exchange)
+        if self.node.cluster.is_some()
+            && let Some(step) = self.find_way(spec, arguments, exchange)
         {
             return step;
         }
@@ -558,11 +562,13 @@ impl<P: Platform> Session<P> {
     }
 
     fn write(&self, spec: &Spec, arguments: Arguments<'_>, exchange: &mut Exchange) -> Step {
+        let too_large = (arguments.raw().len() > COMMAND_BYTES_MAX).then_some(TOO_LARGE);
+        let refusal = too_large.or_else(|| self.refusal(spec));
+        // AFTER the refusal: one that only says that another replica leads is not shown.
         if self.has_lost_its_way(spec, arguments) {
             return if exchange.must_wait() { Step::AfterReplies } else { Step::Leaderless };
         }
-        let too_large = (arguments.raw().len() > COMMAND_BYTES_MAX).then_some(TOO_LARGE);
-        if let Some(why) = too_large.or_else(|| self.refusal(spec)) {
+        if let Some(why) = refusal {
             if exchange.must_wait() {
                 return Step::AfterReplies;
             }
@@ -578,9 +584,13 @@ impl<P: Platform> Session<P> {
 
     /// Why this node does not take the write now, if it does not.
     fn refusal(&self, spec: &Spec) -> Option<&'static str> {
-        let shard = &self.replica.shard;
-        let is_full = || shard.disk_low.load(Ordering::Relaxed) && spec.flags.contains(Flags::DENYOOM);
-        shard.refusal().or_else(|| is_full().then_some(MISCONF))
+        self.replica.shard.refusal().or_else(|| self.lacks_room(spec))
+    }
+
+    /// The refusal of a command that adds data where the disk is nearly full.
+    fn lacks_room(&self, spec: &Spec) -> Option<&'static str> {
+        let is_low = self.replica.shard.disk_low.load(Ordering::Relaxed);
+        (is_low && spec.flags.contains(Flags::DENYOOM)).then_some(MISCONF)
     }
 
     fn database(&self) -> u8 {

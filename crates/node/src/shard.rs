@@ -14,14 +14,15 @@
 //! the process if one ever does not.
 
 use std::collections::VecDeque;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU64, Ordering};
+use std::sync::{Arc, OnceLock};
 
 use bytes::Bytes;
 use keyspace::Keyspace;
 use parking_lot::{Mutex, RwLock};
 use raft::{LogId, Refusal, Waiter};
 use resp::Protocol;
+use slot::Slot;
 use tokio::sync::Notify;
 
 use crate::batch::{Batch, Staged};
@@ -69,10 +70,15 @@ pub(crate) enum Standing {
     Leading = 2,
 }
 
+/// Says where a slot is served now, as an error that sends a client there; `None` where that is not known, or is here.
+pub(crate) type Redirect = Box<dyn Fn(Slot) -> Option<String> + Send + Sync>;
+
 /// The shard as connections, the sealer and apply share it.
 pub(crate) struct Shard {
     /// Whether it is one of a cluster's.
     in_cluster: bool,
+    /// In a cluster: where its clients are sent once another replica leads.
+    redirect: OnceLock<Redirect>,
     open: Mutex<Open>,
     /// The data, and the slots that it is served for. Apply writes, everybody reads.
     pub(crate) data: RwLock<Data>,
@@ -170,6 +176,7 @@ impl Shard {
     pub(crate) fn new(keyspace: Keyspace, fence: Fence, inboxes: Arc<[Inbox]>, stats: Arc<Stats>) -> Self {
         Self {
             in_cluster: fence != Fence::All,
+            redirect: OnceLock::new(),
             tally: stats.tally(),
             stats,
             open: Mutex::default(),
@@ -208,16 +215,22 @@ impl Shard {
         }
     }
 
-    /// What a command is told that was taken and did not come to be proposed. In a cluster it asks again, wherever the slot is by
-    /// then: clients do so by themselves.
-    fn definite(&self, why: &'static str) -> &'static str {
-        if self.in_cluster { faces::DOWN } else { why }
+    /// In a cluster: who says where a slot is served once this replica does not lead any more. Set once, before it leads.
+    pub(crate) fn redirect_by(&self, redirect: Redirect) {
+        assert!(self.redirect.set(redirect).is_ok(), "a replica is given its cluster once");
+    }
+
+    /// What a command is told that was taken and did not come to be proposed. In a cluster it asks again where the slot is by
+    /// then: clients do so by themselves, and show nothing of it when they are told where.
+    pub(crate) fn definite(&self, why: &'static str, slot: Option<Slot>) -> String {
+        let moved = || self.redirect.get()?(slot?);
+        if self.in_cluster { moved().unwrap_or_else(|| faces::DOWN.to_owned()) } else { why.to_owned() }
     }
 
     /// Adds a run to the open batch.
     pub(crate) fn add(&self, staged: &mut Staged, route: Route, protocol: Protocol) -> Added {
         if let Some(why) = self.refusal().or_else(|| self.is_closing().then_some(NOREPLICAS)) {
-            return Added::Refused(self.definite(why));
+            return Added::Refused(why);
         }
         let mut open = self.open.lock();
         if !open.batch.has_room(staged) {
@@ -317,7 +330,7 @@ impl Shard {
             self.abandon();
         }
         if standing == Standing::Following {
-            self.refuse_unproposed(self.definite(READONLY));
+            self.refuse_unproposed(READONLY);
         }
         self.retry();
         self.due.notify_one();
@@ -357,10 +370,10 @@ impl Shard {
             }
         }
         for ticket in overdue {
-            self.answer(&ticket, UNCERTAIN);
+            self.uncertain(&ticket);
         }
         for batch in refused {
-            self.fail(&batch, self.definite(self.refusal().unwrap_or(NOREPLICAS)));
+            self.refuse(&batch, self.refusal().unwrap_or(NOREPLICAS));
         }
     }
 
@@ -410,6 +423,11 @@ impl Shard {
         self.due.notify_one();
     }
 
+    /// Whether everything that was sealed is answered, or held. Stays so while it is paused.
+    pub(crate) fn is_settled(&self) -> bool {
+        self.open.lock().unresolved == 0
+    }
+
     /// Refuses everything new from now on.
     pub(crate) fn close(&self) {
         self.closing.store(true, Ordering::Release);
@@ -440,28 +458,34 @@ impl Shard {
     fn abandon(&self) {
         let tickets: Vec<_> = self.open.lock().tickets.drain(..).collect();
         for ticket in tickets {
-            self.answer(&ticket, UNCERTAIN);
+            self.uncertain(&ticket);
         }
     }
 
-    fn refuse_unproposed(&self, line: &str) {
+    fn refuse_unproposed(&self, why: &'static str) {
         let (open, held) = {
             let mut open = self.open.lock();
             (std::mem::take(&mut open.batch), std::mem::take(&mut open.held))
         };
         for batch in held.iter().chain([&open]) {
-            self.fail(batch, line);
+            self.refuse(batch, why);
         }
     }
 
-    fn answer(&self, ticket: &Ticket, line: &str) {
+    fn uncertain(&self, ticket: &Ticket) {
+        self.answer(ticket, |batch| self.deliver(batch.failed(self.io_threads(), |_| UNCERTAIN.to_owned())));
+    }
+
+    /// Answers a sealed batch, unless somebody else has.
+    fn answer(&self, ticket: &Ticket, answer: impl FnOnce(&Batch)) {
         let Some(batch) = ticket.batch.lock().take() else { return };
-        self.fail(&batch, line);
+        answer(&batch);
         self.resolve();
     }
 
-    fn fail(&self, batch: &Batch, line: &str) {
-        self.deliver(batch.failed(self.io_threads(), line));
+    /// Answers a batch that was certainly not applied.
+    fn refuse(&self, batch: &Batch, why: &'static str) {
+        self.deliver(batch.failed(self.io_threads(), |slot| self.definite(why, slot)));
     }
 
     /// One more sealed batch is answered, or came back to be held.
@@ -595,7 +619,7 @@ impl Waiter for EntryWaiter {
                 self.shard.open.lock().refused = true;
                 self.come_back();
             }
-            Refusal::Stopping => self.shard.answer(&self.ticket, self.shard.definite(NOREPLICAS)),
+            Refusal::Stopping => self.shard.answer(&self.ticket, |batch| self.shard.refuse(batch, NOREPLICAS)),
         }
         self.land();
     }
@@ -604,7 +628,7 @@ impl Waiter for EntryWaiter {
 impl Drop for EntryWaiter {
     fn drop(&mut self) {
         self.land();
-        self.shard.answer(&self.ticket, UNCERTAIN);
+        self.shard.uncertain(&self.ticket);
         self.shard.decided(self.term);
     }
 }

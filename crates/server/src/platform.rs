@@ -9,6 +9,7 @@ use std::thread;
 use anyhow::{Context as _, anyhow};
 use node::config::{Config, Fsync, Settings};
 use node::{Network, Node, OsThreads, Peers, Platform, Record, Serving, Start};
+use raft::NodeId;
 use rpc::{PeerLinks, RpcConfig};
 use storage::{Durability, Opened, Store};
 
@@ -69,8 +70,8 @@ impl Record for NodeRecord {
         Ok(self.0.record())
     }
 
-    fn save(&mut self, bytes: &[u8]) -> io::Result<()> {
-        self.0.set_record(bytes).map_err(io::Error::other)
+    fn save(&mut self, node: NodeId, bytes: &[u8]) -> io::Result<()> {
+        self.0.set(node, bytes).map_err(io::Error::other)
     }
 }
 
@@ -119,7 +120,7 @@ fn durability(fsync: Fsync) -> Durability {
 }
 
 /// The peer port is bound here, so that a taken one is an error of the start; it is served on the raft thread.
-fn network(settings: &Settings, node: raft::NodeId) -> anyhow::Result<Network<Production>> {
+fn network(settings: &Settings, node: NodeId) -> anyhow::Result<Network<Production>> {
     let listeners = match settings.peer_port() {
         Some(port) => listen::open(&settings.bind, "cluster-port", port, settings.tcp_backlog)?,
         None => Vec::new(),

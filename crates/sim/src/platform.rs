@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use node::{LogBounds, Main, Place, Platform, Random, Record, Threads};
 use parking_lot::Mutex;
+use raft::NodeId;
 use rand::rngs::SmallRng;
 use rand::{Rng, SeedableRng};
 use tokio::io::DuplexStream;
@@ -73,7 +74,7 @@ impl Record for SimRecord {
         Ok(self.0.lock().clone())
     }
 
-    fn save(&mut self, bytes: &[u8]) -> io::Result<()> {
+    fn save(&mut self, _: NodeId, bytes: &[u8]) -> io::Result<()> {
         *self.0.lock() = bytes.to_vec();
         Ok(())
     }

@@ -2,7 +2,7 @@
 //!
 //! ```text
 //! cairn-node 1                      the version of the whole directory's format
-//! node 40 hex digits                drawn once, never changed
+//! node 40 hex digits                drawn once; another one only when the node begins anew as somebody else
 //! record hex digits, or nothing     what `node` keeps about its replicas, opaque here
 //! crc 8 hex digits                  CRC32 of all bytes above this line
 //! ```
@@ -17,15 +17,14 @@ use crate::{Error, files};
 /// The version of the directory's format that this binary writes, and the newest that it reads.
 pub(crate) const FORMAT: u32 = 1;
 
-/// The most that [`Identity::set_record`] takes.
+/// The most that [`Identity::set`] takes.
 pub const RECORD_BYTES_MAX: usize = 1 << 20;
 
 /// Who this directory is, and which replicas it holds.
 #[derive(Debug)]
 pub struct Identity {
     path: PathBuf,
-    node: NodeId,
-    record: Mutex<Vec<u8>>,
+    held: Mutex<(NodeId, Vec<u8>)>,
 }
 
 impl Identity {
@@ -37,39 +36,39 @@ impl Identity {
             Problem::Newer(found) => Error::Newer { path: path.clone(), found, known: FORMAT },
             Problem::Damaged(why) => Error::damaged(&path, why),
         })?;
-        Ok(Some(Self { path, node, record: Mutex::new(record) }))
+        Ok(Some(Self { path, held: Mutex::new((node, record)) }))
     }
 
-    /// Draws a node id. Nothing is written before [`Identity::set_record`].
+    /// Draws a node id. Nothing is written before [`Identity::set`].
     pub(crate) fn draw(dir: &Path) -> Result<Self, Error> {
         let mut id = [0; 20];
         files::random(&mut id)?;
-        Ok(Self { path: dir.join("node"), node: NodeId(id), record: Mutex::new(Vec::new()) })
+        Ok(Self { path: dir.join("node"), held: Mutex::new((NodeId(id), Vec::new())) })
     }
 
-    /// The node's id, for the life of the directory.
+    /// The node's id.
     pub fn node(&self) -> NodeId {
-        self.node
+        self.held.lock().0
     }
 
-    /// The bytes of the last [`Identity::set_record`]; empty at first.
+    /// The bytes of the last [`Identity::set`]; empty at first.
     pub fn record(&self) -> Vec<u8> {
-        self.record.lock().clone()
+        self.held.lock().1.clone()
     }
 
-    /// Replaces the record, durable on return. Blocks for some syncs of the disk: for changes of replicas, not for
+    /// Replaces id and record together, durable on return. Blocks for some syncs of the disk: for changes of replicas, not for
     /// the path of a command.
     ///
     /// # Errors
     /// When the file cannot be written (the old one stays), or for more than [`RECORD_BYTES_MAX`].
-    pub fn set_record(&self, record: &[u8]) -> Result<(), Error> {
+    pub fn set(&self, node: NodeId, record: &[u8]) -> Result<(), Error> {
         if record.len() > RECORD_BYTES_MAX {
             let source = std::io::Error::new(std::io::ErrorKind::InvalidInput, "the record is longer than 1 MiB");
             return Err(Error::Io { path: self.path.clone(), source });
         }
-        let mut held = self.record.lock();
-        files::replace(&self.path, render(self.node, record).as_bytes())?;
-        *held = record.to_vec();
+        let mut held = self.held.lock();
+        files::replace(&self.path, render(node, record).as_bytes())?;
+        *held = (node, record.to_vec());
         Ok(())
     }
 }

@@ -99,7 +99,7 @@ pub fn open(options: &Options) -> Result<Opened, Error> {
         // LAST: a directory without this file is one whose creation was cut off, and begins anew.
         None => {
             let identity = Identity::draw(dir)?;
-            identity.set_record(&[])?;
+            identity.set(identity.node(), &[])?;
             identity
         }
     };

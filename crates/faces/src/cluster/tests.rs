@@ -78,7 +78,7 @@ fn alone() -> Face {
 struct Facts<'a> {
     key_count: usize,
     offsets: &'a BTreeMap<NodeId, u64>,
-    traffic: Traffic<'a>,
+    traffic: Traffic,
 }
 
 impl NodeFacts for Facts<'_> {
@@ -90,12 +90,12 @@ impl NodeFacts for Facts<'_> {
         self.offsets.get(&node).copied().unwrap_or_default()
     }
 
-    fn sent(&self) -> Traffic<'_> {
-        self.traffic
+    fn sent(&self) -> Traffic {
+        self.traffic.clone()
     }
 
-    fn received(&self) -> Traffic<'_> {
-        self.traffic
+    fn received(&self) -> Traffic {
+        self.traffic.clone()
     }
 
     fn is_cut_off(&self) -> bool {
@@ -115,7 +115,7 @@ fn call_with(face: &Face, line: &str, protocol: Protocol, transport: Transport, 
     };
     let commands::Handler::Cluster(command) = spec.handler else { panic!("{line} is not the face's") };
     let offsets = BTreeMap::from([(node(1), 28), (node(4), 14)]);
-    let traffic = Traffic { messages: &[("ping", 3), ("meet", 0)], bytes: 99 };
+    let traffic = Traffic { messages: vec![("ping", 3), ("meet", 0)], bytes: 99 };
     let facts = Facts { key_count, offsets: &offsets, traffic };
     let action = face.run(command, arguments, transport, &facts, &mut reply);
     (action, String::from_utf8(reply.into_bytes()).unwrap())

@@ -13,7 +13,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use raft::{Clock, GroupId, NodeId, PeerAddress, ReplicaId};
-use topology::{Change, ClusterId, Meeting, Phase, Refusal};
+use topology::{Change, ClusterId, Meeting, Phase, Refusal, Topology};
 
 use super::meta::Meta;
 use super::open::{Ground, endpoint, forget, open_meta};
@@ -74,12 +74,16 @@ fn peer(address: &str) -> PeerAddress {
 
 async fn meet<P: Platform>(ground: &Ground<P>, address: &str) -> Attempt {
     let other = formation::ask(&ground.transport, &peer(address), &Request::Hello).await;
-    let Some(Answer::Cluster { cluster: theirs, nodes, joining, .. }) = other else { return Attempt::Again };
+    let Some(Answer::Cluster { node, cluster: theirs, nodes, joining }) = other else { return Attempt::Again };
     let cluster = ground.cluster();
     let Some(topology) = cluster.topology() else { return Attempt::Again };
     let meeting = topology.meeting(ClusterId(theirs.0), usize::try_from(nodes).unwrap_or(usize::MAX));
     match meeting {
-        Meeting::Same => Attempt::Done,
+        Meeting::Same => {
+            cluster.reached(theirs, node, address);
+            introduce(ground, &topology);
+            Attempt::Done
+        }
         _ if topology.phase() != Phase::Living => {
             // Begun in an attempt before this one, which did not hear that it had begun.
             resume(ground).await;
@@ -98,6 +102,29 @@ async fn meet<P: Platform>(ground: &Ground<P>, address: &str) -> Attempt {
             }
         }
     }
+}
+
+/// Tells every node of the cluster where this one is reached, and those that are heard to be somewhere else than the topology
+/// says. Who does not hear it learns it from the topology.
+pub(super) fn introduce<P: Platform>(ground: &Ground<P>, topology: &Topology) {
+    let (cluster, me) = (ground.cluster(), endpoint(&ground.node));
+    let own = (ground.node.id(), super::members::address(&me.ip, me.peer_port));
+    for (node, address) in cluster.addresses.moved().into_iter().chain([own]) {
+        let here = Request::Here(GroupId(topology.cluster().0), node, address);
+        cluster.tell_others(topology, &ground.transport, &here);
+    }
+}
+
+/// Why a MEET of the node at this address will come to nothing, if that is certain before it is tried.
+pub(crate) async fn forbids<P: Platform>(node: &Shared<P>, address: &str) -> Option<String> {
+    let (topology, transport) = (node.cluster.as_ref()?.topology()?, node.transport()?);
+    let other = formation::ask(transport, &peer(address), &Request::Hello).await;
+    let Some(Answer::Cluster { cluster, nodes, .. }) = other else { return None };
+    let count = usize::try_from(nodes).unwrap_or(usize::MAX);
+    (topology.meeting(ClusterId(cluster.0), count) == Meeting::Refused).then(|| {
+        "Both nodes are of clusters with other nodes, and clusters do not merge: CLUSTER RESET one of the two first"
+            .to_owned()
+    })
 }
 
 /// Joins another cluster: from the first step, or from where a crash left it.
@@ -221,7 +248,7 @@ pub(crate) async fn answer<P: Platform>(node: Arc<Shared<P>>, request: Request) 
     };
     match request {
         Request::Hello => Answer::Cluster {
-            node: node.id,
+            node: node.id(),
             cluster: meta.identity.group,
             nodes: topology.nodes().len() as u64,
             joining: topology.phase() != Phase::Living,

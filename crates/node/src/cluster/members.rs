@@ -9,8 +9,16 @@ use topology::{Change, Endpoint, Group as Wanted, Members, ReplicaId, Step, Topo
 /// How long one step may take; it is tried again.
 const STEP_WITHIN: Duration = Duration::from_secs(5);
 
-/// Does the next step, if there is one. Returns what the topology should be told.
-pub(super) async fn realise<W: Waiter>(group: &Group<W>, wanted: Wanted, topology: &Topology) -> Option<Change> {
+/// What is left to do for the group's owner.
+pub(super) enum Left {
+    /// The topology is told this.
+    Tell(Change),
+    /// Leadership is handed over: this replica is no longer to vote, and is in the way of that.
+    HandOver(raft::ReplicaId),
+}
+
+/// Does the next step, if there is one. Returns what it leaves to do.
+pub(super) async fn realise<W: Waiter>(group: &Group<W>, wanted: Wanted, topology: &Topology) -> Option<Left> {
     let status = group.status().borrow().clone();
     if !status.leads() || !status.ready {
         return None;
@@ -31,8 +39,7 @@ pub(super) async fn realise<W: Waiter>(group: &Group<W>, wanted: Wanted, topolog
         }
         Step::ChangeVoters(voters) => {
             let voters: BTreeSet<_> = voters.into_iter().map(|id| raft::ReplicaId(id.0)).collect();
-            report("changing the voters", within(change_voters(group, &status, voters)).await);
-            None
+            change_voters(group, &status, voters).await.map(Left::HandOver)
         }
         Step::RemoveLearners(learners) => {
             let learners = learners.into_iter().map(|id| raft::ReplicaId(id.0)).collect();
@@ -41,26 +48,28 @@ pub(super) async fn realise<W: Waiter>(group: &Group<W>, wanted: Wanted, topolog
         }
         Step::Confirm => {
             let (voters, learners) = (present.voters.into_iter().collect(), present.learners.into_iter().collect());
-            Some(Change::MembershipDone { group: wanted, at: status.members_at, voters, learners })
+            Some(Left::Tell(Change::MembershipDone { group: wanted, at: status.members_at, voters, learners }))
         }
     }
 }
 
-/// A leader that is to leave hands over first; where nobody of those that stay votes yet, it stays with them for a step.
+/// A leader that is to leave hands over first, to the replica that is returned; where nobody of those that stay votes yet, it
+/// stays with them for a step.
 async fn change_voters<W: Waiter>(
     group: &Group<W>,
     status: &Status,
     mut voters: BTreeSet<raft::ReplicaId>,
-) -> Result<(), GroupError> {
+) -> Option<raft::ReplicaId> {
     let me = group.me().replica;
     if !voters.contains(&me) {
         let stays = |id: &&raft::ReplicaId| voters.contains(id) && status.voters.contains_key(id);
         if let Some((&successor, _)) = status.matched.iter().filter(|(id, _)| stays(id)).max_by_key(|(_, at)| **at) {
-            return group.transfer_leader(successor).await;
+            return Some(successor);
         }
         voters.insert(me);
     }
-    group.change_voters(voters, true).await
+    report("changing the voters", within(group.change_voters(voters, true)).await);
+    None
 }
 
 fn members(status: &Status) -> Members {
@@ -81,7 +90,7 @@ pub(super) fn member_at(replica: raft::ReplicaId, node: NodeId, endpoint: &Endpo
 }
 
 /// Where the transport finds a node.
-pub(super) fn peer(node: topology::NodeId, endpoint: &Endpoint) -> PeerAddress {
+pub(crate) fn peer(node: topology::NodeId, endpoint: &Endpoint) -> PeerAddress {
     PeerAddress { node: NodeId(node.0), address: address(&endpoint.ip, endpoint.peer_port) }
 }
 

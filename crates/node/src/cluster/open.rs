@@ -6,6 +6,7 @@ use std::sync::Arc;
 use raft::{Group, GroupId, LogChange, LogStore, Machine as StateMachine, ReplicaId};
 use topology::{ClusterId, Endpoint, First, Setting, ShardId, Topology};
 
+use super::addresses::Rerouted;
 use super::members::member_at;
 use super::meta::Meta;
 use super::{Cluster, joining, leaving, not_a_cluster, steward};
@@ -21,7 +22,7 @@ use crate::{sealer, tasks};
 pub(super) struct Ground<P: Platform> {
     pub(super) node: Arc<Shared<P>>,
     pub(super) log_store: P::LogStore,
-    pub(super) transport: P::Transport,
+    pub(super) transport: Rerouted<P::Transport>,
 }
 
 impl<P: Platform> Clone for Ground<P> {
@@ -40,7 +41,7 @@ impl<P: Platform> Ground<P> {
 pub(crate) async fn run<P: Platform>(
     node: Arc<Shared<P>>,
     log_store: P::LogStore,
-    transport: P::Transport,
+    transport: Rerouted<P::Transport>,
 ) -> io::Result<()> {
     let ground = Ground { node, log_store, transport };
     let node = &ground.node;
@@ -99,7 +100,7 @@ pub(super) fn endpoint<P: Platform>(node: &Shared<P>) -> Endpoint {
 /// A new group of this node alone.
 fn draw<P: Platform>(node: &Shared<P>, random: &P::Random) -> Identity {
     let replica = ReplicaId(random.next_u64());
-    let me = member_at(replica, node.id, &endpoint(node));
+    let me = member_at(replica, node.id(), &endpoint(node));
     let group = GroupId(u128::from(random.next_u64()) << 64 | u128::from(random.next_u64()));
     Identity { group, replica, hash_key: [0; 2], founders: vec![me] }
 }
@@ -113,7 +114,7 @@ fn first_topology<P: Platform>(ground: &Ground<P>, meta: &Identity, shards: &[He
     let settings = ground.node.config.current();
     let mut topology = Topology::single(First {
         cluster: ClusterId(meta.group.0),
-        node: ground.cluster().me,
+        node: ground.cluster().me(),
         endpoint: endpoint(&ground.node),
         meta_replica: topology::ReplicaId(meta.replica.0),
         shard: ShardId(home.group.0),
@@ -181,6 +182,8 @@ pub(super) async fn open_replica<P: Platform>(ground: &Ground<P>, identity: Iden
         &node.crews,
     )?;
     let replica = Arc::new(replica);
+    let weak = Arc::downgrade(node);
+    replica.shard.redirect_by(Box::new(move |slot| weak.upgrade()?.cluster.as_ref()?.moved(slot)));
     // BEFORE its group opens: messages for it find it, and wait.
     ground.cluster().replicas.lock().insert(shard, Arc::clone(&replica));
     let group = open_group(ground, &identity, replica.machine.clone()).await?;
@@ -199,7 +202,7 @@ async fn open_group<P: Platform, M: StateMachine>(
     machine: M,
 ) -> io::Result<Group<M::Waiter>> {
     let node = &ground.node;
-    let config = node.group_config(identity.group, member_at(identity.replica, node.id, &endpoint(node)));
+    let config = node.group_config(identity.group, member_at(identity.replica, node.id(), &endpoint(node)));
     let is_started = ground.log_store.load(identity.group)?.last.is_some();
     let group =
         Group::open(config, ground.log_store.clone(), ground.transport.clone(), node.clock.clone(), machine).await?;

@@ -38,6 +38,23 @@ impl Routes {
         self.home
     }
 
+    /// The replicas whose data clients see this node hold: of all shards that it leads for them; where it leads none, of its home.
+    pub(crate) fn served(&self) -> Vec<Arc<Replica>> {
+        let Some((face, view)) = self.face.as_ref().zip(self.view()) else { return Vec::new() };
+        let me = face.settings().myself;
+        let is_shown = |shard: ShardId| view.leader(shard).is_some_and(|leader| leader.node == me);
+        let led = self.replicas.iter().filter(|(shard, replica)| replica.leads() && is_shown(**shard));
+        let mut served: Vec<_> = led.map(|(_, replica)| Arc::clone(replica)).collect();
+        // An empty home is not worth a look beside others.
+        if served.len() > 1 {
+            served.retain(|replica| replica.shard.data.read().serves_any());
+        }
+        if served.is_empty() {
+            served.extend(self.home.and_then(|home| self.replicas.get(&home)).cloned());
+        }
+        served
+    }
+
     /// Whether this replica is here.
     pub(crate) fn holds(&self, replica: &Arc<Replica>) -> bool {
         self.replicas.values().any(|held| Arc::ptr_eq(held, replica))

@@ -10,7 +10,8 @@ use tokio::sync::watch;
 use topology::{Change, Group as Wanted, NodeId, Replica as WantedReplica, ReplicaId, ShardId, Topology, plan};
 
 use super::health::Health;
-use super::members::realise;
+use super::joining;
+use super::members::{Left, realise};
 use super::meta::Meta;
 use super::open::{Ground, end_replica, endpoint, open_replica};
 use crate::fence::FencedSlots;
@@ -29,7 +30,7 @@ const ROUTES_PAUSE: Duration = Duration::from_millis(2);
 /// Between two looks, however much happens.
 const PAUSE: Duration = Duration::from_millis(20);
 /// For how long a hidden leader looks for a home voter before it serves clients itself.
-const HIDDEN_FOR: Duration = Duration::from_secs(2);
+const HIDDEN_FOR_NS: u64 = 2_000_000_000;
 
 /// Keeps the node's routes and replicas as the topology has them, until the node stops.
 pub(super) async fn run<P: Platform>(ground: Ground<P>) -> io::Result<()> {
@@ -61,16 +62,12 @@ async fn renew<P: Platform>(ground: Ground<P>) {
 /// Opens what this node should hold, ends what it should not.
 async fn hold<P: Platform>(ground: &Ground<P>, topology: &Topology) -> io::Result<()> {
     let cluster = ground.cluster();
-    // The log of a cluster is replayed from before this node joined it, or joined it again: what that says is not about what
-    // this node is now. Its replica of the meta group was named by the last join.
-    let own = cluster.meta().map(|meta| meta.identity.replica.0);
-    let is_current = topology.meta().iter().any(|replica| Some(replica.id.0) == own);
-    if topology.node(cluster.me).is_none() || !is_current {
+    if !cluster.is_current(topology) {
         return Ok(());
     }
     let held = ground.node.holdings().shards;
     let wanted: Vec<(ShardId, &WantedReplica)> =
-        topology.held_by(cluster.me).filter_map(|(group, replica)| Some((group.shard()?, replica))).collect();
+        topology.held_by(cluster.me()).filter_map(|(group, replica)| Some((group.shard()?, replica))).collect();
     for Held { identity, since } in &held {
         let shard = ShardId(identity.group.0);
         let is_wanted = wanted.iter().any(|(of, replica)| *of == shard && replica.id.0 == identity.replica.0);
@@ -95,7 +92,7 @@ async fn hold<P: Platform>(ground: &Ground<P>, topology: &Topology) -> io::Resul
         ground.node.change_holdings(|holdings| holdings.shards.push(held))?;
         open_replica(ground, identity).await?;
     }
-    if let Some(home) = topology.node(cluster.me).and_then(|node| cluster.replica(node.home)) {
+    if let Some(home) = topology.node(cluster.me()).and_then(|node| cluster.replica(node.home)) {
         ground.node.set_home(home);
     }
     Ok(())
@@ -110,7 +107,9 @@ pub(super) async fn watch<P: Platform>(
 ) {
     let (cluster, node) = (ground.cluster(), &ground.node);
     let mut status = group.status();
-    let mut hidden_since = None;
+    let (mut hidden_since, mut asked_ns, mut holds_clients) = (None, 0, false);
+    // The newest term of its own that the other nodes were told of.
+    let mut told_term = 0;
     loop {
         let now = status.borrow_and_update().clone();
         if now.stopped.is_some() && cluster.replica(shard).is_none_or(|current| !Arc::ptr_eq(&current, &replica)) {
@@ -119,34 +118,48 @@ pub(super) async fn watch<P: Platform>(
             return;
         }
         let led = replica.leads();
+        // BEFORE connections see that this replica does not lead any more: they are told who does. What is hidden says so itself,
+        // should it come to that.
+        let is_shown = |other: &NodeId| *other != cluster.me() && !is_hidden(&ground, shard, *other);
+        if let Some(other) = leader(&now).filter(is_shown) {
+            cluster.announced(shard, now.term, other);
+        }
         node.observe(&replica, &now);
+        // AFTER it was observed who leads: until then clients wait for a hidden leader to hand over.
+        if std::mem::take(&mut holds_clients) {
+            replica.shard.pause(false);
+        }
         if replica.leads() != led {
             // Connections that wait for a leader look again.
             cluster.renew();
         }
         match leader(&now) {
-            Some(leader) if leader == cluster.me && !replica.leads() => (),
-            Some(leader) if leader == cluster.me && is_hidden(&ground, shard, leader) => {
-                let since = *hidden_since.get_or_insert_with(|| node.clock.monotonic_ns());
-                let waited = Duration::from_nanos(node.clock.monotonic_ns().saturating_sub(since));
-                if waited < HIDDEN_FOR {
-                    let replica = Arc::clone(&replica);
-                    let homes = homes(&ground, shard);
-                    hand_to_home(&replica, &homes).await;
-                } else {
-                    announce(&ground, shard, now.term);
-                }
-            }
-            Some(leader) if leader == cluster.me => {
-                hidden_since = None;
-                announce(&ground, shard, now.term);
-            }
-            // What is hidden says so itself, should it come to that.
-            Some(leader) if is_hidden(&ground, shard, leader) => hidden_since = None,
-            Some(leader) => {
-                hidden_since = None;
+            // Elected, and not ready yet: its clients wait here, and are not sent back to the one before.
+            Some(leader) if leader == cluster.me() && !replica.leads() && !is_hidden(&ground, shard, leader) => {
                 cluster.announced(shard, now.term, leader);
             }
+            Some(leader) if leader == cluster.me() && !replica.leads() => (),
+            Some(leader) if leader == cluster.me() && is_hidden(&ground, shard, leader) => {
+                let now_ns = node.clock.monotonic_ns();
+                let since_ns = *hidden_since.get_or_insert(now_ns);
+                let homes = homes(&ground, shard);
+                let is_new = now_ns.saturating_sub(since_ns) < HIDDEN_FOR_NS;
+                if !is_new {
+                    announce(&ground, shard, now.term, &mut told_term);
+                }
+                // Later it hands back once a home voter is level, and asks in vain no more often than it did at first.
+                let is_due = now_ns.saturating_sub(asked_ns) >= HIDDEN_FOR_NS;
+                if is_new || is_due && has_level_voter(&now, &homes) {
+                    asked_ns = now_ns;
+                    let _ = replica.hand_over_to(|member| homes.contains(&NodeId(member.node.0))).await;
+                    holds_clients = true;
+                }
+            }
+            Some(leader) if leader == cluster.me() => {
+                hidden_since = None;
+                announce(&ground, shard, now.term, &mut told_term);
+            }
+            Some(_) => hidden_since = None,
             None => (),
         }
         let changed = async {
@@ -173,29 +186,29 @@ fn is_hidden<P: Platform>(ground: &Ground<P>, shard: ShardId, node: NodeId) -> b
     replica.is_some_and(|replica| replica.hidden)
 }
 
+/// Whether a voter on one of these nodes holds all that is committed.
+fn has_level_voter(status: &Status, nodes: &[NodeId]) -> bool {
+    let is_one = |replica: &raft::ReplicaId| {
+        status.voters.get(replica).is_some_and(|member| nodes.contains(&NodeId(member.node.0)))
+    };
+    status.matched.iter().any(|(replica, matched)| *matched >= status.committed && is_one(replica))
+}
+
 /// The nodes whose home a shard is.
 fn homes<P: Platform>(ground: &Ground<P>, shard: ShardId) -> Vec<NodeId> {
     ground.cluster().topology().map(|topology| topology.homes(shard).collect()).unwrap_or_default()
 }
 
-/// Gives leadership to the furthest voter at home, if one is there.
-async fn hand_to_home(replica: &Replica, homes: &[NodeId]) {
-    let is_home = |member: &raft::Member| homes.contains(&NodeId(member.node.0));
-    replica.hand_over_to(is_home).await;
-    replica.shard.pause(false);
-}
-
 /// Tells the cluster that this node leads a shard: the routes here, then every node, then (by the shard's keeper) the topology.
-fn announce<P: Platform>(ground: &Ground<P>, shard: ShardId, term: u64) {
+fn announce<P: Platform>(ground: &Ground<P>, shard: ShardId, term: u64, told_term: &mut u64) {
     let cluster = ground.cluster();
-    let is_known =
-        cluster.routes().view().and_then(|view| view.leader(shard)).is_some_and(|leader| leader.term >= term);
-    cluster.announced(shard, term, cluster.me);
-    if is_known {
+    cluster.announced(shard, term, cluster.me());
+    if *told_term >= term {
         return;
     }
+    *told_term = term;
     let Some(topology) = cluster.topology() else { return };
-    let leads = Request::Leads { group: raft::GroupId(shard.0), term, node: ground.node.id };
+    let leads = Request::Leads { group: raft::GroupId(shard.0), term, node: ground.node.id() };
     cluster.tell_others(&topology, &ground.transport, &leads);
 }
 
@@ -214,13 +227,18 @@ pub(super) async fn keep_shard<P: Platform>(
         let status = replica.status();
         let mut news = Vec::new();
         let announced = cluster.routes().view().and_then(|view| view.leader(shard));
-        if announced.is_some_and(|leader| leader.node == cluster.me && leader.term == status.term)
+        if announced.is_some_and(|leader| leader.node == cluster.me() && leader.term == status.term)
             && known.leader.is_none_or(|leader| leader.term < status.term)
         {
-            news.push(Change::LeaderChanged { shard, term: status.term, node: cluster.me });
+            news.push(Change::LeaderChanged { shard, term: status.term, node: cluster.me() });
         }
         fence(&ground.node, &replica, known, &mut news, shard);
-        news.extend(realise(&group, Wanted::Shard(shard), &topology).await);
+        match realise(&group, Wanted::Shard(shard), &topology).await {
+            Some(Left::Tell(change)) => news.push(change),
+            // Tried again with the next look.
+            Some(Left::HandOver(successor)) => drop(replica.yield_to(|member| member.replica == successor).await),
+            None => (),
+        }
         tell(&ground.node, news).await;
     }
 }
@@ -284,14 +302,18 @@ pub(super) async fn keep_meta<P: Platform>(ground: Ground<P>, meta: Arc<Meta>) {
             continue;
         }
         health.know(&topology, now_ns);
-        let news = realise(&group, Wanted::Meta, &topology).await;
-        tell(node, news.into_iter().collect()).await;
+        match realise(&group, Wanted::Meta, &topology).await {
+            Some(Left::Tell(change)) => tell(node, vec![change]).await,
+            // Tried again with the next look.
+            Some(Left::HandOver(successor)) => drop(group.transfer_leader(successor).await),
+            None => (),
+        }
         // Without a lease it is this node that nobody hears.
         if !group.lease().holds(node.clock.monotonic_ns()) {
             continue;
         }
         let now_ns = node.clock.monotonic_ns();
-        let liveness = health.liveness(&topology, &group.heard_ms_ago(), ground.cluster().me, now_ns);
+        let liveness = health.liveness(&topology, &group.heard_ms_ago(), ground.cluster().me(), now_ns);
         let after_ms = node.config.current().cluster_node_timeout_ms;
         if let Some(failed) = health.news(&liveness, after_ms, now_ns) {
             let marks = Marks { cluster: meta.identity.group, term: meta.status().term, failed };
@@ -308,9 +330,11 @@ pub(super) async fn keep_meta<P: Platform>(ground: Ground<P>, meta: Arc<Meta>) {
 
 /// Tells the cluster where this node is reached, if it says otherwise.
 async fn renew_endpoint<P: Platform>(ground: &Ground<P>, topology: &Topology) {
-    let (node, me) = (&ground.node, ground.cluster().me);
+    let (node, me) = (&ground.node, ground.cluster().me());
     let endpoint = endpoint(node);
     if topology.node(me).is_some_and(|known| known.endpoint != endpoint) {
+        // BEFORE it is proposed: who leads the meta group must find this node first.
+        joining::introduce(ground, topology);
         tell(node, vec![Change::NodeChanged { node: me, endpoint }]).await;
     }
 }

@@ -89,7 +89,9 @@ impl<P: Platform> Session<P> {
                 Err(why) => exchange.reply.error(format!("ERR {why}")),
             },
             Later::Cluster(work) => self.finish_cluster(work, exchange).await,
-            Later::Config(_) | Later::Transaction(_) => unreachable!("the connection proposes these"),
+            Later::Config(_) | Later::Transaction(_) | Later::Served(_) => {
+                unreachable!("the connection proposes these")
+            }
         }
     }
 

@@ -136,7 +136,12 @@ impl<P: Platform> Session<P> {
     /// Queues a command inside MULTI.
     pub(super) fn queue(&mut self, spec: &'static Spec, arguments: Arguments<'_>, reply: &mut Reply) {
         let limit = self.node.config.current().client_query_buffer_limit_bytes;
-        let refusal = self.refusal(spec).filter(|_| matches!(spec.handler, Handler::Write(_)));
+        // In a cluster the way to the slot was found before, and is looked for again at EXEC.
+        let refusal = match spec.handler {
+            Handler::Write(_) if self.node.cluster.is_some() => self.lacks_room(spec),
+            Handler::Write(_) => self.refusal(spec),
+            _ => None,
+        };
         let transaction = self.transaction.as_mut().expect("MULTI was given");
         let raw = arguments.raw();
         if spec.flags.contains(Flags::NO_MULTI) {
@@ -210,6 +215,9 @@ impl<P: Platform> Session<P> {
         }
         let writes = transaction.writes();
         if let Some(why) = self.replica.shard.refusal().filter(|_| writes) {
+            if self.may_find_another_way() {
+                return Step::Leaderless;
+            }
             self.end_transaction();
             exchange.reply.error(why);
             return Step::Done;
@@ -360,6 +368,10 @@ impl<P: Platform> Session<P> {
             Step::Later(Later::Wait { .. }) => {
                 exchange.reply.count(self.replica.replicas_at(None, |member| self.is_shown(member)))
             }
+            Step::Later(Later::Cluster(ClusterWork::Shards)) => {
+                self.shards(&super::Facts(&*self.node), &mut exchange.reply)
+            }
+            Step::Later(Later::Cluster(ClusterWork::Meet(meet))) => self.begin_meeting(meet, &mut exchange.reply),
             _ => {
                 let name = spec.name.to_ascii_lowercase();
                 exchange.reply.error(format!("ERR Command '{name}' not allowed inside a transaction"));

@@ -7,9 +7,9 @@ use commands::{Handler, SessionCommand, Spec};
 use faces::{CROSS_SLOT, DOWN};
 use resp::Arguments;
 use slot::Slot;
-use topology::NodeId;
 
-use super::{Exchange, Session, Step, refusals};
+use super::served::Asked;
+use super::{Exchange, Later, Session, Step, refusals};
 use crate::cluster::Routes;
 use crate::config::Settings;
 use crate::platform::Platform;
@@ -83,7 +83,6 @@ impl<P: Platform> Session<P> {
     /// What to do before a command can be looked at here; `None` if nothing.
     pub(super) fn find_way(
         &mut self,
-        me: NodeId,
         spec: &'static Spec,
         arguments: Arguments<'_>,
         exchange: &mut Exchange,
@@ -98,13 +97,13 @@ impl<P: Platform> Session<P> {
             _ => router::slot_of(spec, arguments),
         };
         let way = match slot {
-            Ok(Some(slot)) => self.way_to(me, slot, spec, is_exec),
+            Ok(Some(slot)) => self.way_to(slot, spec, is_exec),
             Ok(None) => Way::Home,
             Err(why) => Way::Refused(why.to_owned()),
         };
         let step = match way {
             Way::Home if !is_about_data(spec) || self.transaction.is_some() => None,
-            Way::Home => self.turn(self.node.home()),
+            Way::Home => self.turn_to_served(spec, arguments, exchange),
             Way::Here(_) if self.transaction.is_some() && !is_exec => None,
             Way::Here(replica) => self.turn(replica),
             Way::Unknown if self.way.given_up => Some(self.refuse(DOWN.to_owned(), is_exec, exchange)),
@@ -125,23 +124,46 @@ impl<P: Platform> Session<P> {
 
     /// Whether the replica that the way led to does not lead any more: a moment later the way is another.
     pub(super) fn has_lost_its_way(&self, spec: &Spec, arguments: Arguments<'_>) -> bool {
-        self.node.cluster.is_some()
-            && !self.replica.leads()
-            && !self.way.given_up
-            && matches!(router::slot_of(spec, arguments), Ok(Some(_)))
+        !self.replica.leads() && self.may_find_another_way() && matches!(router::slot_of(spec, arguments), Ok(Some(_)))
+    }
+
+    /// Whether the next command may be looked at again once the cluster looks different.
+    pub(super) fn may_find_another_way(&self) -> bool {
+        self.node.cluster.is_some() && !self.way.given_up
+    }
+
+    /// A command about all keys that this node serves.
+    fn turn_to_served(
+        &mut self,
+        spec: &'static Spec,
+        arguments: Arguments<'_>,
+        exchange: &mut Exchange,
+    ) -> Option<Step> {
+        let mut served = self.routes().served();
+        if served.len() > 1 {
+            if exchange.must_wait() {
+                return Some(Step::AfterReplies);
+            }
+            let seed = self.next_seed();
+            if let Some(asked) = Asked::new(spec, arguments, self.database, served.clone(), seed) {
+                exchange.commands += 1;
+                return Some(Step::Later(Later::Served(Box::new(asked))));
+            }
+        }
+        self.turn(served.pop().unwrap_or_else(|| self.node.home()))
     }
 
     fn turn(&self, replica: Arc<Replica>) -> Option<Step> {
         (!Arc::ptr_eq(&replica, &self.replica)).then_some(Step::Elsewhere(replica))
     }
 
-    fn way_to(&self, me: NodeId, slot: Slot, spec: &Spec, is_exec: bool) -> Way {
+    fn way_to(&self, slot: Slot, spec: &Spec, is_exec: bool) -> Way {
         let reads = match &self.transaction {
             Some(transaction) if is_exec => !transaction.writes(),
             _ => !matches!(spec.handler, Handler::Write(_)),
         };
         let Some((_, settings)) = &self.way.settings else { return Way::Unknown };
-        router::way_to(&self.way.routes, slot, me, settings, reads, reads && self.way.stale)
+        router::way_to(&self.way.routes, slot, settings, reads, reads && self.way.stale)
     }
 
     /// The slot of a transaction, which must be served together with what is watched.

@@ -1,6 +1,6 @@
 //! The log itself: what was written is there, after closing and after kill -9.
 
-use raft::{GroupLog, LogChange, LogStore};
+use raft::{GroupLog, LogChange, LogStore, NodeId};
 
 use super::*;
 
@@ -10,11 +10,16 @@ fn a_fresh_directory_draws_an_id_and_keeps_it() {
     let first = dir.open();
     assert!(first.is_new);
     let node = first.identity.node();
-    first.identity.set_record(b"replicas").unwrap();
+    first.identity.set(node, b"replicas").unwrap();
     drop(first);
     let again = dir.open();
     assert!(!again.is_new && again.was_closed);
     assert_eq!((again.identity.node(), again.identity.record()), (node, b"replicas".to_vec()));
+    // Somebody else from then on.
+    again.identity.set(NodeId([7; 20]), b"").unwrap();
+    drop(again);
+    let other = dir.open();
+    assert_eq!((other.identity.node(), other.identity.record()), (NodeId([7; 20]), Vec::new()));
     assert_ne!(TestDir::new().open().identity.node(), node);
 }
 
