@@ -179,11 +179,10 @@ fn leader(status: &Status) -> Option<NodeId> {
     status.leader.as_ref().filter(|_| status.role != Role::Candidate).map(|member| NodeId(member.node.0))
 }
 
-/// Whether clients are not shown a node's replica of a shard.
+/// Whether clients are not shown a node's replica of a shard: it is at home elsewhere. So is one that was placed after the topology
+/// that is known here.
 fn is_hidden<P: Platform>(ground: &Ground<P>, shard: ShardId, node: NodeId) -> bool {
-    let topology = ground.cluster().topology();
-    let replica = topology.as_ref().and_then(|topology| topology.shard(shard)?.replica_on(node));
-    replica.is_some_and(|replica| replica.hidden)
+    !homes(ground, shard).contains(&node)
 }
 
 /// Whether a voter on one of these nodes holds all that is committed.
