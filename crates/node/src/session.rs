@@ -412,7 +412,9 @@ impl<P: Platform> Session<P> {
         if spec.container_name() == Some("DEBUG") && !self.may_debug() {
             return Some(node_commands::DEBUG_FORBIDDEN);
         }
-        if !spec.flags.contains(Flags::LOADING) && !self.node.is_loaded() {
+        // A node that was forgotten while it was off loads for ever: RESET is its way out.
+        let is_reset = matches!(spec.handler, Handler::Cluster(commands::ClusterCommand::Reset));
+        if !spec.flags.contains(Flags::LOADING) && !is_reset && !self.node.is_loaded() {
             return Some("LOADING Redis is loading the dataset in memory");
         }
         None
