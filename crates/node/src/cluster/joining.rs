@@ -95,11 +95,10 @@ async fn meet<P: Platform>(ground: &Ground<P>, address: &str) -> Attempt {
         Meeting::TheyJoin => {
             let me = endpoint(&ground.node);
             let come = Request::Come(super::members::address(&me.ip, me.peer_port));
-            // It asks to be taken in by and by; until then it is asked again.
-            match formation::ask(&ground.transport, &peer(address), &come).await {
-                Some(Answer::Refused(why)) => Attempt::Refused(why),
-                _ => Attempt::Again,
-            }
+            // It asks to be taken in by and by; until then it is asked again. It refuses when others have joined it since it said
+            // that it is single: then it is this node that joins.
+            formation::ask(&ground.transport, &peer(address), &come).await;
+            Attempt::Again
         }
     }
 }
