@@ -106,6 +106,16 @@ pub enum Change {
         /// What it should become.
         wanted: Standing,
     },
+    /// A node asks for a fresh replica in place of one that it may not use any more: it forgot what that acknowledged. The old one leaves,
+    /// the fresh one is wanted as what the old one was.
+    Renew {
+        /// The shard.
+        shard: ShardId,
+        /// The replica that is not used any more.
+        old: ReplicaId,
+        /// The id for the fresh one.
+        replica: ReplicaId,
+    },
     /// The group's leader confirms its membership. A replica that is not wanted and no member is dropped.
     MembershipDone {
         /// The group.

@@ -76,9 +76,9 @@ impl Shard {
         self.slots.is_empty() && self.kept.is_empty()
     }
 
-    /// Its replica on a node.
+    /// Its replica on a node; of one that leaves and the one in its place, the latter.
     pub fn replica_on(&self, node: NodeId) -> Option<&Replica> {
-        self.replicas.iter().find(|replica| replica.node == node)
+        self.replicas.iter().filter(|replica| replica.node == node).max_by_key(|replica| replica.wanted)
     }
 }
 

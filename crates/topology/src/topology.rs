@@ -197,14 +197,13 @@ impl Topology {
         self.nodes.iter().filter(move |(_, node)| node.home == shard).map(|(&id, _)| id)
     }
 
-    /// The replicas that a node should hold or still holds: of which group, and the replica. A node ends what is not in this list.
+    /// The replicas that a node should hold or still holds: of which group, and the replica. A node ends what is not in this list: so it
+    /// ends one that has a successor before it begins that.
     pub fn held_by(&self, node: NodeId) -> impl Iterator<Item = (Group, &Replica)> {
-        let of_shards = self
-            .shards
-            .iter()
-            .flat_map(|(&id, shard)| shard.replicas.iter().map(move |replica| (Group::Shard(id), replica)));
+        let of_shards =
+            self.shards.iter().filter_map(move |(&id, shard)| Some((Group::Shard(id), shard.replica_on(node)?)));
         let of_meta = self.meta.iter().map(|replica| (Group::Meta, replica));
-        of_meta.chain(of_shards).filter(move |(_, replica)| replica.node == node)
+        of_meta.filter(move |(_, replica)| replica.node == node).chain(of_shards)
     }
 
     /// How many shards with slots have fewer voters than they should. One that is to go, as those of forgotten nodes are, does not count.
@@ -310,8 +309,10 @@ impl Topology {
             "replicas are sorted and have ids of their own",
         )?;
         for (place, replica) in replicas.iter().enumerate() {
-            let on_same = replicas[place + 1..].iter().any(|other| other.node == replica.node);
-            ensure(!on_same, "no two replicas of a group are on one node")?;
+            let stays = |replica: &Replica| replica.wanted != Standing::Absent;
+            let on_same =
+                replicas[place + 1..].iter().any(|other| other.node == replica.node && stays(other) && stays(replica));
+            ensure(!on_same, "no two replicas of a group that stay are on one node")?;
             let gone = replica.wanted == Standing::Absent;
             ensure(gone || self.nodes.contains_key(&replica.node), "a wanted replica is on a node")?;
             ensure(!gone || replica.is != Standing::Absent, "what is gone is dropped")?;

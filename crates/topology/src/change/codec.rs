@@ -111,6 +111,11 @@ fn put(out: &mut Writer, change: &Change) {
             out.replica(*replica);
             put_standing(out, *wanted);
         }
+        Change::Renew { shard, old, replica } => {
+            out.shard(*shard);
+            out.replica(*old);
+            out.replica(*replica);
+        }
         Change::MembershipDone { group, at, voters, learners } => {
             out.group(*group);
             out.u64(*at);
@@ -151,6 +156,7 @@ const fn kind(change: &Change) -> u8 {
         Change::Forget { .. } => 18,
         Change::Set(Setting::ReplicationFactor(_)) => 19,
         Change::Set(Setting::VoterReplaceAfterMs(_)) => 20,
+        Change::Renew { .. } => 21,
     }
 }
 
@@ -187,6 +193,7 @@ fn read(reader: &mut Reader<'_>) -> Option<Change> {
         18 => Change::Forget { node: reader.node()? },
         19 => Change::Set(Setting::ReplicationFactor(reader.u8()?)),
         20 => Change::Set(Setting::VoterReplaceAfterMs(reader.u64()?)),
+        21 => Change::Renew { shard: reader.shard()?, old: reader.replica()?, replica: reader.replica()? },
         _ => return None,
     })
 }

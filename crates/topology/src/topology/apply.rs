@@ -28,6 +28,7 @@ impl Topology {
                 self.place(*shard, *node, *replica, *hidden, *wanted)
             }
             Change::Want { group, replica, wanted } => self.want(*group, *replica, *wanted),
+            Change::Renew { shard, old, replica } => self.renew(*shard, *old, *replica),
             Change::MembershipDone { group, at, voters, learners } => {
                 self.membership_done(*group, *at, voters, learners)
             }

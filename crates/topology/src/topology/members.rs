@@ -107,6 +107,27 @@ impl Topology {
         Ok(Outcome::Changed)
     }
 
+    pub(super) fn renew(&mut self, shard: ShardId, old: ReplicaId, replica: ReplicaId) -> Applied {
+        let is_used = self.is_used(replica);
+        let replicas = &mut self.shards.get_mut(&shard).ok_or(Refusal::UnknownShard)?.replicas;
+        let place = replicas.iter().position(|other| other.id == old).ok_or(Refusal::UnknownReplica)?;
+        let leaving = &mut replicas[place];
+        if leaving.wanted == Standing::Absent {
+            return Err(Refusal::ReplicaLeaving);
+        }
+        if is_used {
+            return Err(Refusal::IdTaken);
+        }
+        let fresh = Replica { id: replica, is: Standing::Absent, ..*leaving };
+        leaving.wanted = Standing::Absent;
+        if leaving.is == Standing::Absent {
+            replicas.remove(place);
+        }
+        insert(replicas, fresh);
+        self.changed();
+        Ok(Outcome::Changed)
+    }
+
     pub(super) fn membership_done(
         &mut self,
         group: Group,

@@ -87,6 +87,8 @@ fn a_change() -> impl Strategy<Value = Change> {
         ),
         4 => (a_group(), a_replica(), a_standing())
             .prop_map(|(group, replica, wanted)| Change::Want { group, replica, wanted }),
+        2 => (a_shard(), a_replica(), a_replica())
+            .prop_map(|(shard, old, replica)| Change::Renew { shard, old, replica }),
         4 => (a_group(), 0..9u64, ids(), ids())
             .prop_map(|(group, at, voters, learners)| Change::MembershipDone { group, at, voters, learners }),
         1 => (0..3u128).prop_map(|cluster| Change::Joining { cluster: ClusterId(cluster) }),

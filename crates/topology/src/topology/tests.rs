@@ -214,6 +214,29 @@ fn forgetting_keeps_majorities_and_is_remembered() {
     assert_eq!(world.topology.apply(&Change::Join(Box::new(new))), Ok(Outcome::Changed));
 }
 
+/// A node that forgot what its replica acknowledged gets a fresh one; nobody else notices.
+#[test]
+fn a_renewed_replica_takes_the_place_of_the_old_one() {
+    let mut world = World::create(6, 1);
+    world.settle();
+    let of = Group::Shard(shard(1));
+    let old = *world.topology.shards()[&shard(1)].replicas.iter().find(|replica| replica.node == node(4)).unwrap();
+    let renew = |old, replica| Change::Renew { shard: shard(1), old, replica: ReplicaId(replica) };
+    assert_eq!(world.topology.apply(&renew(ReplicaId(4711), 9000)), Err(Refusal::UnknownReplica));
+    assert_eq!(world.topology.apply(&renew(old.id, old.id.0)), Err(Refusal::IdTaken));
+    assert_eq!(world.topology.apply(&renew(old.id, 9000)), Ok(Outcome::Changed));
+    assert_eq!(world.topology.apply(&renew(old.id, 9001)), Err(Refusal::ReplicaLeaving));
+    let held: Vec<_> = world.topology.held_by(node(4)).filter(|(group, _)| *group == of).collect();
+    let fresh = Replica { id: ReplicaId(9000), is: Standing::Absent, ..old };
+    assert_eq!(held, [(of, &fresh)], "the node ends the old one");
+    assert_eq!(world.voters(of).len(), 3, "the old one votes until the fresh one does");
+    world.settle();
+    assert_eq!(world.voters(of).len(), 3);
+    let replicas = &world.topology.shards()[&shard(1)].replicas;
+    let on_node: Vec<_> = replicas.iter().filter(|replica| replica.node == node(4)).collect();
+    assert_eq!(on_node, [&Replica { is: Standing::Voter, ..fresh }]);
+}
+
 #[test]
 fn a_majority_is_not_given_away() {
     let mut world = World::create(3, 0);
