@@ -60,6 +60,18 @@ impl Trio {
         if let [leader] = leaders[..] { Some(leader) } else { None }
     }
 
+    /// Whether every node has a voting replica: one leads, the others follow.
+    pub(crate) fn all_vote(&self) -> bool {
+        let role = |node: &Server| {
+            let client = Client::try_connect(wire::local(node.port), Duration::from_millis(500)).ok();
+            let info = client.and_then(|mut client| client.try_call(&[b"INFO", b"raft"]).ok());
+            info.map(|info| info.text()).unwrap_or_default()
+        };
+        let roles: Vec<String> = self.nodes.iter().map(role).collect();
+        let count = |wanted: &str| roles.iter().filter(|text| text.contains(wanted)).count();
+        count("raft_role:leader") == 1 && count("raft_role:follower") == self.nodes.len() - 1
+    }
+
     /// Waits for a leader; its place.
     pub(crate) fn leader(&self) -> usize {
         wait_for("one leader", || self.find_leader())

@@ -3,6 +3,7 @@
 //! ```text
 //! record present             -> that replica
 //! standalone                 -> a new group with one voter
+//! record present, in doubt   -> that replica, or a fresh one in its place (doubt.rs)
 //! initial-members, empty     -> some listed node has a replica: ask its leader for a fresh one (learner, then voter)
 //!                               all are empty, and this node is listed first: found the group
 //!                               all are empty, listed later: wait for the first
@@ -17,12 +18,12 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use keyspace::{Keyspace, Settings as KeyspaceSettings};
-use raft::{Class, Group, GroupId, LogStore, Member, NodeId, PeerAddress, ReplicaId, Role, Transport};
-
+use raft::{Class, Group, GroupId, LogStore, Member, NodeId, PeerAddress, ReplicaId, Role, StoredMembers, Transport};
 use tokio::sync::mpsc;
 
 use crate::cluster::Rerouted;
 use crate::config::{PEER_PORT_OFFSET, Settings};
+use crate::doubt::{self, Verdict};
 pub(crate) use crate::messages::Identity;
 use crate::messages::{Answer, Request};
 use crate::node::Shared;
@@ -56,6 +57,20 @@ struct Listed {
     own: usize,
 }
 
+impl Listed {
+    /// The members of a group that this node is, or was, a member of.
+    fn of_group(members: &StoredMembers, own: NodeId) -> Option<Self> {
+        let place = members.members().position(|member| member.node == own)?;
+        let all = members.members().map(|member| (member.client_address.clone(), member.address()));
+        Some(Self { all: all.collect(), own: place })
+    }
+
+    fn others(&self) -> Vec<PeerAddress> {
+        let others = self.all.iter().enumerate().filter(|(at, _)| *at != self.own);
+        others.map(|(_, (_, peer))| peer.clone()).collect()
+    }
+}
+
 /// Finds or forms the node's replica and opens its group.
 pub(crate) async fn open_group<P: Platform>(
     shared: &Arc<Shared<P>>,
@@ -84,8 +99,15 @@ pub(crate) async fn open_group<P: Platform>(
             shared.save_identity(&identity)?;
             identity
         }
-        (None, Some(listed)) => gather(shared, listed, &transport).await?,
+        (None, Some(listed)) => {
+            let identity = gather(shared, listed, &transport, true).await?;
+            doubt::begin_fresh(&log_store, identity.group).await?;
+            identity
+        }
     };
+    let identity = in_good_faith(shared, &log_store, &transport, identity, listed.as_ref()).await?;
+    // As the log is read the shard's settings say how durable it is to be.
+    let _ = shared.only_group.set(identity.group);
     replica.shard.data.write().keyspace = Keyspace::new(KeyspaceSettings::new(identity.hash_key));
     let me = member_of(shared, &identity, listed.as_ref(), &settings);
     let config = shared.group_config(identity.group, me);
@@ -99,6 +121,36 @@ pub(crate) async fn open_group<P: Platform>(
         tasks::beside(ask_for_vote(group.clone(), listed, transport));
     }
     Ok(group)
+}
+
+/// The identity, unless its replica may have forgotten what it acknowledged and its group goes on without it: then a fresh one.
+async fn in_good_faith<P: Platform>(
+    shared: &Shared<P>,
+    log_store: &P::LogStore,
+    transport: &Rerouted<P::Transport>,
+    identity: Identity,
+    listed: Option<&Listed>,
+) -> io::Result<Identity> {
+    let group = identity.group;
+    // A damaged log says so when it is opened.
+    if !log_store.load(group).is_ok_and(|log| log.unsure) {
+        return Ok(identity);
+    }
+    shared.doubts.lock().insert(group);
+    let others = listed.map_or_else(Vec::new, Listed::others);
+    let members = match doubt::settle(shared, log_store, transport, &identity, &others).await? {
+        Verdict::Whole => return Ok(identity),
+        Verdict::Superseded(members) => members,
+    };
+    tracing::warn!(%group, "the group goes on without this replica: a fresh one takes its place");
+    let known = Listed::of_group(&members, shared.id());
+    let listed = listed.or(known.as_ref()).ok_or_else(|| io::Error::other("the group's members are not known"))?;
+    // BEFORE its log goes: without it, it must never be opened again.
+    shared.change_holdings(|holdings| holdings.shards.clear())?;
+    shared.doubts.lock().remove(&group);
+    let fresh = gather(shared, listed, transport, false).await?;
+    doubt::begin_fresh(log_store, fresh.group).await?;
+    Ok(fresh)
 }
 
 /// The founder starts the group once everybody knows of it.
@@ -135,11 +187,12 @@ async fn invite<T: Transport>(transport: &T, founder: &Member, identity: &Identi
     }
 }
 
-/// An empty node among listed ones: asks around until it is clear what it is to be.
+/// An empty node among listed ones: asks around until it is clear what it is to be. Founds a group only if it may.
 async fn gather<P: Platform>(
     shared: &Shared<P>,
     listed: &Listed,
     transport: &Rerouted<P::Transport>,
+    may_found: bool,
 ) -> io::Result<Identity> {
     let mut said = Vec::new();
     loop {
@@ -160,7 +213,7 @@ async fn gather<P: Platform>(
                 return Ok(identity);
             }
         }
-        if formed.is_empty() && silent.is_empty() && listed.own == 0 {
+        if may_found && formed.is_empty() && silent.is_empty() && listed.own == 0 {
             let identity = found(shared, founders(shared.id(), listed, &empty), listed.own);
             shared.save_identity(&identity)?;
             return Ok(identity);

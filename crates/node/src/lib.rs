@@ -16,6 +16,7 @@ mod batch;
 mod clients;
 mod cluster;
 mod connection;
+mod doubt;
 mod entry;
 mod fence;
 mod formation;

@@ -59,6 +59,8 @@ pub(crate) enum Request {
     Here(GroupId, NodeId, String),
     /// Up to where must I have applied the log of this group to see everything that was acknowledged by now?
     ReadIndex(GroupId),
+    /// May your replica of this group have forgotten what it acknowledged, and does it lead?
+    Doubts(GroupId),
 }
 
 /// What the leader of a cluster's meta group says of the nodes: these, and no others, are not heard of.
@@ -88,6 +90,8 @@ pub(crate) enum Answer {
     Offsets(Vec<(NodeId, u64)>),
     /// The cluster of a node, by its meta group; how many nodes it has; whether it is joining another.
     Cluster { node: NodeId, cluster: GroupId, nodes: u64, joining: bool },
+    /// The node's replica of a group: whether its log has all that it acknowledged, and whether it leads now.
+    Log { node: NodeId, is_whole: bool, leads: bool },
 }
 
 impl Request {
@@ -103,10 +107,7 @@ impl Request {
                 out.u8(2);
                 out.member(member);
             }
-            Self::ReadIndex(group) => {
-                out.u8(3);
-                out.group(*group);
-            }
+            Self::ReadIndex(group) => out.about(3, *group),
             Self::Change(group, payload) => {
                 out.u8(4);
                 out.group(*group);
@@ -149,10 +150,8 @@ impl Request {
                 out.u8(8);
                 out.text(address);
             }
-            Self::Offsets(group) => {
-                out.u8(14);
-                out.group(*group);
-            }
+            Self::Offsets(group) => out.about(14, *group),
+            Self::Doubts(group) => out.about(15, *group),
             Self::Here(cluster, node, address) => {
                 out.u8(13);
                 out.group(*cluster);
@@ -178,6 +177,7 @@ impl Request {
             9 => Self::HandOver { group: read.group()?, to: ReplicaId(read.u64()?) },
             10 => Self::Knows(NodeId(read.array()?)),
             14 => Self::Offsets(read.group()?),
+            15 => Self::Doubts(read.group()?),
             13 => Self::Here(read.group()?, NodeId(read.array()?), read.text()?),
             12 => Self::IsMember(read.group()?, ReplicaId(read.u64()?)),
             11 => {
@@ -233,6 +233,12 @@ impl Answer {
                 out.u64(*nodes);
                 out.u8(u8::from(*joining));
             }
+            Self::Log { node, is_whole, leads } => {
+                out.u8(7);
+                out.0.extend_from_slice(&node.0);
+                out.u8(u8::from(*is_whole));
+                out.u8(u8::from(*leads));
+            }
         }
         out.0.into()
     }
@@ -259,6 +265,7 @@ impl Answer {
                 let offset = |_| Some((NodeId(read.array()?), read.u64()?));
                 Self::Offsets((0..count).map(offset).collect::<Option<_>>()?)
             }
+            7 => Self::Log { node: NodeId(read.array()?), is_whole: read.flag()?, leads: read.flag()? },
             _ => return None,
         };
         read.is_at_end().then_some(answer)
@@ -312,6 +319,12 @@ impl Writer {
 
     pub(crate) fn u64(&mut self, value: u64) {
         self.0.extend_from_slice(&value.to_be_bytes());
+    }
+
+    /// A message of this kind that names a group and says no more.
+    fn about(&mut self, kind: u8, group: GroupId) {
+        self.u8(kind);
+        self.group(group);
     }
 
     pub(crate) fn group(&mut self, group: GroupId) {
@@ -452,6 +465,7 @@ mod tests {
             join,
             Request::ReadIndex(GroupId(9)),
             Request::Offsets(GroupId(9)),
+            Request::Doubts(GroupId(9)),
             Request::Hello,
             leads,
             come,
@@ -478,6 +492,7 @@ mod tests {
             Answer::Index(7),
             Answer::Offsets(vec![(node, 7), (NodeId([2; 20]), 8)]),
             Answer::Cluster { node, cluster: GroupId(3), nodes: 2, joining: true },
+            Answer::Log { node, is_whole: false, leads: true },
         ];
         for answer in answers {
             let bytes = answer.encode();

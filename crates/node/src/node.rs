@@ -8,6 +8,7 @@
 //! stop     no new commands, what is in flight is answered, leadership is handed over, connections close
 //! ```
 
+use std::collections::BTreeSet;
 use std::future::Future;
 use std::io;
 use std::pin::Pin;
@@ -16,7 +17,7 @@ use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use parking_lot::{Mutex, RwLock};
-use raft::{Clock, GroupConfig, GroupId, Member, NodeId, Status, Transport};
+use raft::{Clock, GroupConfig, GroupId, LogStore, Member, NodeId, Status, Transport};
 use tokio::sync::{mpsc, watch};
 
 use crate::clients::{Client, Clients};
@@ -27,6 +28,7 @@ use crate::formation::{self, Identity, Record};
 use crate::holdings::Holdings;
 use crate::inbox::Inbox;
 use crate::io_thread::{self, Accepted};
+use crate::machine::OnSettings;
 use crate::own_id::OwnId;
 use crate::pause::Pause;
 use crate::peers::Peers;
@@ -117,6 +119,10 @@ pub(crate) struct Shared<P: Platform> {
     pub(crate) pause: Pause,
     record: Mutex<Box<dyn Record>>,
     holdings: Mutex<Holdings>,
+    /// The groups of replicas that may have forgotten what they acknowledged; see doubt.rs.
+    pub(crate) doubts: Mutex<BTreeSet<GroupId>>,
+    /// The group of a node that is no cluster's, once it is known.
+    pub(crate) only_group: Arc<OnceLock<GroupId>>,
     /// Fresh replicas that are to be made voters, one at a time, by a task of the raft thread.
     pub(crate) newcomers: mpsc::Sender<Member>,
     arriving: Mutex<Option<mpsc::Receiver<Member>>>,
@@ -156,8 +162,8 @@ impl<P: Platform> Node<P> {
         let inboxes: Arc<[Inbox]> = (0..threads.io_threads()).map(|_| Inbox::default()).collect();
         let crews = Crews::start(&threads)?;
         let wished = config.current().shard.clone();
-        let mirror = config.clone();
-        let on_settings = Box::new(move |settings: &ShardSettings| mirror.adopt_shard(settings));
+        let only_group = Arc::new(OnceLock::new());
+        let on_settings = follow_settings(config.clone(), log_store.clone(), Arc::clone(&only_group));
         let own = Arc::new(OwnId::new(id));
         let cluster = config.current().cluster_enabled.then(|| Cluster::new(Arc::clone(&own), config.clone()));
         let fence = if cluster.is_some() { Fence::closed() } else { Fence::All };
@@ -185,6 +191,8 @@ impl<P: Platform> Node<P> {
             pause: Pause::default(),
             record: Mutex::new(record),
             holdings: Mutex::default(),
+            doubts: Mutex::default(),
+            only_group,
             newcomers,
             arriving: Mutex::new(Some(arriving)),
             resident_bytes,
@@ -198,16 +206,7 @@ impl<P: Platform> Node<P> {
         });
         let io = start_io(&threads, &shared)?;
         let node = Self { shared: Arc::clone(&shared), io: io.into() };
-        let work = move || -> Serving {
-            Box::pin(async move {
-                let (transport, serving) = network(Peers::new(Arc::clone(&shared)));
-                serving.into_iter().for_each(|serving| drop(tasks::beside(serving)));
-                if let Err(why) = run(&shared, log_store, transport).await {
-                    shared.fail(why.to_string());
-                }
-            })
-        };
-        threads.start(Place::Raft, Box::new(work))?;
+        threads.start(Place::Raft, Box::new(move || raft_work(shared, log_store, network)))?;
         Ok(node)
     }
 
@@ -480,6 +479,16 @@ impl<P: Platform> Shared<P> {
     }
 }
 
+/// What hears of the settings of a shard: the directives, and the log of its group, once that is known.
+pub(crate) fn follow_settings<L: LogStore>(config: Config, store: L, group: Arc<OnceLock<GroupId>>) -> OnSettings {
+    Box::new(move |settings| {
+        config.adopt_shard(settings);
+        if let Some(group) = group.get() {
+            store.set_durability(*group, settings.appendfsync.into());
+        }
+    })
+}
+
 /// Starts the I/O threads; returns what accepted connections are handed to.
 fn start_io<P: Platform>(threads: &P::Threads, shared: &Arc<Shared<P>>) -> io::Result<Vec<mpsc::Sender<Accepted<P>>>> {
     let start = |number: usize| {
@@ -492,7 +501,18 @@ fn start_io<P: Platform>(threads: &P::Threads, shared: &Arc<Shared<P>>) -> io::R
     (0..threads.io_threads()).map(start).collect()
 }
 
-/// The raft thread's work: as a node of a cluster, or with one replica.
+/// The raft thread's work, from its links to other nodes on.
+fn raft_work<P: Platform>(shared: Arc<Shared<P>>, log_store: P::LogStore, network: Network<P>) -> Serving {
+    Box::pin(async move {
+        let (transport, serving) = network(Peers::new(Arc::clone(&shared)));
+        serving.into_iter().for_each(|serving| drop(tasks::beside(serving)));
+        if let Err(why) = run(&shared, log_store, transport).await {
+            shared.fail(why.to_string());
+        }
+    })
+}
+
+/// What the node does with its links: as a node of a cluster, or with one replica.
 async fn run<P: Platform>(shared: &Arc<Shared<P>>, log_store: P::LogStore, transport: P::Transport) -> io::Result<()> {
     let addresses = shared.cluster.as_ref().map(|cluster| Arc::clone(&cluster.addresses)).unwrap_or_default();
     let transport = Rerouted::new(transport, addresses);

@@ -9,7 +9,7 @@ use raft::{Class, GroupId, Member, NodeId, PeerService, ReplicaId};
 use crate::messages::{Answer, MARK, Request};
 use crate::node::Shared;
 use crate::platform::Platform;
-use crate::{cluster, formation};
+use crate::{cluster, doubt, formation};
 
 /// Answers the requests of other nodes. Cheap to clone; lives on the raft thread.
 pub struct Peers<P: Platform> {
@@ -129,6 +129,7 @@ impl<P: Platform> Peers<P> {
                 self.node.cluster.iter().for_each(|own| own.reached(cluster, node, &address));
                 Answer::Accepted(None)
             }
+            Some(Request::Doubts(group)) => doubt::answer(&self.node, group),
             Some(Request::IsMember(group, replica)) => cluster::is_member(&self.node, group, replica),
             Some(Request::Knows(node)) => {
                 // Who does not lead may not have heard of a node that has just joined.

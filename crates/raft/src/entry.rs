@@ -48,6 +48,14 @@ impl Entry {
         StoredEntry { id: log_id(&self.id), bytes: self.body.0.clone() }
     }
 
+    pub(crate) fn is_membership(&self) -> bool {
+        self.body.is_membership()
+    }
+
+    pub(crate) fn membership(&self) -> Option<Membership> {
+        self.body.get_membership()
+    }
+
     /// What an entry weighs wherever entries are bounded in bytes.
     pub(crate) fn weight_bytes(&self) -> usize {
         self.body.0.len() + size_of::<Self>()

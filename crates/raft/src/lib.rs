@@ -38,6 +38,7 @@ mod serve;
 mod snapshot;
 mod state;
 mod status;
+mod stored;
 mod transport;
 mod types;
 
@@ -46,12 +47,15 @@ pub use config::GroupConfig;
 pub use group::{Group, GroupError};
 pub use ids::{GroupId, LogId, NodeId, ReplicaId};
 pub use lease::Lease;
-pub use log_store::{Done, GroupLog, LogChange, LogStore, SnapshotMeta, SnapshotReader, SnapshotWriter, StoredEntry};
+pub use log_store::{
+    Done, Durability, GroupLog, LogChange, LogStore, SnapshotMeta, SnapshotReader, SnapshotWriter, StoredEntry,
+};
 pub use machine::{CommittedEntry, Frozen, Machine, Refusal, Waiter};
 pub use member::Member;
 pub use message::{gone, group_of};
 pub use reads::ReadError;
 pub use status::{Role, Status};
+pub use stored::StoredMembers;
 pub use transport::{Class, PeerAddress, PeerLink, PeerService, Pieces, Traffic, Transport, TransportError};
 
 #[cfg(test)]

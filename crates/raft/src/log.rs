@@ -23,7 +23,7 @@ use tokio::sync::{Notify, oneshot};
 use crate::codec::{decode_vote, encode_vote};
 use crate::entry::Entry;
 use crate::ids::{GroupId, LogId};
-use crate::log_store::{GroupLog, LogChange, LogStore};
+use crate::log_store::{Durability, GroupLog, LogChange, LogStore};
 use crate::machine::Waiter;
 use crate::types::{RaftLogId, RaftVote, Types, log_id, raft_log_id};
 
@@ -422,10 +422,12 @@ impl<L: LogStore, W: Waiter> RaftLogStorage<Types<W>> for Log<L, W> {
     {
         let entries = entries.into_iter();
         let mut stored = Vec::with_capacity(entries.size_hint().0);
+        let mut changes_members = false;
         let number = {
             let mut inner = self.state.inner.lock();
             inner.check()?;
             for entry in entries {
+                changes_members |= entry.is_membership();
                 stored.push(entry.to_stored());
                 inner.push(entry);
             }
@@ -437,7 +439,13 @@ impl<L: LogStore, W: Waiter> RaftLogStorage<Types<W>> for Log<L, W> {
         };
         let state = self.state.clone();
         let done = move |result| state.completed(number, result);
-        self.store.submit(self.group, LogChange::Append(stored), Box::new(done));
+        if changes_members && self.store.durability(self.group) != Durability::Always {
+            // Who votes is durable before it counts, also where the data is not.
+            self.submit(LogChange::Append(stored));
+            self.store.submit(self.group, LogChange::Sync, Box::new(done));
+        } else {
+            self.store.submit(self.group, LogChange::Append(stored), Box::new(done));
+        }
         Ok(())
     }
 

@@ -38,6 +38,22 @@ pub enum LogChange {
     Purge(LogId),
     /// Removes everything that is known of the group.
     Forget,
+    /// Changes nothing. It is answered when everything before it is durable, whatever the group's [`Durability`].
+    Sync,
+    /// The log counts as whole from now on: [`GroupLog::unsure`] is taken back, durably.
+    Vouch,
+}
+
+/// When the appends of a group are answered. Everything else is as [`LogChange`] says, and no answer overtakes another.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Durability {
+    /// When they are durable.
+    #[default]
+    Always,
+    /// When the store has them; they become durable about once a second.
+    EverySecond,
+    /// When the store has them; they become durable with whatever else does.
+    No,
 }
 
 /// Called once, from whichever thread made the change durable, with the error that kept it from becoming so.
@@ -55,6 +71,9 @@ pub struct GroupLog {
     pub purged: Option<LogId>,
     /// The last entry, or the last purged one if none is left.
     pub last: Option<LogId>,
+    /// Entries may be gone that were answered: the group was not [`Durability::Always`], and the store has lost what was
+    /// not durable. A voter that forgot what it acknowledged must neither vote nor acknowledge. Stays until [`LogChange::Vouch`].
+    pub unsure: bool,
 }
 
 /// Describes one complete snapshot of a group.
@@ -77,6 +96,18 @@ pub trait LogStore: Clone + Send + Sync + 'static {
     /// `done` is called when this one has (for those that never need a sync of their own: when it was written).
     /// The queue is bounded in bytes by the callers: openraft awaits the votes and pipelines few appends.
     fn submit(&self, group: GroupId, change: LogChange, done: Done);
+
+    /// Says when the group's appends are answered, from the next one on. Not kept: a start begins with [`Durability::Always`]. A
+    /// store that is stricter than it has to be need not listen.
+    fn set_durability(&self, group: GroupId, durability: Durability) {
+        let _ = (group, durability);
+    }
+
+    /// When the group's appends are answered now.
+    fn durability(&self, group: GroupId) -> Durability {
+        let _ = group;
+        Durability::Always
+    }
 
     /// Reads entries `from..to` (as many as fit in `max_bytes`, at least one), from what was queued before too.
     fn read(

@@ -4,11 +4,12 @@
 //! *durable*. Normally a change is durable before `submit` returns. While the disk is [held](MemoryLogStore::hold),
 //! changes queue up; [`MemoryLogStore::sync`] makes the oldest of them durable and answers them;
 //! [`MemoryLogStore::crash`] drops what was not, as a loss of power does, and gives the store of the next start.
-//! Snapshots are durable when they are finished.
+//! Snapshots are durable when they are finished. Appends of a group with another [`Durability`] than the default are answered when
+//! they are submitted, unless something before them still waits; a crash then leaves the group's log unsure.
 //!
 //! It asserts what a store may expect of its caller: appends follow each other without gaps.
 
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::io;
 use std::sync::Arc;
 
@@ -17,7 +18,7 @@ use parking_lot::Mutex;
 
 use crate::ids::{GroupId, LogId};
 use crate::log_store::{
-    Done, GroupLog, LogChange, LogStore, SnapshotMeta, SnapshotReader, SnapshotWriter, StoredEntry,
+    Done, Durability, GroupLog, LogChange, LogStore, SnapshotMeta, SnapshotReader, SnapshotWriter, StoredEntry,
 };
 
 /// A log store in memory. Clones share it.
@@ -33,7 +34,12 @@ struct Disk {
     life: u64,
     seen: BTreeMap<GroupId, Contents>,
     durable: BTreeMap<GroupId, Contents>,
-    pending: VecDeque<(GroupId, LogChange, Done)>,
+    /// What is not durable; without its answer where that was given.
+    pending: VecDeque<(GroupId, LogChange, Option<Done>)>,
+    /// The groups whose appends are answered before they are durable.
+    relaxed: BTreeSet<GroupId>,
+    /// The groups of which a crash took something that was answered.
+    unsure: BTreeSet<GroupId>,
     held: bool,
     failing: bool,
     snapshots: BTreeMap<GroupId, (SnapshotMeta, Arc<Vec<Bytes>>)>,
@@ -70,6 +76,7 @@ impl Contents {
                 self.purged = self.purged.max(Some(upto));
             }
             LogChange::Forget => *self = Self::default(),
+            LogChange::Sync | LogChange::Vouch => (),
         }
     }
 }
@@ -112,18 +119,26 @@ impl MemoryLogStore {
         self.disk.lock().pending.len()
     }
 
+    /// Whether somebody waits for one of them.
+    pub fn is_awaited(&self) -> bool {
+        self.disk.lock().pending.iter().any(|(_, _, done)| done.is_some())
+    }
+
     /// Makes the oldest `count` changes durable and answers them, in order.
     pub fn sync(&self, count: usize) {
         for _ in 0..count {
             let Some(done) = self.sync_one() else { return };
             // Not under the lock: what is called may submit again.
-            done(Ok(()));
+            done.into_iter().for_each(|done| done(Ok(())));
         }
     }
 
-    fn sync_one(&self) -> Option<Done> {
+    fn sync_one(&self) -> Option<Option<Done>> {
         let mut disk = self.disk.lock();
         let (group, change, done) = disk.pending.pop_front()?;
+        if matches!(change, LogChange::Vouch | LogChange::Forget) {
+            disk.unsure.remove(&group);
+        }
         Disk::apply(&mut disk.durable, group, change);
         Some(done)
     }
@@ -135,7 +150,7 @@ impl MemoryLogStore {
             disk.failing = true;
             std::mem::take(&mut disk.pending)
         };
-        pending.into_iter().for_each(|(_, _, done)| done(Err(failed())));
+        pending.into_iter().filter_map(|(_, _, done)| done).for_each(|done| done(Err(failed())));
     }
 
     /// Cuts the power: what is not durable is lost unanswered, handles of before do nothing any more, and the
@@ -144,7 +159,11 @@ impl MemoryLogStore {
         let (lost, life) = {
             let mut disk = self.disk.lock();
             disk.life += 1;
-            disk.held = false;
+            // As a disk that cannot tell what was lost: whatever was relaxed may have been.
+            let mut relaxed = std::mem::take(&mut disk.relaxed);
+            if std::mem::take(&mut disk.held) {
+                disk.unsure.append(&mut relaxed);
+            }
             disk.failing = false;
             disk.seen = disk.durable.clone();
             (std::mem::take(&mut disk.pending), disk.life)
@@ -169,7 +188,29 @@ impl LogStore for MemoryLogStore {
     fn load(&self, group: GroupId) -> io::Result<GroupLog> {
         let disk = self.disk.lock();
         let Some(state) = disk.seen.get(&group) else { return Ok(GroupLog::default()) };
-        Ok(GroupLog { vote: state.vote.clone(), committed: state.committed, purged: state.purged, last: state.last() })
+        Ok(GroupLog {
+            vote: state.vote.clone(),
+            committed: state.committed,
+            purged: state.purged,
+            last: state.last(),
+            unsure: disk.unsure.contains(&group),
+        })
+    }
+
+    fn durability(&self, group: GroupId) -> Durability {
+        if self.disk.lock().relaxed.contains(&group) { Durability::EverySecond } else { Durability::Always }
+    }
+
+    fn set_durability(&self, group: GroupId, durability: Durability) {
+        let mut disk = self.disk.lock();
+        if disk.life != self.life {
+            return;
+        }
+        if durability == Durability::Always {
+            disk.relaxed.remove(&group);
+        } else {
+            disk.relaxed.insert(group);
+        }
     }
 
     fn submit(&self, group: GroupId, change: LogChange, done: Done) {
@@ -186,8 +227,16 @@ impl LogStore for MemoryLogStore {
             disk.snapshots.remove(&group);
         }
         if disk.held {
-            disk.pending.push_back((group, change, done));
+            let relaxed = disk.relaxed.contains(&group) && matches!(change, LogChange::Append(_));
+            let answers_now = relaxed && disk.pending.iter().all(|(_, _, done)| done.is_none());
+            let (later, now) = if answers_now { (None, Some(done)) } else { (Some(done), None) };
+            disk.pending.push_back((group, change, later));
+            drop(disk);
+            now.into_iter().for_each(|done| done(Ok(())));
             return;
+        }
+        if matches!(change, LogChange::Vouch | LogChange::Forget) {
+            disk.unsure.remove(&group);
         }
         Disk::apply(&mut disk.durable, group, change);
         drop(disk);

@@ -13,7 +13,8 @@
 //! Each proof names its role, so neither can be sent back to its maker; it covers both nonces, so none can be
 //! used twice; the dialer proves first, so that the port gives nothing to guess the secret with. The dialer's
 //! proof leaves out the listener's terms, which it has not seen. A listener holds one frame of at most 1 KiB at a
-//! time. Nothing here encrypts or protects what follows: that is TLS's, and until then the network's.
+//! time. Clusters are not compared: a node that is to be met is of another one, and who is meant is in every message of a group (group
+//! and replica, drawn at random) and in every request between nodes. Nothing here encrypts or protects what follows: that is TLS's, and until then the network's.
 
 use std::net::IpAddr;
 use std::{fmt, io};

@@ -7,11 +7,11 @@ use std::net::{TcpListener, TcpStream, UdpSocket};
 use std::thread;
 
 use anyhow::{Context as _, anyhow};
-use node::config::{Config, Fsync, Settings};
+use node::config::{Config, Settings};
 use node::{Network, Node, OsThreads, Peers, Platform, Record, Serving, Start};
 use raft::NodeId;
 use rpc::{PeerLinks, RpcConfig};
-use storage::{Durability, Opened, Store};
+use storage::{Opened, Store};
 
 use crate::clock::SystemClock;
 use crate::listen;
@@ -105,18 +105,7 @@ pub(crate) fn start(
             Box::new(move || storage::free_bytes(dir.as_ref()).ok())
         },
     };
-    store.set_durability_of_others(durability(settings.shard.appendfsync));
-    let follower = store.clone();
-    config.watch(move |settings| follower.set_durability_of_others(durability(settings.shard.appendfsync)));
     Ok((Node::start(start).context("starting the node's threads")?, store))
-}
-
-fn durability(fsync: Fsync) -> Durability {
-    match fsync {
-        Fsync::Always => Durability::Always,
-        Fsync::EverySecond => Durability::EverySecond,
-        Fsync::No => Durability::No,
-    }
 }
 
 /// The peer port is bound here, so that a taken one is an error of the start; it is served on the raft thread.

@@ -11,13 +11,16 @@ use std::time::Duration;
 use bytes::Bytes;
 use parking_lot::Mutex;
 use raft::memory::{MemoryLogStore, MemorySnapshotReader, MemorySnapshotWriter};
-use raft::{Done, GroupId, GroupLog, LogChange, LogStore, SnapshotMeta, SnapshotWriter, StoredEntry};
+use raft::{Done, Durability, GroupId, GroupLog, LogChange, LogStore, SnapshotMeta, SnapshotWriter, StoredEntry};
 use rand::rngs::SmallRng;
 use rand::{RngExt, SeedableRng};
 use tokio::sync::Notify;
-use tokio::time;
+use tokio::time::{self, Instant};
 
 use crate::trace::{Topic, Trace};
+
+/// How long what nobody waits for stays in memory.
+const SECOND: Duration = Duration::from_secs(1);
 
 /// How fast a disk is while it is well.
 #[derive(Clone, Copy, Debug)]
@@ -63,8 +66,9 @@ impl SimDisk {
         self.sync_ms_max.store(sync_ms_max, Ordering::Relaxed);
     }
 
-    /// Syncs what is submitted, for as long as the host has power.
+    /// Syncs what is submitted, for as long as the host has power: what nobody waits for every second.
     pub(crate) async fn run(self) {
+        let mut due = None;
         loop {
             self.submitted.notified().await;
             loop {
@@ -72,6 +76,13 @@ impl SimDisk {
                 if count == 0 {
                     break;
                 }
+                if !self.store.is_awaited() {
+                    let due = *due.get_or_insert_with(|| Instant::now() + SECOND);
+                    if time::timeout_at(due, self.submitted.notified()).await.is_ok() {
+                        continue;
+                    }
+                }
+                due = None;
                 let ms = self.random.lock().random_range(1..=self.sync_ms_max.load(Ordering::Relaxed));
                 time::sleep(Duration::from_millis(ms)).await;
                 self.store.sync(count);
@@ -118,6 +129,14 @@ impl LogStore for SimDisk {
         }
         self.store.submit(group, change, done);
         self.submitted.notify_one();
+    }
+
+    fn set_durability(&self, group: GroupId, durability: Durability) {
+        self.store.set_durability(group, durability);
+    }
+
+    fn durability(&self, group: GroupId) -> Durability {
+        self.store.durability(group)
     }
 
     async fn read(&self, group: GroupId, from: u64, to: u64, max_bytes: usize) -> io::Result<Vec<StoredEntry>> {

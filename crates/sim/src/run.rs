@@ -30,6 +30,8 @@ pub enum World {
     Shard,
     /// A cluster of six nodes and three shards, with the group that keeps its topology; a seventh node comes and goes.
     Cluster,
+    /// One shard of three voters that acknowledge before they sync, and lose power one at a time.
+    Relaxed,
 }
 
 /// What came of a run.
@@ -62,8 +64,9 @@ type Ready = Box<dyn FnOnce(Trace) -> Pin<Box<dyn Future<Output = Ended>>>>;
 pub fn run(world: World, seed: u64, show: Option<Show>) -> Report {
     let root = Seed::new(seed);
     let (plan, ready): (String, Ready) = match world {
-        World::Shard => {
-            let plan = shard::Plan::draw(root);
+        World::Shard | World::Relaxed => {
+            let draw = if world == World::Relaxed { shard::Plan::draw_relaxed } else { shard::Plan::draw };
+            let plan = draw(root);
             (plan.to_string(), Box::new(move |trace| Box::pin(shard::Run::new(root, plan, trace).all())))
         }
         World::Cluster => {

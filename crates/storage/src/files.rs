@@ -52,6 +52,13 @@ pub(crate) fn random(bytes: &mut [u8]) -> Result<(), Error> {
     File::open(path).and_then(|mut file| file.read_exact(bytes)).map_err(|source| Error::from_io(path, source))
 }
 
+/// Which run of the machine this is: what was written, but not synced, is there for as long as that lasts. `None` where the
+/// system does not tell.
+pub(crate) fn boot_id() -> Option<u128> {
+    let text = fs::read_to_string("/proc/sys/kernel/random/boot_id").ok()?;
+    u128::from_str_radix(&text.trim().replace('-', ""), 16).ok()
+}
+
 /// The bytes that this user can still write on the file system of `dir`.
 ///
 /// # Errors

@@ -29,6 +29,8 @@ pub(crate) struct GroupState {
     terms: VecDeque<(u64, u64)>,
     /// The entries that take more than one value, with their number of values.
     parts: BTreeMap<u64, u32>,
+    /// For [`GroupLog::unsure`].
+    pub(crate) is_unsure: bool,
     /// Purged entries whose keys are still there, oldest first.
     leftovers: VecDeque<Range<u64>>,
 }
@@ -84,12 +86,24 @@ fn misfit(group: GroupId, what: &str) -> io::Error {
 impl GroupState {
     /// For `LogStore::load`.
     pub(crate) fn log(&self) -> GroupLog {
-        GroupLog { vote: self.vote.clone(), committed: self.committed, purged: self.purged, last: self.last }
+        GroupLog {
+            vote: self.vote.clone(),
+            committed: self.committed,
+            purged: self.purged,
+            last: self.last,
+            unsure: self.is_unsure,
+        }
     }
 
     /// What `marks` has to say once everything that was written is durable.
     pub(crate) fn mark(&self) -> Mark {
-        Mark { vote_sequence: self.vote_sequence, vote: self.vote.clone().unwrap_or_default(), durable: self.last }
+        Mark {
+            vote_sequence: self.vote_sequence,
+            vote: self.vote.clone().unwrap_or_default(),
+            durable: self.last,
+            is_relaxed: false,
+            is_unsure: self.is_unsure,
+        }
     }
 
     /// The first index that is there or will be appended.

@@ -68,6 +68,10 @@
 //! is harmless; they ride with the next record, or are written within 100 ms. Keys of purged entries are removed in small
 //! batches when nothing else is queued (a few at a time under load).
 //!
+//! A group that is not [`raft::Durability::Always`] has its appends answered when they are written, and `marks` says so before the
+//! first such answer. What was written outlives the process, but not the machine: a start in another run of it finds
+//! such a log *unsure*, unless it was closed in order.
+//!
 //! A failed write or sync is final, be it of the journal or of sled: it is answered to everything that is queued, then
 //! and later, and never tried again (after a failed fsync the kernel may have dropped the pages and report success the
 //! next time).
@@ -117,7 +121,7 @@ pub use error::Error;
 pub use files::free_bytes;
 pub use identity::{Identity, RECORD_BYTES_MAX};
 pub use snapshot::{Reader as SnapshotReader, Writer as SnapshotWriter};
-pub use store::{Durability, Opened, Options, Store, open};
+pub use store::{Opened, Options, Store, open};
 
 #[cfg(test)]
 mod tests;

@@ -9,10 +9,14 @@
 //! 0          128 KiB        256 KiB
 //! | slot 0     | slot 1       |       the slot with the higher generation and a good checksum counts
 //!
-//! slot:  "CAIRNMRK"  version u32  generation u64  stopped u8  count u32  length u32  records  crc u32
-//! record: group u128  vote number u64  vote length u8  vote  durable u8  term u64  index u64
+//! slot:  "CAIRNMRK"  version u32  generation u64  stopped u8  boot u128  count u32  length u32  records  crc u32
+//! record: group u128  vote number u64  vote length u8  vote  flags u8  term u64  index u64
+//! flags:  1 an entry is durable  2 appends are answered before that (`appendfsync`)  4 unsure
 //! ```
-//! Numbers are little-endian; `length` is that of the records, `crc` is of everything before it.
+//! Numbers are little-endian; `length` is that of the records, `crc` is of everything before it. `boot` is the run of the
+//! machine, 0 where that is not known: what a process had written is lost with it, and not before. A log whose appends
+//! were answered before they were durable is *unsure* when that run ended and the log had not been closed in order. Version 1
+//! had no boot.
 
 use std::collections::BTreeMap;
 use std::fs::{self, File, OpenOptions};
@@ -25,9 +29,14 @@ use raft::{GroupId, LogId};
 use crate::{Error, files};
 
 const MAGIC: &[u8; 8] = b"CAIRNMRK";
-const FORMAT: u32 = 1;
+const FORMAT: u32 = 2;
 const SLOT_BYTES: usize = 128 << 10;
-const HEAD_BYTES: usize = 8 + 4 + 8 + 1 + 4 + 4;
+const HEAD_BYTES: usize = 8 + 4 + 8 + 1 + 16 + 4 + 4;
+const HEAD_BYTES_OF_1: usize = HEAD_BYTES - 16;
+
+const DURABLE: u8 = 1;
+const RELAXED: u8 = 2;
+const UNSURE: u8 = 4;
 
 /// The longest vote that is taken. Raft's has a term and a replica.
 pub(crate) const VOTE_BYTES_MAX: usize = 64;
@@ -44,6 +53,10 @@ pub(crate) struct Mark {
     pub(crate) vote: Bytes,
     /// The last durable entry, or the last purged one.
     pub(crate) durable: Option<LogId>,
+    /// Entries behind `durable` may have been answered.
+    pub(crate) is_relaxed: bool,
+    /// Entries that were answered may be gone.
+    pub(crate) is_unsure: bool,
 }
 
 /// The open file and what it holds, or will with the next [`Marks::write`].
@@ -54,6 +67,8 @@ pub(crate) struct Marks {
     generation: u64,
     /// Whether the log was closed in order, with everything synced.
     pub(crate) stopped: bool,
+    /// The run of the machine in which it was written.
+    boot: Option<u128>,
     /// Per group.
     pub(crate) groups: BTreeMap<GroupId, Mark>,
 }
@@ -69,7 +84,7 @@ impl Marks {
         };
         let file = create().map_err(|source| Error::from_io(path, source))?;
         let path = path.to_path_buf();
-        let mut marks = Self { path, file, generation: 0, stopped: true, groups: BTreeMap::new() };
+        let mut marks = Self { path, file, generation: 0, stopped: true, boot: None, groups: BTreeMap::new() };
         marks.write()?;
         let name = || marks.file.sync_all().and_then(|()| fs::rename(&aside, &marks.path));
         name().map_err(|source| Error::from_io(&marks.path, source))?;
@@ -80,24 +95,24 @@ impl Marks {
     /// Opens the file; `None` if there is none.
     pub(crate) fn open(path: &Path) -> Result<Option<Self>, Error> {
         let Some(bytes) = files::read_if_present(path)? else { return Ok(None) };
-        let mut newest: Option<(u64, bool, BTreeMap<GroupId, Mark>)> = None;
+        let mut newest: Option<Held> = None;
         for slot in bytes.chunks(SLOT_BYTES) {
             match decode(slot) {
                 Slot::Newer(found) => return Err(Error::Newer { path: path.to_path_buf(), found, known: FORMAT }),
                 Slot::Torn => {}
-                Slot::Whole { generation, stopped, groups } => {
-                    if newest.as_ref().is_none_or(|(held, ..)| *held < generation) {
-                        newest = Some((generation, stopped, groups));
+                Slot::Whole(held) => {
+                    if newest.as_ref().is_none_or(|newest| newest.generation < held.generation) {
+                        newest = Some(held);
                     }
                 }
             }
         }
-        let Some((generation, stopped, groups)) = newest else {
+        let Some(Held { generation, stopped, boot, groups }) = newest else {
             return Err(Error::damaged(path, "neither of its two slots has a good checksum"));
         };
         let file = OpenOptions::new().read(true).write(true).open(path);
         let file = file.map_err(|source| Error::from_io(path, source))?;
-        Ok(Some(Self { path: path.to_path_buf(), file, generation, stopped, groups }))
+        Ok(Some(Self { path: path.to_path_buf(), file, generation, stopped, boot, groups }))
     }
 
     /// The file's place, for messages.
@@ -105,11 +120,35 @@ impl Marks {
         &self.path
     }
 
+    /// A process begins, in this run of the machine, and everything that was found is durable.
+    pub(crate) fn begin(&mut self, boot: Option<u128>) {
+        let may_have_lost = !self.stopped && (boot.is_none() || boot != self.boot);
+        for mark in self.groups.values_mut() {
+            mark.is_unsure |= std::mem::take(&mut mark.is_relaxed) && may_have_lost;
+        }
+        (self.stopped, self.boot) = (false, boot);
+    }
+
+    /// A group's appends are answered before they are durable, from now on. Whether that is news.
+    pub(crate) fn relax(&mut self, group: GroupId) -> bool {
+        !std::mem::replace(&mut self.groups.entry(group).or_default().is_relaxed, true)
+    }
+
+    /// Everything of a group is durable by now.
+    pub(crate) fn synced(&mut self, group: GroupId, mark: Mark, is_relaxed: bool) {
+        self.groups.insert(group, Mark { is_relaxed, ..mark });
+    }
+
+    /// The group's log counts as whole again. Whether that is news.
+    pub(crate) fn vouch(&mut self, group: GroupId) -> bool {
+        self.groups.get_mut(&group).is_some_and(|mark| std::mem::take(&mut mark.is_unsure))
+    }
+
     /// Writes the slot that does not count, and syncs it: from then on it counts.
     pub(crate) fn write(&mut self) -> Result<(), Error> {
         assert!(self.groups.len() <= GROUPS_MAX, "the store takes no more groups than that");
         let generation = self.generation + 1;
-        let slot = encode(generation, self.stopped, &self.groups);
+        let slot = encode(generation, self.stopped, self.boot, &self.groups);
         let at = (generation % 2) * SLOT_BYTES as u64;
         self.file
             .write_all_at(&slot, at)
@@ -120,7 +159,7 @@ impl Marks {
     }
 }
 
-fn encode(generation: u64, stopped: bool, groups: &BTreeMap<GroupId, Mark>) -> Vec<u8> {
+fn encode(generation: u64, stopped: bool, boot: Option<u128>, groups: &BTreeMap<GroupId, Mark>) -> Vec<u8> {
     let mut records = Vec::new();
     for (group, mark) in groups {
         let durable = mark.durable.unwrap_or_default();
@@ -128,7 +167,8 @@ fn encode(generation: u64, stopped: bool, groups: &BTreeMap<GroupId, Mark>) -> V
         records.put_u64_le(mark.vote_sequence);
         records.put_u8(u8::try_from(mark.vote.len()).expect("votes have at most 64 bytes"));
         records.put_slice(&mark.vote);
-        records.put_u8(mark.durable.is_some().into());
+        let flags = [(mark.durable.is_some(), DURABLE), (mark.is_relaxed, RELAXED), (mark.is_unsure, UNSURE)];
+        records.put_u8(flags.iter().map(|&(is_set, flag)| if is_set { flag } else { 0 }).sum());
         records.put_u64_le(durable.term);
         records.put_u64_le(durable.index);
     }
@@ -137,6 +177,7 @@ fn encode(generation: u64, stopped: bool, groups: &BTreeMap<GroupId, Mark>) -> V
     slot.put_u32_le(FORMAT);
     slot.put_u64_le(generation);
     slot.put_u8(stopped.into());
+    slot.put_u128_le(boot.unwrap_or(0));
     slot.put_u32_le(u32::try_from(groups.len()).expect("at most 1000 groups"));
     slot.put_u32_le(u32::try_from(records.len()).expect("the records fit in a slot"));
     slot.put_slice(&records);
@@ -150,11 +191,15 @@ enum Slot {
     /// Never written, or its write was cut off.
     Torn,
     Newer(u32),
-    Whole {
-        generation: u64,
-        stopped: bool,
-        groups: BTreeMap<GroupId, Mark>,
-    },
+    Whole(Held),
+}
+
+/// What a slot says.
+struct Held {
+    generation: u64,
+    stopped: bool,
+    boot: Option<u128>,
+    groups: BTreeMap<GroupId, Mark>,
 }
 
 fn decode(slot: &[u8]) -> Slot {
@@ -167,14 +212,16 @@ fn decode(slot: &[u8]) -> Slot {
     if version > FORMAT {
         return Slot::Newer(version);
     }
-    let (generation, stopped, count) = (head.get_u64_le(), head.get_u8() != 0, head.get_u32_le());
-    let end = HEAD_BYTES.saturating_add(head.get_u32_le() as usize);
+    let (generation, stopped) = (head.get_u64_le(), head.get_u8() != 0);
+    let (boot, head_bytes) = if version == 1 { (0, HEAD_BYTES_OF_1) } else { (head.get_u128_le(), HEAD_BYTES) };
+    let count = head.get_u32_le();
+    let end = head_bytes.saturating_add(head.get_u32_le() as usize);
     let (Some(body), Some(crc)) = (slot.get(..end), slot.get(end..end.saturating_add(4))) else { return Slot::Torn };
     if crc != crc32fast::hash(body).to_le_bytes() {
         return Slot::Torn;
     }
-    match decode_records(&body[HEAD_BYTES..], count) {
-        Some(groups) => Slot::Whole { generation, stopped, groups },
+    match decode_records(&body[head_bytes..], count) {
+        Some(groups) => Slot::Whole(Held { generation, stopped, boot: (boot != 0).then_some(boot), groups }),
         None => Slot::Torn,
     }
 }
@@ -187,9 +234,12 @@ fn decode_records(mut records: &[u8], count: u32) -> Option<BTreeMap<GroupId, Ma
         let length = usize::from(records.try_get_u8().ok()?);
         let vote = Bytes::copy_from_slice(records.get(..length)?);
         records.advance(length);
-        let present = records.try_get_u8().ok()? != 0;
+        let flags = records.try_get_u8().ok()?;
+        let is_set = |flag| flags & flag != 0;
         let id = LogId { term: records.try_get_u64_le().ok()?, index: records.try_get_u64_le().ok()? };
-        groups.insert(group, Mark { vote_sequence, vote, durable: present.then_some(id) });
+        let (is_relaxed, is_unsure) = (is_set(RELAXED), is_set(UNSURE));
+        let mark = Mark { vote_sequence, vote, durable: is_set(DURABLE).then_some(id), is_relaxed, is_unsure };
+        groups.insert(group, mark);
     }
     records.is_empty().then_some(groups)
 }

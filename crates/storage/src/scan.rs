@@ -24,9 +24,9 @@ pub(crate) fn scan(disk: &Disk, marks: &Marks) -> Result<BTreeMap<GroupId, Scann
     scan_entries(disk, &mut groups)?;
     for (group, mark) in &marks.groups {
         let scanned = groups.entry(*group).or_insert_with(|| Ok(GroupState::default()));
-        if let Ok(state) = scanned
-            && let Err(why) = state.check(mark)
-        {
+        let Ok(state) = scanned else { continue };
+        state.is_unsure = mark.is_unsure;
+        if let Err(why) = state.check(mark) {
             *scanned = Err(format!("by {}, {why}", marks.path().display()));
         }
     }

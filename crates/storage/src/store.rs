@@ -9,7 +9,7 @@ use std::thread::JoinHandle;
 use std::time::Duration;
 
 use parking_lot::Mutex;
-use raft::{Done, GroupId, GroupLog, LogChange, LogStore, SnapshotMeta, StoredEntry};
+use raft::{Done, Durability, GroupId, GroupLog, LogChange, LogStore, SnapshotMeta, StoredEntry};
 use rustix::fs::{FlockOperation, flock};
 use tokio::sync::{oneshot, watch};
 
@@ -20,18 +20,6 @@ use crate::marks::Marks;
 use crate::queue::{Queue, Work};
 use crate::writer::{Shared, Writer};
 use crate::{Error, files, scan, snapshot};
-
-/// When a group's entries are synced, as `appendfsync` says. Votes always are, before they are answered.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub enum Durability {
-    /// Before [`Done`] is called.
-    #[default]
-    Always,
-    /// About once a second; `Done` is called when the entries were handed to the system.
-    EverySecond,
-    /// Whenever something else is synced; `Done` as for `EverySecond`.
-    No,
-}
 
 /// How to open a data directory.
 #[derive(Clone, Debug)]
@@ -65,8 +53,6 @@ pub struct Opened {
     pub store: Store,
     /// The directory was empty before: the node id was drawn just now.
     pub is_new: bool,
-    /// The last process closed the store in order: also what relaxed groups acknowledged is there.
-    pub was_closed: bool,
 }
 
 /// Opens a data directory: locks it, reads and verifies everything in it. Blocks for as long as that takes.
@@ -89,6 +75,8 @@ pub fn open(options: &Options) -> Result<Opened, Error> {
     };
     files::create_dir(&snapshots)?;
     snapshot::remove_unfinished(&snapshots).map_err(|source| Error::from_io(&snapshots, source))?;
+    // AFTER the disk was opened, which makes durable what the journal has.
+    marks.begin(if options.withhold.is_some() { None } else { files::boot_id() });
     let groups = disk::guard(disk.path(), || scan::scan(&disk, &marks))?;
     if is_new && !groups.is_empty() {
         let why = "the file is not there, but the logs of its groups are";
@@ -103,11 +91,9 @@ pub fn open(options: &Options) -> Result<Opened, Error> {
             identity
         }
     };
-    let was_closed = marks.stopped;
-    marks.stopped = false;
     marks.write()?;
     let store = Store::start(lock, groups, disk, marks, snapshots).map_err(|source| Error::from_io(dir, source))?;
-    Ok(Opened { identity, store, is_new, was_closed })
+    Ok(Opened { identity, store, is_new })
 }
 
 /// Locks the directory for as long as the file is open.
@@ -158,17 +144,6 @@ impl Store {
         })?;
         let log_thread = Mutex::new(Some(log_thread));
         Ok(Self(Arc::new(Inner { shared, tree, raft, snapshots, files: FilesThread::start()?, log_thread })))
-    }
-
-    /// Sets when a group's entries are synced, from the next change on.
-    pub fn set_durability(&self, group: GroupId, durability: Durability) {
-        self.0.shared.durability.lock().told.insert(group, durability);
-    }
-
-    /// Sets when entries of groups without a [`Store::set_durability`] of their own are synced, from the next change
-    /// on: for a node whose shard's group is not known yet when the store is opened.
-    pub fn set_durability_of_others(&self, durability: Durability) {
-        self.0.shared.durability.lock().others = durability;
     }
 
     /// Waits until a write or a sync has failed, and says what the operator has to do. Nothing is written after that,
@@ -224,6 +199,14 @@ impl LogStore for Store {
         if let Err(Work::Change(_, _, done)) = self.0.shared.queue.push(Work::Change(group, change, done)) {
             done(Err(stopping()));
         }
+    }
+
+    fn set_durability(&self, group: GroupId, durability: Durability) {
+        self.0.shared.durability.lock().insert(group, durability);
+    }
+
+    fn durability(&self, group: GroupId) -> Durability {
+        self.0.shared.durability.lock().get(&group).copied().unwrap_or_default()
     }
 
     async fn read(&self, group: GroupId, from: u64, to: u64, max_bytes: usize) -> io::Result<Vec<StoredEntry>> {

@@ -12,7 +12,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use parking_lot::Mutex;
-use raft::{Done, GroupId, LogChange};
+use raft::{Done, Durability, GroupId, LogChange};
 use tokio::sync::watch;
 
 use crate::disk::Disk;
@@ -21,7 +21,6 @@ use crate::keys::{self, Kind};
 use crate::marks::{GROUPS_MAX, Marks};
 use crate::queue::{Queue, Work};
 use crate::scan::Scanned;
-use crate::store::Durability;
 
 /// How old `marks` may be, and how long a commit mark waits for a batch to ride with.
 const LAZY: Duration = Duration::from_millis(100);
@@ -39,25 +38,10 @@ pub(crate) struct Shared {
     pub(crate) queue: Queue,
     /// The groups, after all work that was taken from the queue.
     pub(crate) groups: Mutex<BTreeMap<GroupId, Scanned>>,
-    /// When entries are synced.
-    pub(crate) durability: Mutex<Durabilities>,
+    /// When the appends of groups are answered; `Always` for those that are not there.
+    pub(crate) durability: Mutex<BTreeMap<GroupId, Durability>>,
     /// Why nothing is written any more, in words for the operator.
     pub(crate) failure: watch::Sender<Option<String>>,
-}
-
-/// When the entries of each group are synced.
-#[derive(Default)]
-pub(crate) struct Durabilities {
-    /// Groups that were told.
-    pub(crate) told: BTreeMap<GroupId, Durability>,
-    /// All others.
-    pub(crate) others: Durability,
-}
-
-impl Durabilities {
-    fn of(&self, group: GroupId) -> Durability {
-        self.told.get(&group).copied().unwrap_or(self.others)
-    }
 }
 
 /// The log thread's own.
@@ -88,7 +72,8 @@ struct Round {
     barriers: Vec<tokio::sync::oneshot::Sender<io::Result<()>>>,
     needs_sync: bool,
     has_vote: bool,
-    marks_lowered: bool,
+    /// `marks` says more than is true, or less than is answered with this round: it is written first.
+    marks_first: bool,
 }
 
 impl Writer {
@@ -194,7 +179,7 @@ impl Writer {
         if change == LogChange::Forget {
             return self.forget(group, round);
         }
-        let relaxed = self.shared.durability.lock().of(group);
+        let durability = self.shared.durability.lock().get(&group).copied().unwrap_or_default();
         let mut groups = self.shared.groups.lock();
         if groups.len() >= GROUPS_MAX && !groups.contains_key(&group) {
             let why = format!("a node holds at most {GROUPS_MAX} groups");
@@ -203,9 +188,16 @@ impl Writer {
         let Ok(state) = groups.entry(group).or_insert_with(|| Ok(GroupState::default())) else {
             unreachable!("changes of damaged groups are refused before");
         };
-        let mut needs_sync = relaxed == Durability::Always;
+        let mut needs_sync = true;
         match change {
-            LogChange::Append(entries) => state.append(group, &entries, &mut self.plan)?,
+            LogChange::Append(entries) => {
+                state.append(group, &entries, &mut self.plan)?;
+                needs_sync = durability == Durability::Always;
+                if !needs_sync {
+                    // BEFORE the first such answer: a start that finds the mark knows that entries may be missing.
+                    round.marks_first |= self.marks.relax(group);
+                }
+            }
             LogChange::Vote(vote) => {
                 state.set_vote(group, vote, &mut self.plan)?;
                 (round.has_vote, needs_sync) = (true, true);
@@ -216,9 +208,14 @@ impl Writer {
                 self.lazy_since.get_or_insert_with(now);
                 return Ok(());
             }
+            LogChange::Sync => (),
+            LogChange::Vouch => {
+                state.is_unsure = false;
+                round.marks_first |= self.marks.vouch(group);
+            }
             LogChange::Truncate { keep } => {
                 state.truncate(group, keep, &mut self.plan);
-                round.marks_lowered |= lower(&mut self.marks, group, state);
+                round.marks_first |= lower(&mut self.marks, group, state);
             }
             LogChange::Purge(id) => {
                 state.purge(group, id, &mut self.plan);
@@ -228,7 +225,7 @@ impl Writer {
         }
         self.unsynced.insert(group);
         round.needs_sync |= needs_sync;
-        if relaxed == Durability::EverySecond && self.sync_due.is_none() {
+        if durability == Durability::EverySecond && self.sync_due.is_none() {
             self.sync_due = Some(now() + SECOND);
         }
         Ok(())
@@ -248,7 +245,7 @@ impl Writer {
         for kind in Kind::MARKS {
             self.plan.remove(&keys::group_key(kind, group));
         }
-        round.marks_lowered |= self.marks.groups.remove(&group).is_some();
+        round.marks_first |= self.marks.groups.remove(&group).is_some();
         round.needs_sync = true;
         self.commit(round)?;
         match fs::remove_dir_all(crate::snapshot::folder(&self.snapshots, group)) {
@@ -259,7 +256,7 @@ impl Writer {
 
     /// Writes what is planned, and syncs it if something in it needs that.
     fn commit(&mut self, round: &mut Round) -> io::Result<()> {
-        if std::mem::take(&mut round.marks_lowered) {
+        if std::mem::take(&mut round.marks_first) {
             self.write_marks()?;
         }
         self.write_plan()?;
@@ -297,10 +294,12 @@ impl Writer {
     fn sync(&mut self) -> io::Result<()> {
         self.disk.sync()?;
         self.sync_due = None;
+        let durability = self.shared.durability.lock();
         let groups = self.shared.groups.lock();
         for group in std::mem::take(&mut self.unsynced) {
             if let Some(Ok(state)) = groups.get(&group) {
-                self.marks.groups.insert(group, state.mark());
+                let is_relaxed = durability.get(&group).is_some_and(|durability| *durability != Durability::Always);
+                self.marks.synced(group, state.mark(), is_relaxed);
                 self.marks_stale = true;
                 self.lazy_since.get_or_insert_with(now);
             }

@@ -38,6 +38,7 @@ usage: cargo xtask <chore>
                       --port P     the first one's (default 7000); the others' follow, the peers' are 10000 above
   sim [options]     simulated nodes
                       --cluster    six that form a cluster; without it, one shard
+                      --relaxed    a shard that acknowledges before it syncs (appendfsync everysec)
                       --seed S     one run, with its trace
                       --seeds N    the seeds 0 to N - 1 (default 32)
                       --mutants [NAME]   every seeded bug of crates/sim/mutants must be caught, or that one

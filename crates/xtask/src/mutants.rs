@@ -25,8 +25,9 @@ struct World {
     seeds_max: &'static str,
 }
 
-const WORLDS: [World; 2] = [
+const WORLDS: [World; 3] = [
     World { dir: "crates/sim/mutants", flags: &[], seeds_max: "1000" },
+    World { dir: "crates/sim/mutants/relaxed", flags: &["--relaxed"], seeds_max: "1000" },
     World { dir: "crates/sim/mutants/cluster", flags: &["--cluster"], seeds_max: "200" },
 ];
 

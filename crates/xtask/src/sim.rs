@@ -1,6 +1,7 @@
 //! `sim`: simulated clusters, by the binary of `crates/sim`.
 //!
-//! The binary takes `--cluster` for clusters of six nodes (without it: one shard), and then `--seed S` (one run, with its trace) or `--seeds N` (the seeds 0 to N - 1, ending at the first that
+//! The binary takes `--cluster` for clusters of six nodes, `--relaxed` for one shard that acknowledges before it syncs (without them:
+//! one that does not), and then `--seed S` (one run, with its trace) or `--seeds N` (the seeds 0 to N - 1, ending at the first that
 //! fails). It exits with 0 when every seed held, and else with another number after a line that starts with
 //! `seed S failed`.
 
@@ -15,6 +16,7 @@ const SEEDS_DEFAULT: &str = "32";
 pub(crate) fn sim(tree: &Tree, options: &[&str]) -> Outcome {
     let (world, rest): (&[&str], _) = match options {
         ["--cluster", rest @ ..] => (&["--cluster"], rest),
+        ["--relaxed", rest @ ..] => (&["--relaxed"], rest),
         rest => (&[], rest),
     };
     match rest {

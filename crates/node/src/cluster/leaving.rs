@@ -171,6 +171,7 @@ async fn leave<P: Platform>(ground: &Ground<P>, hard: bool) -> std::io::Result<(
     for identity in old.shards.iter().map(|held| &held.identity).chain(&old.meta) {
         forget(ground, identity.group);
     }
+    node.doubts.lock().clear();
     *cluster.overlay.lock() = topology::Overlay::default();
     found(ground).await?;
     let meta = cluster.meta().ok_or_else(|| std::io::Error::other("it was founded just now"))?;

@@ -1,22 +1,27 @@
 //! How a node of a cluster starts: from what its `dir` remembers, or as a cluster of one; and how it opens and ends replicas.
 
 use std::io;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
+use std::time::Duration;
 
-use raft::{Group, GroupId, LogChange, LogStore, Machine as StateMachine, ReplicaId};
-use topology::{ClusterId, Endpoint, First, Setting, ShardId, Topology};
+use raft::{Group, GroupId, LogChange, LogStore, Machine as StateMachine, PeerAddress, ReplicaId};
+use topology::{Change, ClusterId, Endpoint, First, Setting, ShardId, Topology};
 
 use super::addresses::Rerouted;
-use super::members::member_at;
+use super::members::{member_at, peer};
 use super::meta::Meta;
 use super::{Cluster, joining, leaving, not_a_cluster, steward};
+use crate::doubt::{self, Verdict};
 use crate::fence::Fence;
 use crate::holdings::Held;
 use crate::messages::Identity;
-use crate::node::Shared;
+use crate::node::{Shared, follow_settings};
 use crate::platform::{Platform, Random};
 use crate::replica::Replica;
 use crate::{sealer, tasks};
+
+/// Between two attempts to have a replica renewed.
+const AGAIN_AFTER: Duration = Duration::from_millis(200);
 
 /// What opening a group takes, on the raft thread.
 pub(super) struct Ground<P: Platform> {
@@ -71,10 +76,60 @@ async fn open_held<P: Platform>(ground: &Ground<P>) -> io::Result<()> {
     let meta = holdings.meta.expect("a node of a cluster holds a replica of the meta group");
     let first = first_topology(ground, &meta, &holdings.shards);
     open_meta(ground, meta, first).await?;
-    for held in holdings.shards {
-        open_replica(ground, held.identity).await?;
+    for Held { identity, .. } in holdings.shards {
+        // A damaged log says so when it is opened.
+        if ground.log_store.load(identity.group).is_ok_and(|log| log.unsure) {
+            ground.node.doubts.lock().insert(identity.group);
+            tasks::beside(resolve(ground.clone(), identity));
+        } else {
+            open_replica(ground, identity).await?;
+        }
     }
     Ok(())
+}
+
+/// Finds out whether a replica that may have forgotten something takes part again: it is opened then, or the topology is asked
+/// for a fresh one in its place.
+async fn resolve<P: Platform>(ground: Ground<P>, identity: Identity) {
+    let node = &ground.node;
+    let shard = ShardId(identity.group.0);
+    // Not only those that its log knows: a learner's may know nobody.
+    let others: Vec<PeerAddress> = ground.cluster().topology().map_or_else(Vec::new, |topology| {
+        let replicas = topology.shard(shard).map(|shard| shard.replicas.as_slice()).unwrap_or_default();
+        let on_others = replicas.iter().filter(|replica| replica.node != ground.cluster().me());
+        on_others.filter_map(|replica| Some(peer(replica.node, &topology.node(replica.node)?.endpoint))).collect()
+    });
+    let is_held = || node.holdings().shards.iter().any(|held| held.identity == identity);
+    let dropped = async {
+        while is_held() {
+            tokio::time::sleep(AGAIN_AFTER).await;
+        }
+    };
+    let verdict = tokio::select! {
+        biased;
+        verdict = doubt::settle(node, &ground.log_store, &ground.transport, &identity, &others) => verdict,
+        // The node has left its cluster, or the topology has renewed the replica.
+        () = dropped => return,
+    };
+    let done = match verdict {
+        Ok(Verdict::Whole) if is_held() => open_replica(&ground, identity).await,
+        Ok(Verdict::Whole) => Ok(()),
+        Ok(Verdict::Superseded(_)) => {
+            tracing::warn!(group = %identity.group, "the group goes on without this replica: a fresh one takes its place");
+            // Refused once it is done: then the replica is ended here.
+            while is_held() {
+                let (old, replica) =
+                    (topology::ReplicaId(identity.replica.0), topology::ReplicaId(node.random.next_u64()));
+                let _ = node.change_topology(vec![Change::Renew { shard, old, replica }]).await;
+                tokio::time::sleep(AGAIN_AFTER).await;
+            }
+            Ok(())
+        }
+        Err(why) => Err(why),
+    };
+    if let Err(why) = done {
+        node.fail(why.to_string());
+    }
 }
 
 /// Where this node is reached, as its configuration says.
@@ -125,7 +180,7 @@ fn first_topology<P: Platform>(ground: &Ground<P>, meta: &Identity, shards: &[He
         Setting::VoterReplaceAfterMs(settings.cluster_voter_replace_after_ms),
     ];
     for setting in wanted {
-        topology.apply(&topology::Change::Set(setting)).expect("the configuration was checked");
+        topology.apply(&Change::Set(setting)).expect("the configuration was checked");
     }
     Some(topology)
 }
@@ -171,8 +226,8 @@ pub(super) async fn open_meta<P: Platform>(
 pub(super) async fn open_replica<P: Platform>(ground: &Ground<P>, identity: Identity) -> io::Result<()> {
     let node = &ground.node;
     let (shard, group_id) = (ShardId(identity.group.0), identity.group);
-    let mirror = node.config.clone();
-    let on_settings = Box::new(move |settings: &crate::config::ShardSettings| mirror.adopt_shard(settings));
+    let known = Arc::new(OnceLock::from(group_id));
+    let on_settings = follow_settings(node.config.clone(), ground.log_store.clone(), known);
     let replica = Replica::new(
         Fence::closed(),
         Arc::clone(&node.inboxes),
@@ -214,11 +269,15 @@ async fn open_group<P: Platform, M: StateMachine>(
 
 /// Ends a replica of a shard for good: it is no member any more.
 pub(super) async fn end_replica<P: Platform>(ground: &Ground<P>, shard: ShardId) -> io::Result<()> {
-    let Some(replica) = ground.cluster().replicas.lock().remove(&shard) else { return Ok(()) };
+    // None for one that is in doubt.
+    let replica = ground.cluster().replicas.lock().remove(&shard);
     ground.node.change_holdings(|holdings| holdings.shards.retain(|held| held.identity.group.0 != shard.0))?;
-    replica.shard.close();
-    replica.stop().await;
+    if let Some(replica) = replica {
+        replica.shard.close();
+        replica.stop().await;
+    }
     forget(ground, GroupId(shard.0));
+    ground.node.doubts.lock().remove(&GroupId(shard.0));
     ground.cluster().changed.notify_one();
     tracing::info!(group = %GroupId(shard.0), "a replica was ended");
     Ok(())

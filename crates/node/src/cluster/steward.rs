@@ -14,6 +14,7 @@ use super::joining;
 use super::members::{Left, realise};
 use super::meta::Meta;
 use super::open::{Ground, end_replica, endpoint, open_replica};
+use crate::doubt;
 use crate::fence::FencedSlots;
 use crate::holdings::Held;
 use crate::messages::{Identity, Marks, Request};
@@ -87,6 +88,7 @@ async fn hold<P: Platform>(ground: &Ground<P>, topology: &Topology) -> io::Resul
             hash_key: [0; 2],
             founders: Vec::new(),
         };
+        doubt::begin_fresh(&ground.log_store, identity.group).await?;
         // BEFORE it is opened: what votes must be remembered.
         let held = Held { identity: identity.clone(), since: topology.version() };
         ground.node.change_holdings(|holdings| holdings.shards.push(held))?;

@@ -297,6 +297,16 @@ pub enum Fsync {
     No,
 }
 
+impl From<Fsync> for raft::Durability {
+    fn from(fsync: Fsync) -> Self {
+        match fsync {
+            Fsync::Always => Self::Always,
+            Fsync::EverySecond => Self::EverySecond,
+            Fsync::No => Self::No,
+        }
+    }
+}
+
 impl Fsync {
     /// The directive's words.
     pub(super) const WORDS: &[&str] = &["everysec", "always", "no"];

@@ -11,13 +11,13 @@
 use std::cell::RefCell;
 use std::rc::Rc;
 
-use raft::GroupId;
+use raft::{GroupId, Role};
 use tokio::task::JoinHandle;
 use tokio::time::{self, Instant};
 
 use super::any_host::AnyHost;
 use super::plan::{Fault, Plan, Whom};
-use crate::hazard::Hazards;
+use crate::hazard::{Hazard, Hazards};
 use crate::host::{Host, Part, client_address};
 use crate::hosts::{Hosts, Making, SharedHosts};
 use crate::oracle::Oracle;
@@ -37,15 +37,15 @@ pub(crate) struct Run {
     hosts: SharedHosts,
     hazards: Hazards,
     oracle: Rc<RefCell<Oracle>>,
-    /// A disk that is to be wiped as soon as that may be.
-    wipe: Option<Fault>,
+    /// What is to happen as soon as every node votes.
+    mishap: Option<Fault>,
     /// The term of the first leader that was seen.
     first_term: Option<u64>,
 }
 
 impl Run {
     pub(crate) fn new(seed: Seed, plan: Plan, trace: Trace) -> Self {
-        let parts = (0..plan.voters).map(|number| part(number, plan.voters)).collect();
+        let parts = (0..plan.voters).map(|number| part(number, &plan)).collect();
         let making = Making { links: plan.links, pace: plan.pace, clocks: &plan.clocks, parts };
         let hosts = Rc::new(RefCell::new(Hosts::new(seed, making, trace)));
         let mut oracle = Oracle::default();
@@ -54,7 +54,7 @@ impl Run {
         }
         let hazards = Hazards::new(Rc::clone(&hosts), plan.pace);
         let oracle = Rc::new(RefCell::new(oracle));
-        Self { plan, seed, hosts, hazards, oracle, wipe: None, first_term: None }
+        Self { plan, seed, hosts, hazards, oracle, mishap: None, first_term: None }
     }
 
     /// Runs it to its end.
@@ -102,7 +102,7 @@ impl Run {
             time::sleep(LOOK_EVERY).await;
             self.look()?;
             self.look_at_leader()?;
-            self.wipe_if_allowed();
+            self.mishap_if_allowed();
             while let Some((_, fault)) = faults.next_if(|(at, _)| *at <= start.elapsed()) {
                 self.happen(fault);
             }
@@ -159,7 +159,7 @@ impl Run {
                 let hazard = hazard.aim(|whom| self.whom(whom));
                 self.hazards.happen(hazard);
             }
-            Fault::Wipe(..) => self.wipe = Some(fault),
+            Fault::Wipe(..) | Fault::Forget(..) => self.mishap = Some(fault),
             Fault::HandOver(whom) => self.hand_over(self.whom(whom)),
         }
     }
@@ -175,18 +175,25 @@ impl Run {
         }));
     }
 
-    /// Wipes the disk that is to be wiped, once every node votes.
-    fn wipe_if_allowed(&mut self) {
-        let Some(Fault::Wipe(whom, down_ms)) = self.wipe else { return };
+    /// Lets happen what waits until every node votes.
+    fn mishap_if_allowed(&mut self) {
+        let Some(mishap) = self.mishap else { return };
         let all_vote = {
             let hosts = self.hosts.borrow();
-            let votes = |host: &Host| host.node().is_some_and(|node| node.status().voters.len() == hosts.count());
+            let votes = |host: &Host| {
+                let status = host.node().map(|node| node.status());
+                status.is_some_and(|status| status.role != Role::Learner && status.voters.len() == hosts.count())
+            };
             hosts.all.iter().all(votes)
         };
-        if all_vote {
-            self.wipe = None;
-            let host = self.whom(whom);
-            self.hazards.wipe(host, down_ms);
+        if !all_vote {
+            return;
+        }
+        self.mishap = None;
+        match mishap {
+            Fault::Wipe(whom, down_ms) => self.hazards.wipe(self.whom(whom), down_ms),
+            Fault::Forget(whom, down_ms) => self.hazards.happen(Hazard::PowerCut(self.whom(whom), down_ms)),
+            Fault::Hazard(_) | Fault::HandOver(_) => unreachable!("those happen at once"),
         }
     }
 
@@ -240,12 +247,15 @@ impl Run {
     }
 }
 
-/// The directives of one of so many hosts.
-fn part(number: usize, hosts: usize) -> Part {
+/// The directives of a host.
+fn part(number: usize, plan: &Plan) -> Part {
     let mut flags: Vec<String> = vec!["--port".into(), "7000".into()];
-    if hosts > 1 {
-        flags.push("--initial-members".into());
-        flags.extend((0..hosts).map(client_address));
+    if plan.relaxed {
+        flags.extend(["--appendfsync".into(), "everysec".into()]);
     }
-    Part { flags, own_member: (hosts > 1).then_some(number) }
+    if plan.voters > 1 {
+        flags.push("--initial-members".into());
+        flags.extend((0..plan.voters).map(client_address));
+    }
+    Part { flags, own_member: (plan.voters > 1).then_some(number) }
 }

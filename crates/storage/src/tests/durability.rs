@@ -1,9 +1,8 @@
 //! What is durable when: shown by a store that withholds, and by `appendfsync`.
 
-use raft::{LogChange, LogStore};
+use raft::{Durability, LogChange, LogStore};
 
 use super::*;
-use crate::Durability;
 
 /// Long enough to copy a directory in it.
 const HELD: Duration = Duration::from_millis(500);
@@ -43,16 +42,78 @@ fn a_relaxed_group_answers_before_its_sync_and_loses_only_what_marks_does_not_na
     for durability in [Durability::EverySecond, Durability::No] {
         let dir = TestDir::new();
         let store = withholding(&dir);
-        store.set_durability(OTHER, Durability::Always);
-        store.set_durability_of_others(durability);
+        store.set_durability(GROUP, durability);
         write(&store, GROUP, append(1, 0..3, 10));
-        let killed = dir.copy().open();
-        assert!(!killed.was_closed);
-        assert_eq!(killed.store.load(GROUP).unwrap().last, None);
+        assert_eq!(dir.copy().open().store.load(GROUP).unwrap().last, None);
         // A sync for another group takes it along.
         write(&store, OTHER, append(1, 0..1, 10));
         assert_eq!(dir.copy().open().store.load(GROUP).unwrap().last, Some(id(1, 2)));
     }
+}
+
+/// Opens the directory as after a loss of power: what was not synced is taken for lost.
+fn open_after_power_loss(dir: &TestDir) -> Store {
+    open(&Options { withhold: Some(Duration::ZERO), ..dir.options() }).unwrap().store
+}
+
+fn is_unsure(store: &Store, group: GroupId) -> bool {
+    store.load(group).unwrap().unsure
+}
+
+#[test]
+fn a_relaxed_log_is_unsure_after_a_loss_of_power_until_it_is_vouched_for() {
+    let dir = TestDir::new();
+    let store = dir.open().store;
+    store.set_durability(GROUP, Durability::No);
+    write(&store, GROUP, append(1, 0..3, 10));
+    write(&store, OTHER, append(1, 0..3, 10));
+    let cut = dir.copy();
+    assert!(!is_unsure(&cut.open().store, GROUP), "the machine runs on, and has all that was written");
+    let store = open_after_power_loss(&dir.copy());
+    assert!(is_unsure(&store, GROUP) && !is_unsure(&store, OTHER));
+    store.close();
+
+    let cut = dir.copy();
+    let store = open_after_power_loss(&cut);
+    store.close();
+    let store = open_after_power_loss(&cut);
+    assert!(is_unsure(&store, GROUP), "an orderly stop in between changes nothing");
+    write(&store, GROUP, append(1, 3..4, 10));
+    assert!(is_unsure(&store, GROUP), "neither does what is appended");
+    write(&store, GROUP, LogChange::Vouch);
+    assert!(!is_unsure(&store, GROUP));
+    let again = open_after_power_loss(&cut.copy());
+    assert!(!is_unsure(&again, GROUP), "it was not relaxed since");
+    write(&store, GROUP, LogChange::Forget);
+    assert!(!is_unsure(&store, GROUP));
+}
+
+#[test]
+fn a_relaxed_log_that_was_closed_or_became_strict_is_not_unsure() {
+    let dir = TestDir::new();
+    let store = open_after_power_loss(&dir);
+    store.set_durability(GROUP, Durability::EverySecond);
+    write(&store, GROUP, append(1, 0..3, 10));
+    store.close();
+    drop(store);
+    let store = open_after_power_loss(&dir);
+    assert!(!is_unsure(&store, GROUP));
+    store.set_durability(GROUP, Durability::EverySecond);
+    write(&store, GROUP, append(1, 3..6, 10));
+    store.set_durability(GROUP, Durability::Always);
+    write(&store, GROUP, append(1, 6..9, 10));
+    write(&store, GROUP, LogChange::Vote(bytes("writes marks")));
+    assert!(!is_unsure(&open_after_power_loss(&dir.copy()), GROUP));
+}
+
+#[test]
+fn a_sync_makes_a_relaxed_group_durable() {
+    let dir = TestDir::new();
+    let store = withholding(&dir);
+    store.set_durability(GROUP, Durability::No);
+    write(&store, GROUP, append(1, 0..3, 10));
+    write(&store, GROUP, LogChange::Sync);
+    assert_eq!(dir.copy().open().store.load(GROUP).unwrap().last, Some(id(1, 2)));
 }
 
 #[test]
