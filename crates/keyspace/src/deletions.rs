@@ -21,22 +21,36 @@ pub enum Deleted {
     Database(usize),
 }
 
-/// A ring of deletions with the revision of each, oldest first. Part of the state.
+/// A ring of deletions with the revision of each, lowest first. Part of the state.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Deletions {
     ring: VecDeque<(u64, Deleted)>,
-    /// The revision of the youngest deletion that was forgotten.
+    /// The revision of the youngest deletion that was forgotten; none in the ring is older.
     forgotten: u64,
 }
 
 impl Deletions {
+    /// Takes note of a deletion, or of the last change before one that nobody saw: the revisions need not ascend.
     pub(crate) fn push(&mut self, revision: u64, deleted: Deleted) {
-        if self.ring.len() == DELETIONS_MAX
-            && let Some((forgotten, _)) = self.ring.pop_front()
-        {
+        if revision <= self.forgotten {
+            return;
+        }
+        let mut place = self.ring.partition_point(|(at, _)| *at <= revision);
+        if self.ring.len() == DELETIONS_MAX {
+            if place == 0 {
+                self.forgotten = revision;
+                return;
+            }
+            self.forget_oldest();
+            place -= 1;
+        }
+        self.ring.insert(place, (revision, deleted));
+    }
+
+    fn forget_oldest(&mut self) {
+        if let Some((forgotten, _)) = self.ring.pop_front() {
             self.forgotten = forgotten;
         }
-        self.ring.push_back((revision, deleted));
     }
 
     /// Whether the key may have been deleted after this revision.
@@ -53,8 +67,10 @@ impl Deletions {
 
     /// Puts back what [`Deletions::parts`] gave.
     pub fn from_parts(forgotten: u64, ring: impl IntoIterator<Item = (u64, Deleted)>) -> Self {
-        let mut this = Self { ring: VecDeque::new(), forgotten };
-        ring.into_iter().for_each(|(revision, deleted)| this.push(revision, deleted));
+        let mut this = Self { ring: ring.into_iter().collect(), forgotten };
+        while this.ring.len() > DELETIONS_MAX {
+            this.forget_oldest();
+        }
         this
     }
 }

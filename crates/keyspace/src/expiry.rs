@@ -38,6 +38,17 @@ impl Keyspace {
         count
     }
 
+    /// Removes up to so many keys of a database that are due, by (deadline, slot, hash, key).
+    pub(crate) fn remove_due_keys_of(&mut self, database: usize, count_max: usize) {
+        for _ in 0..count_max {
+            let first = self.databases[database].as_ref().and_then(|found| found.deadlines.first());
+            let Some((deadline_ms, slot, hash)) = first.filter(|first| first.0 <= self.clock_ms) else { return };
+            let place = Place { database, slot: Slot::new(slot).expect("deadlines list slots of keys"), hash };
+            let key = self.first_key(place, |_, key_box| key_box.deadline_ms() == Some(deadline_ms));
+            self.expire(place, &key);
+        }
+    }
+
     /// The next deadline of any key or field, in ms since 1970; `None` as well if nothing is to be removed.
     pub fn next_deadline_ms(&self) -> Option<u64> {
         if !self.expires_actively() {

@@ -59,15 +59,6 @@ impl<'a> Found<'a> {
     }
 }
 
-/// What WATCH remembers of a key: see [`Keyspace::watch_mark`].
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct WatchMark {
-    /// Whether the key was there.
-    pub present: bool,
-    /// The key's revision if it was there, else the keyspace's.
-    pub revision: u64,
-}
-
 impl Keyspace {
     /// A keyspace without keys, at revision 0 and clock 0.
     pub fn new(settings: Settings) -> Self {
@@ -275,14 +266,19 @@ impl Keyspace {
         place
     }
 
-    /// Removes a key that is due.
+    /// Removes a key that is due. Nobody sees it go: for WATCH it has been absent since its deadline, and what came last was its last change.
     pub(crate) fn expire(&mut self, place: Place, key: &[u8]) {
+        let Some((value, key_box)) = self.unlink_at(place, key) else { return };
         self.effects.expired_count += 1;
-        self.remove_at(place, key);
+        self.draw_revision();
+        self.note_deleted(place, key_box.revision());
+        if let Value::Collection(collection) = value {
+            self.discard(collection);
+        }
     }
 
     /// The revision of the running command; draws it at its first change.
-    fn draw_revision(&mut self) -> u64 {
+    pub(crate) fn draw_revision(&mut self) -> u64 {
         if !self.drawn {
             self.drawn = true;
             self.revision += 1;
@@ -341,6 +337,14 @@ impl Keyspace {
 
     /// Removes a key and gives back what it held, and its deadline.
     pub(crate) fn take_at(&mut self, place: Place, key: &[u8]) -> Option<(Value, Option<u64>)> {
+        let (value, key_box) = self.unlink_at(place, key)?;
+        let revision = self.draw_revision();
+        self.note_deleted(place, revision);
+        Some((value, key_box.deadline_ms()))
+    }
+
+    /// Takes a key out, and the books with it, but for the note that it is gone.
+    fn unlink_at(&mut self, place: Place, key: &[u8]) -> Option<(Value, KeyBox)> {
         let hash_key = self.settings.hash_key;
         let database = self.databases[place.database].as_mut()?;
         let (key_box, collection) = database.slot_mut(place.slot)?.part_mut(place.hash).remove(place.hash, key)?;
@@ -351,16 +355,17 @@ impl Keyspace {
         database.field_deadlines.change(field_deadline_ms, None, place.slot.number(), place.hash);
         let beside_bytes = collection.as_ref().map_or(0, Collection::allocated_bytes);
         database.account(key_box.allocated_bytes() + beside_bytes, 0);
-        let revision = self.draw_revision();
-        let Place { database, slot, hash } = place;
-        self.deletions.push(revision, Deleted::Key { database, slot: slot.number(), hash });
         self.note_touched(place, key);
         let value = match (collection, key_box.body()) {
             (Some(collection), _) => Value::Collection(collection),
             (None, Body::Inline { bytes, raw }) => Value::String(bytes.to_vec(), raw),
             (None, Body::Beside { .. }) => unreachable!("Part::remove gives the value beside the key"),
         };
-        Some((value, deadline_ms))
+        Some((value, key_box))
+    }
+
+    fn note_deleted(&mut self, Place { database, slot, hash }: Place, revision: u64) {
+        self.deletions.push(revision, Deleted::Key { database, slot: slot.number(), hash });
     }
 
     /// Removes a key; says whether it was there.
@@ -467,51 +472,6 @@ impl Keyspace {
         self.revision = now_at;
         self.begin_command();
         true
-    }
-
-    /// Empties a database; says whether it held a key. The keys are freed by whoever takes the effects.
-    pub fn flush(&mut self, database: usize) -> bool {
-        let Some(old) = self.databases[database].take() else { return false };
-        if old.counts.total() == 0 {
-            return false;
-        }
-        let revision = self.draw_revision();
-        self.deletions.push(revision, Deleted::Database(database));
-        self.effects.flushed.push(old);
-        true
-    }
-
-    /// Exchanges the keys of two databases.
-    pub fn swap(&mut self, left: usize, right: usize) {
-        if left == right {
-            return;
-        }
-        self.databases.swap(left, right);
-        let revision = self.draw_revision();
-        self.deletions.push(revision, Deleted::Database(left));
-        self.deletions.push(revision, Deleted::Database(right));
-    }
-
-    // Watching.
-
-    /// What WATCH remembers: the key's revision, or that it is absent at this revision of the keyspace.
-    pub fn watch_mark(&self, context: &Context, key: &[u8]) -> WatchMark {
-        match self.peek(context, key) {
-            Some(found) => WatchMark { present: true, revision: found.key_box.revision() },
-            None => WatchMark { present: false, revision: self.revision },
-        }
-    }
-
-    /// Whether a key is surely what it was when [`Keyspace::watch_mark`] looked.
-    pub fn is_unchanged(&self, context: &Context, key: &[u8], mark: WatchMark) -> bool {
-        match self.peek(context, key) {
-            Some(found) => mark.present && found.key_box.revision() == mark.revision,
-            None => {
-                let place = self.place(context.database, key);
-                let Place { database, slot, hash } = place;
-                !mark.present && !self.deletions.any_since(mark.revision, database, slot.number(), hash)
-            }
-        }
     }
 }
 

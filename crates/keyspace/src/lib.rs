@@ -82,6 +82,7 @@ mod slot_table;
 mod sorted_set;
 mod stream;
 mod strings;
+mod watch;
 
 pub use big_string::BigString;
 pub use bits::{BitField, BitOperation, Overflow, combine_bits};
@@ -100,7 +101,7 @@ pub use glob::matches_glob;
 pub use hash::{HashValue, LiveHash, Pair, PairPicker, Timed};
 pub use hyperloglog::{HyperLogLog, Registers};
 pub use integer::{Digits, INTEGER_BYTES_MAX, format_integer, parse_integer, parse_memory};
-pub use keyspace::{Keyspace, WatchMark};
+pub use keyspace::Keyspace;
 pub use list::{ListEnd, ListValue};
 pub use random::Random;
 pub use scan::{SCAN_DONE, ScanPage, ScannedKey, scan_from, scan_slot};
@@ -112,3 +113,4 @@ pub use stream::{
     StreamEntry, StreamGroup, StreamId, StreamName, StreamValue, Trim, TrimPlan, TrimTo,
 };
 pub use strings::{DeadlineChange, INLINE_BYTES_MAX, STRING_BYTES_MAX, StringRef};
+pub use watch::WatchMark;

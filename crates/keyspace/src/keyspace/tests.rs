@@ -104,6 +104,59 @@ fn watch_sees_changes_and_nothing_else() {
     assert!(!keyspace.is_unchanged(&now, b"a", absent), "its deletion may be among the forgotten ones");
 }
 
+/// A key that was due when it was watched has not changed by being removed; one that came after, and is due by now, has.
+#[test]
+fn watch_overlooks_that_what_is_due_is_removed() {
+    let removals: [fn(&mut Keyspace, &Context); 5] = [
+        |keyspace, now| assert!(!keyspace.remove(now, b"a")),
+        |keyspace, now| assert_eq!(keyspace.remove_due(now.now_ms, 10), 1),
+        |keyspace, _| assert!(keyspace.flush(0)),
+        |keyspace, _| keyspace.swap(0, 1),
+        |_, _| (),
+    ];
+    for remove in removals {
+        let mut keyspace = keyspace();
+        let due = |keyspace: &mut Keyspace, now: &Context| {
+            keyspace.begin_command();
+            keyspace.set_string(now, b"a", b"1", DeadlineChange::At(now.now_ms + 10));
+            keyspace.clock_ms = now.now_ms + 10;
+        };
+        due(&mut keyspace, &at(1));
+        // The leader's clock is in front of the log's.
+        let by_wall = keyspace.watch_mark(&Context::of_read(0, 5, 20, 0), b"a");
+        let by_log = keyspace.watch_mark(&at(20), b"a");
+        assert!(!by_wall.present && by_wall == by_log);
+        assert!(keyspace.is_unchanged(&Context::of_read(0, 5, 20, 0), b"a", by_wall));
+        keyspace.begin_command();
+        remove(&mut keyspace, &at(20));
+        assert!(keyspace.is_unchanged(&at(20), b"a", by_log));
+        due(&mut keyspace, &at(20));
+        assert!(!keyspace.is_unchanged(&at(30), b"a", by_log), "it came and is due again");
+        keyspace.begin_command();
+        remove(&mut keyspace, &at(30));
+        assert!(!keyspace.is_unchanged(&at(30), b"a", by_log), "it came and went");
+    }
+}
+
+/// Many keys that expire after a long time do not make those be forgotten that were deleted lately.
+#[test]
+fn old_keys_that_expire_take_no_room_among_the_deletions() {
+    let (mut keyspace, now) = (keyspace(), at(1));
+    for number in 0..5000u32 {
+        keyspace.set_string(&now, &number.to_le_bytes(), b"", DeadlineChange::At(10));
+    }
+    for number in 0..4096u32 {
+        keyspace.begin_command();
+        keyspace.set_string(&now, b"b", b"", DeadlineChange::Clear);
+        keyspace.remove(&now, b"b");
+        assert_eq!(keyspace.deletions.parts().1.len(), number as usize + 1);
+    }
+    let absent = keyspace.watch_mark(&now, b"a");
+    assert_eq!(keyspace.remove_due(10, 5000), 5000);
+    assert!(keyspace.is_unchanged(&at(10), b"a", absent));
+    assert!(keyspace.deletions.parts().1.is_sorted_by_key(|(revision, _)| revision));
+}
+
 #[test]
 fn one_command_draws_one_revision() {
     let (mut keyspace, now) = (keyspace(), at(1));
