@@ -139,8 +139,11 @@ pub(crate) fn last_save_seconds<P: Platform>(node: &Shared<P>) -> u64 {
 
 fn persistence<P: Platform>(node: &Shared<P>, lines: &mut Lines) {
     lines.add("loading", u8::from(!node.is_loaded()));
-    // Every write is in the log before it is answered: nothing is ever waiting to be saved.
-    lines.add("rdb_changes_since_last_save", 0);
+    lines.add("async_loading", 0);
+    // Changing commands since the newest snapshot. They are in the log, which is kept until a snapshot holds them.
+    let home = node.home();
+    let saved = home.shard.saved_revision.load(Ordering::Relaxed);
+    lines.add("rdb_changes_since_last_save", home.shard.data.read().revision().saturating_sub(saved));
     lines.add("rdb_bgsave_in_progress", 0);
     lines.add("rdb_last_save_time", last_save_seconds(node));
     lines.add("rdb_last_bgsave_status", "ok");

@@ -184,6 +184,7 @@ impl<C: Clock> Apply<C> {
             Job::Freeze(done) => {
                 let (keyspace, fence) = {
                     let data = self.shard.data.read();
+                    self.shard.frozen_revision.store(data.revision(), Ordering::Relaxed);
                     (data.freeze(), data.fence.clone())
                 };
                 let _ = done.send(self.encoder.begin(keyspace, &self.settings, self.progress, &fence).await);
@@ -204,6 +205,9 @@ impl<C: Clock> Apply<C> {
         self.progress = state.progress;
         self.settings = state.settings;
         (self.on_settings)(&self.settings);
+        for revision in [&self.shard.frozen_revision, &self.shard.saved_revision] {
+            revision.store(state.keyspace.revision(), Ordering::Relaxed);
+        }
         let data = Data { keyspace: state.keyspace, fence: state.fence };
         let old = std::mem::replace(&mut *self.shard.data.write(), data);
         self.publish();

@@ -247,6 +247,7 @@ impl Replica {
         self.shard.stand(standing);
         if status.snapshot != self.status.borrow().snapshot {
             self.snapshot_ms.store(wall_ms, Ordering::Relaxed);
+            self.shard.saved_revision.store(self.shard.frozen_revision.load(Ordering::Relaxed), Ordering::Relaxed);
         }
         self.status.send_replace(status.clone());
         begins

@@ -110,6 +110,10 @@ pub(crate) struct Shard {
     pub(crate) commands: AtomicU64,
     /// Keys that apply has removed because they were due.
     pub(crate) expired: AtomicU64,
+    /// The keyspace's revision as it was last frozen for a snapshot, or read from one.
+    pub(crate) frozen_revision: AtomicU64,
+    /// That of the newest snapshot that is kept.
+    pub(crate) saved_revision: AtomicU64,
 }
 
 #[derive(Default)]
@@ -195,6 +199,8 @@ impl Shard {
             entries: AtomicU64::new(0),
             commands: AtomicU64::new(0),
             expired: AtomicU64::new(0),
+            frozen_revision: AtomicU64::new(0),
+            saved_revision: AtomicU64::new(0),
         }
     }
 
