@@ -80,6 +80,8 @@ pub struct Settings {
     pub appendonly: bool,
     /// Kept for CONFIG GET.
     pub aof_use_rdb_preamble: bool,
+    /// Kept for CONFIG GET.
+    pub list_compress_depth: u32,
     /// Kept for CONFIG GET: (seconds, changes) pairs.
     pub save: Vec<(u64, u64)>,
     /// Whether the node is one of a cluster.

@@ -539,6 +539,14 @@ pub const PARAMS: &[Param] = &[
     )
     .alias("list-max-ziplist-size"),
     Param::new(
+        "list-compress-depth",
+        Home::Node,
+        integer(0, INT_MAX, |s| s.list_compress_depth.into(), |s, v| s.list_compress_depth = v as u32),
+        "0",
+        "Kept for Redis's tools.",
+    )
+    .inert("has no effect: blocks of lists are not compressed"),
+    Param::new(
         "stream-node-max-bytes",
         Home::Shard,
         bytes(|s| s.shard.stream_node_max_bytes, |s, v| s.shard.stream_node_max_bytes = v),
