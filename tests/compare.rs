@@ -1,6 +1,7 @@
 //! The same random commands to a real valkey-server and to Cairn, and the same bytes back.
 //!
-//! A seed decides everything. Commands go to both in small pipelines; replies are compared byte by byte, but where a
+//! A seed decides everything. A run is made of chunks, each on an empty server with a seed of its own; a difference is printed as it is found, with
+//! the chunk's seed, and each chunk when it is done, so that a run that is cut short has said something. Commands go to both in small pipelines; replies are compared byte by byte, but where a
 //! server may choose (the order of a set, a random member, a walk's steps) by what must be equal nevertheless. What is
 //! left are the differences that the families list, each with its reason.
 //!
@@ -27,6 +28,10 @@ const COMMANDS: usize = 105_000;
 const PIPELINE: usize = 40;
 /// After so many pipelines everything is read, and not only fingerprints of the data compared.
 const INSPECT_EVERY: usize = 10;
+/// Commands of one chunk of a run.
+const CHUNK: usize = 25_000;
+/// From the seed of one chunk to that of the next: the runs of neighbouring seeds have no chunk in common.
+const SEED_STEP: u64 = 1000;
 /// After so many differences a run is given up.
 const DIFFERENCES_MAX: usize = 30;
 
@@ -46,34 +51,61 @@ fn told(name: &str) -> Option<u64> {
 }
 
 fn run(protocol: u64) {
-    let seed = told("CAIRN_TEST_SEED").unwrap_or(20_260_000 + protocol);
+    let first = told("CAIRN_TEST_SEED").unwrap_or(20_260_000 + protocol);
     let commands = told("CAIRN_TEST_COMMANDS").map_or(COMMANDS, |count| count.try_into().expect("a usize"));
     let debug = ["--enable-debug-command", "yes"];
     let (valkey, cairn) = (Valkey::start(&debug), Server::start(&debug));
-    let mut pair = Pair::connect(&valkey, &cairn, protocol);
-    let mut generator = Generator::new(Dice(seed));
     let mut differences = Vec::new();
     let mut seen = BTreeMap::<String, usize>::new();
     let mut done = 0;
-    while done < commands && differences.len() < DIFFERENCES_MAX {
+    for seed in (0..).map(|number| first + number * SEED_STEP) {
+        if done >= commands || differences.len() >= DIFFERENCES_MAX {
+            break;
+        }
+        let before = differences.len();
+        let connect = || Pair::connect(&valkey, &cairn, protocol);
+        run_chunk(connect, seed, CHUNK.min(commands - done), &mut seen, |difference| {
+            let difference = format!("seed {seed}, RESP{protocol}: {difference}");
+            eprintln!("{difference}");
+            differences.push(difference);
+            differences.len() < DIFFERENCES_MAX
+        });
+        done += CHUNK;
+        let found = differences.len() - before;
+        eprintln!("seed {seed}, RESP{protocol}: {found} differences; {} of {commands} commands", done.min(commands));
+    }
+    assert!(differences.is_empty(), "{} differences:\n{}", differences.len(), differences.join("\n"));
+    eprintln!("RESP{protocol}: {} names", seen.len());
+}
+
+/// Runs commands of one seed on empty servers, and tells of each difference for as long as that is wanted.
+fn run_chunk(
+    connect: impl Fn() -> Pair,
+    seed: u64,
+    commands: usize,
+    seen: &mut BTreeMap<String, usize>,
+    mut tell: impl FnMut(String) -> bool,
+) {
+    let mut pair = connect();
+    let mut generator = Generator::new(Dice(seed));
+    for number in 1..=commands.div_ceil(PIPELINE) {
         let pipeline: Vec<Command> = (0..PIPELINE).map(|_| generator.command()).collect();
         for command in &pipeline {
             *seen.entry(command.name().to_owned()).or_default() += 1;
         }
-        done += pipeline.len();
         let found = pair.compare(&pipeline).or_else(|| {
             let everything = generator.inspection();
-            let is_due = (done / PIPELINE).is_multiple_of(INSPECT_EVERY) || !pair.has_equal_data();
+            let is_due = number.is_multiple_of(INSPECT_EVERY) || !pair.has_equal_data();
             if is_due && !everything.is_empty() { pair.compare(&everything) } else { None }
         });
         if let Some(difference) = found {
-            differences.push(difference);
+            if !tell(difference) {
+                return;
+            }
             // What follows from a difference is no news.
-            pair = Pair::connect(&valkey, &cairn, protocol);
+            pair = connect();
         }
     }
-    assert!(differences.is_empty(), "seed {seed}, RESP{protocol}, {done} commands:\n{}", differences.join("\n"));
-    eprintln!("seed {seed}: {done} commands of {} names", seen.len());
 }
 
 /// A reply and its bytes.
