@@ -4,6 +4,7 @@ mod describe;
 mod facts;
 mod history;
 mod key_use;
+mod since;
 mod syntax;
 
 pub use key_use::KeyUse;

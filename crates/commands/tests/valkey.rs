@@ -192,7 +192,7 @@ fn add_docs(docs: &Value, facts: &mut Facts) {
     }
 }
 
-/// An argument and everything that is said about it but its history.
+/// An argument and everything that is said about it but its prose and when it went.
 fn argument(value: &Value) -> String {
     let part = |name| get(value, name).map(text);
     let flags: Vec<_> = get(value, "flags").map(items).unwrap_or_default().iter().map(text).collect();
@@ -214,6 +214,7 @@ fn argument(value: &Value) -> String {
         out = format!("{token}{} {out}", if is("multiple_token") { "..." } else { "" });
     }
     if is("optional") { format!("[{out}]") } else { out }
+    out.extend(part("since").map(|since| format!(" since {since}")));
 }
 
 fn get<'a>(value: &'a Value, name: &str) -> Option<&'a Value> {

@@ -286,7 +286,7 @@ impl Spec {
         }
         if let Some(syntax) = syntax {
             reply.bulk("arguments");
-            write_arguments(syntax, self.key_spec_count(), reply);
+            write_arguments(self.name, syntax, self.key_spec_count(), reply);
         }
         if !subcommands.is_empty() {
             reply.bulk("subcommands");

@@ -16,6 +16,8 @@
 
 use resp::Reply;
 
+use super::since::since_of;
+
 /// One argument, or a group of them.
 struct Argument {
     name: &'static str,
@@ -34,10 +36,10 @@ enum Content {
 }
 
 /// Writes the arguments of a command that has so many key specifications, as the array of COMMAND DOCS.
-pub(super) fn write_arguments(syntax: &'static str, key_spec_count: usize, reply: &mut Reply) {
+pub(super) fn write_arguments(command: &str, syntax: &'static str, key_spec_count: usize, reply: &mut Reply) {
     let arguments = parse(syntax);
-    let mut writer = Writer { key_spec_count, key_count: 0, reply };
-    writer.arguments(&arguments);
+    let mut writer = Writer { command, key_spec_count, key_count: 0, reply };
+    writer.arguments("", &arguments);
 }
 
 /// The arguments of a command as HELP shows them: `<key> [EX <seconds>|KEEPTTL]`.
@@ -173,6 +175,7 @@ fn leaf(word: &'static str) -> Argument {
 }
 
 struct Writer<'a> {
+    command: &'a str,
     key_spec_count: usize,
     /// The keys so far.
     key_count: usize,
@@ -180,12 +183,12 @@ struct Writer<'a> {
 }
 
 impl Writer<'_> {
-    fn arguments(&mut self, arguments: &[Argument]) {
+    fn arguments(&mut self, parent: &str, arguments: &[Argument]) {
         self.reply.array(arguments.len());
-        arguments.iter().for_each(|argument| self.argument(argument));
+        arguments.iter().for_each(|argument| self.argument(parent, argument));
     }
 
-    fn argument(&mut self, argument: &Argument) {
+    fn argument(&mut self, parent: &str, argument: &Argument) {
         let (type_name, shown, parts) = match &argument.content {
             Content::Token => ("pure-token", Some(argument.name.to_ascii_lowercase()), None),
             Content::Leaf { type_name, shown, .. } => (*type_name, Some((*shown).to_owned()), None),
@@ -199,9 +202,12 @@ impl Writer<'_> {
             (argument.is_token_multiple, "multiple_token"),
         ];
         let flags = flags.iter().filter(|(is_set, _)| *is_set);
-        let has = [shown.is_some(), key_spec.is_some(), argument.token.is_some(), flags.clone().count() > 0];
+        let name = argument.name.to_ascii_lowercase();
+        let since = since_of(self.command, parent, &name);
+        let token = argument.token;
+        let has = [shown.is_some(), key_spec.is_some(), token.is_some(), since.is_some(), flags.clone().count() > 0];
         self.reply.map(2 + has.iter().filter(|has| **has).count() + usize::from(parts.is_some()));
-        self.pair("name", argument.name.to_ascii_lowercase());
+        self.pair("name", &name);
         self.pair("type", type_name);
         if let Some(shown) = shown {
             self.pair("display_text", shown);
@@ -210,9 +216,12 @@ impl Writer<'_> {
             self.reply.bulk("key_spec_index");
             self.reply.count(index);
         }
-        if let Some(token) = argument.token {
+        if let Some(token) = token {
             // Two quotes stand for the empty word.
             self.pair("token", token.trim_matches('"'));
+        }
+        if let Some(since) = since {
+            self.pair("since", since);
         }
         if flags.clone().count() > 0 {
             self.reply.bulk("flags");
@@ -221,7 +230,7 @@ impl Writer<'_> {
         }
         if let Some(arguments) = parts {
             self.reply.bulk("arguments");
-            self.arguments(arguments);
+            self.arguments(&name, arguments);
         }
     }
 
