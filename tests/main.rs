@@ -14,6 +14,7 @@ mod clients;
 mod cluster;
 mod compare;
 mod durability;
+mod fieldsets;
 mod golden;
 mod limits;
 mod payloads;

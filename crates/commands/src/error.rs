@@ -3,6 +3,7 @@
 mod bitmaps;
 mod debug;
 mod geo;
+mod hashes;
 mod hyperloglog;
 mod keys;
 mod streams;
@@ -15,6 +16,7 @@ use keyspace::DataError;
 pub use bitmaps::BitmapError;
 pub use debug::DebugError;
 pub use geo::GeoError;
+pub use hashes::HashError;
 pub use hyperloglog::HyperLogLogError;
 pub use keys::KeyError;
 pub use streams::StreamError;
@@ -94,6 +96,8 @@ pub enum CommandError {
     Bitmap(BitmapError),
     /// A command on places.
     Geo(GeoError),
+    /// HIMPORT.
+    Hash(HashError),
     /// A command on HyperLogLogs.
     HyperLogLog(HyperLogLogError),
     /// A command on strings.
@@ -170,6 +174,12 @@ impl From<KeyError> for CommandError {
     }
 }
 
+impl From<HashError> for CommandError {
+    fn from(error: HashError) -> Self {
+        Self::Hash(error)
+    }
+}
+
 impl From<HyperLogLogError> for CommandError {
     fn from(error: HyperLogLogError) -> Self {
         Self::HyperLogLog(error)
@@ -232,6 +242,7 @@ impl fmt::Display for CommandError {
             Self::Key(error) => error.fmt(f),
             Self::Bitmap(error) => error.fmt(f),
             Self::Geo(error) => error.fmt(f),
+            Self::Hash(error) => error.fmt(f),
             Self::HyperLogLog(error) => error.fmt(f),
             Self::String(error) => error.fmt(f),
             Self::ExpireNxWithOthers => {

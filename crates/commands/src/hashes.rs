@@ -1,7 +1,11 @@
-//! Hashes. What is about deadlines of fields is in `hashes/expiry.rs`, commands that do several things at once in `hashes/combined.rs`.
+//! Hashes. What is about deadlines of fields is in `hashes/expiry.rs`, commands that do several things at once in `hashes/combined.rs`, hashes of
+//! fields that are known beforehand in `hashes/import.rs`.
 
 mod combined;
 mod expiry;
+mod import;
+
+pub use import::{FieldsetCommand, Fieldsets};
 
 use keyspace::{Context, DataError, DeadlineChange, Extended, HashValue, Keyspace, LiveHash, Pair, Random};
 use resp::{Protocol, Reply};
@@ -9,7 +13,8 @@ use resp::{Protocol, Reply};
 use crate::args::Args;
 use crate::error::{CommandError, CommandResult};
 use crate::scan::{Beside, ScanOptions};
-use crate::spec::{Arity::*, KeyUse, Keys, Spec};
+use crate::session::SessionCommand;
+use crate::spec::{Arity::*, Flags, KeyUse, Keys, Spec};
 
 #[rustfmt::skip]
 pub(crate) const COMMANDS: &[Spec] = &[
@@ -40,8 +45,16 @@ pub(crate) const COMMANDS: &[Spec] = &[
     Spec::write("HGETEX",       AtLeast(5), Keys::One(1), combined::hgetex,     "Returns the values of fields and changes when they expire.").fast().uses(&[KeyUse::READ_AND_CHANGE]),
     Spec::write("HSETEX",       AtLeast(6), Keys::One(1), combined::hsetex,     "Sets fields of a hash and when they expire, under conditions.").fast().denyoom().uses(&[KeyUse::ADD]),
     Spec::write("HGETDEL",      AtLeast(5), Keys::One(1), combined::hgetdel,    "Returns the values of fields and removes them.").fast().uses(&[KeyUse::TAKE]),
+    // From the documentation of Redis 8.10: redis.io/docs/latest/commands/himport.
+    Spec::container("HIMPORT",                                                  "Creates hashes whose fields were named beforehand."),
+    Spec::session("HIMPORT|PREPARE",    AtLeast(4), SessionCommand::Fieldsets(FieldsetCommand::Prepare),    "Names the fields of hashes to come, for this session.").denyoom().tips(ON_ALL_SHARDS),
+    Spec::session("HIMPORT|DISCARD",    Exactly(3), SessionCommand::Fieldsets(FieldsetCommand::Discard),    "Forgets the fields of one name.").tips(ON_ALL_SHARDS),
+    Spec::session("HIMPORT|DISCARDALL", Exactly(2), SessionCommand::Fieldsets(FieldsetCommand::DiscardAll), "Forgets the fields of all names.").tips(ON_ALL_SHARDS),
+    Spec::write("HIMPORT|SET",  AtLeast(5), Keys::One(2), import::set,          "Creates a hash of fields that were named beforehand and these values.").denyoom().flags(Flags::OF_SESSION).uses(&[KeyUse::OVERWRITE]),
     Spec::read ("HSCAN",        AtLeast(3), Keys::One(1), hscan,        "Returns the fields of a hash step by step.").tips(&["nondeterministic_output"]),
 ];
+
+const ON_ALL_SHARDS: &[&str] = &["request_policy:all_shards"];
 
 /// The most repeated draws that one HRANDFIELD may ask for. Redis goes on until memory is gone.
 const DRAWS_MAX: u64 = 1 << 24;

@@ -76,9 +76,10 @@ pub use args::Args;
 pub use cluster::ClusterCommand;
 pub use describe::describe;
 pub use error::{
-    BitmapError, CommandError, CommandResult, DebugError, GeoError, HyperLogLogError, KeyError, StreamError,
+    BitmapError, CommandError, CommandResult, DebugError, GeoError, HashError, HyperLogLogError, KeyError, StreamError,
     StringError,
 };
+pub use hashes::{FieldsetCommand, Fieldsets};
 pub use keyspace::Context;
 pub use run::{run_read, run_write};
 pub use server::NodeCommand;

@@ -1,5 +1,7 @@
 //! The commands about a client's session, which `node` runs.
 
+use crate::hashes::FieldsetCommand;
+
 /// A command that touches only its client's session. Matched exhaustively by the session.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum SessionCommand {
@@ -53,4 +55,6 @@ pub enum SessionCommand {
     Watch,
     /// `UNWATCH`
     Unwatch,
+    /// `HIMPORT PREPARE`, `HIMPORT DISCARD`, `HIMPORT DISCARDALL`
+    Fieldsets(FieldsetCommand),
 }

@@ -206,6 +206,8 @@ impl Flags {
     pub const NO_MANDATORY_KEYS: Self = Self(1 << 20);
     /// Not shown by MONITOR.
     pub const SKIP_MONITOR: Self = Self(1 << 21);
+    /// What the log holds of it the session makes of its arguments and of what it knows itself: see [`crate::Fieldsets`].
+    pub const OF_SESSION: Self = Self(1 << 23);
     /// Not while the data is loaded behind the old.
     pub const NO_ASYNC_LOADING: Self = Self(1 << 13);
     /// Where its keys stand depends on its arguments. Follows from the row's keys.

@@ -34,6 +34,7 @@ const OURS: &[(&str, &str)] = &[
     ("DELEX", "From Redis 8.4."),
     ("DIGEST", "From Redis 8.4."),
     ("INCREX", "From Redis 8.8."),
+    ("HIMPORT", "From Redis 8.10."),
     ("LMOVEM", "From Redis 8.10."),
     ("SDIFFCARD", "From Redis 8.10."),
     ("SUNIONCARD", "From Redis 8.10."),
@@ -213,8 +214,8 @@ fn argument(value: &Value) -> String {
     if let Some(token) = part("token") {
         out = format!("{token}{} {out}", if is("multiple_token") { "..." } else { "" });
     }
-    if is("optional") { format!("[{out}]") } else { out }
     out.extend(part("since").map(|since| format!(" since {since}")));
+    if is("optional") { format!("[{out}]") } else { out }
 }
 
 fn get<'a>(value: &'a Value, name: &str) -> Option<&'a Value> {

@@ -49,6 +49,8 @@ pub(crate) struct Summary {
     pub(crate) queued: Option<usize>,
     pub(crate) queued_bytes: usize,
     pub(crate) watching: usize,
+    /// What HIMPORT has prepared takes.
+    pub(crate) fieldset_bytes: usize,
     pub(crate) no_evict: bool,
     pub(crate) no_touch: bool,
     /// The name of the last command as CLIENT LIST writes it (`client|list`).
@@ -71,6 +73,7 @@ impl Default for Summary {
             queued: None,
             queued_bytes: 0,
             watching: 0,
+            fieldset_bytes: 0,
             no_evict: false,
             no_touch: false,
             last_command: "NULL",
@@ -158,7 +161,7 @@ impl Client {
         let seconds = |since: u64| now_ms.saturating_sub(since) / 1000;
         let flags = s.flags();
         let multi = s.queued.map_or(-1, |n| i64::try_from(n).expect("a queue is bounded by memory"));
-        let total = s.input_bytes + s.input_free_bytes + s.output_bytes + s.queued_bytes;
+        let total = s.input_bytes + s.input_free_bytes + s.output_bytes + s.queued_bytes + s.fieldset_bytes;
         // Fields about buffers that Cairn does not keep apart are their sums or 0: Redis's readers expect every name.
         writeln!(
             out,

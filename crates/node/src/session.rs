@@ -20,7 +20,7 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
-use commands::{CommandError, Flags, Handler, Spec};
+use commands::{CommandError, Fieldsets, Flags, Handler, Spec};
 use keyspace::Context;
 use parking_lot::RwLockReadGuard;
 use raft::Clock;
@@ -271,6 +271,8 @@ pub(crate) struct Session<P: Platform> {
     transaction: Option<Transaction>,
     watched: Vec<crate::entry::Precondition>,
     watched_bytes: usize,
+    /// HIMPORT's.
+    fieldsets: Fieldsets,
     last: Option<&'static Spec>,
     /// Reads leave no marks of access.
     no_touch: bool,
@@ -296,6 +298,7 @@ impl<P: Platform> Session<P> {
             transaction: None,
             watched: Vec::new(),
             watched_bytes: 0,
+            fieldsets: Fieldsets::default(),
             last: None,
             no_touch: false,
             tally,
@@ -564,7 +567,12 @@ impl<P: Platform> Session<P> {
     }
 
     fn write(&self, spec: &Spec, arguments: Arguments<'_>, exchange: &mut Exchange) -> Step {
-        let too_large = (arguments.raw().len() > COMMAND_BYTES_MAX).then_some(TOO_LARGE);
+        let mut log_form = Vec::new();
+        if spec.flags.contains(Flags::OF_SESSION) {
+            self.fieldsets.put_log_form(arguments, &mut log_form);
+        }
+        let raw = if log_form.is_empty() { arguments.raw() } else { &log_form };
+        let too_large = (raw.len() > COMMAND_BYTES_MAX).then_some(TOO_LARGE);
         let refusal = too_large.or_else(|| self.refusal(spec));
         // AFTER the refusal: one that only says that another replica leads is not shown.
         if self.has_lost_its_way(spec, arguments) {
@@ -577,10 +585,10 @@ impl<P: Platform> Session<P> {
             exchange.reply.error(why);
             return Step::Done;
         }
-        if !exchange.staged.has_room(arguments.raw().len()) {
+        if !exchange.staged.has_room(raw.len()) {
             return Step::AfterReplies;
         }
-        exchange.staged.write(self.database(), arguments.raw());
+        exchange.staged.write(self.database(), raw);
         Step::Done
     }
 

@@ -46,6 +46,7 @@ pub(crate) const FAMILY: Family = Family {
         _ => None,
     },
     rule,
+    ours: &[("HIMPORT", "Redis 8.10")],
     ..Family::NONE
 };
 

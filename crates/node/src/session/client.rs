@@ -105,6 +105,7 @@ impl<P: Platform> Session<P> {
                 self.way.stale = command == SessionCommand::ReadOnly;
                 reply.ok();
             }
+            SessionCommand::Fieldsets(command) => self.fieldsets.run(command, arguments, reply),
             SessionCommand::Unwatch => {
                 self.forget_watches();
                 reply.ok();
@@ -124,6 +125,7 @@ impl<P: Platform> Session<P> {
     fn reset(&mut self, reply: &mut Reply) {
         self.transaction = None;
         self.forget_watches();
+        self.fieldsets.clear();
         self.way.stale = false;
         self.database = 0;
         self.name.clear();
@@ -306,6 +308,7 @@ impl<P: Platform> Session<P> {
         summary.queued = self.transaction.as_ref().map(super::transaction::Transaction::len);
         summary.queued_bytes = self.transaction.as_ref().map_or(0, super::transaction::Transaction::bytes);
         summary.watching = self.watched.len();
+        summary.fieldset_bytes = self.fieldsets.bytes();
         if let Some(spec) = self.last {
             summary.last_command = spec.name;
         }

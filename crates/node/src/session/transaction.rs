@@ -4,10 +4,10 @@
 //! it runs here, under one taking of the lock. Commands that are not about data (PING, SELECT, CLIENT …) may stand between
 //! the others: then the entry holds the rest, and when it is applied they run here and their replies are put in their places.
 
-use commands::{Flags, Handler, SessionCommand, Spec};
+use commands::{Fieldsets, Flags, Handler, SessionCommand, Spec};
 use faces::CROSS_SLOT;
 use keyspace::{Context, Keyspace};
-use resp::{ArgumentRanges, Arguments, Reply};
+use resp::{ArgumentRanges, Arguments, Protocol, Reply};
 use slot::Slot;
 
 use super::way::is_about_data;
@@ -100,6 +100,31 @@ impl Transaction {
                 database =
                     super::client::selected(stored(self.raw(queued), &mut ranges), databases).unwrap_or(database);
             }
+        }
+    }
+
+    /// Puts what an entry holds into the place of what the client sent, where the session has a share in it: the session as it is by then.
+    /// Once that is more than an entry may hold it stops: EXEC refuses them all.
+    fn put_log_forms(&mut self, fieldsets: &Fieldsets) {
+        if !self.any(|queued| queued.spec.flags.contains(Flags::OF_SESSION)) {
+            return;
+        }
+        let (mut fieldsets, sent) = (fieldsets.clone(), std::mem::take(&mut self.bytes));
+        let (mut ranges, mut unseen) = (ArgumentRanges::default(), Reply::new(Protocol::Resp2));
+        for queued in &mut self.commands {
+            let (raw, start) = (&sent[queued.start..queued.end], self.bytes.len());
+            if start > COMMAND_BYTES_MAX {
+                return;
+            }
+            if let Handler::Session(SessionCommand::Fieldsets(command)) = queued.spec.handler {
+                fieldsets.run(command, stored(raw, &mut ranges), &mut unseen);
+            }
+            if queued.spec.flags.contains(Flags::OF_SESSION) {
+                fieldsets.put_log_form(stored(raw, &mut ranges), &mut self.bytes);
+            } else {
+                self.bytes.extend_from_slice(raw);
+            }
+            (queued.start, queued.end) = (start, self.bytes.len());
         }
     }
 
@@ -240,7 +265,12 @@ impl<P: Platform> Session<P> {
 
     /// Stages the transaction as one item of an entry.
     fn propose_transaction(&mut self, mixed: bool, exchange: &mut Exchange) -> Step {
-        let (transaction, watched) = self.end_transaction_with_watches();
+        let (mut transaction, watched) = self.end_transaction_with_watches();
+        transaction.put_log_forms(&self.fieldsets);
+        if transaction.bytes() > COMMAND_BYTES_MAX {
+            exchange.reply.error(TOO_LARGE);
+            return Step::Done;
+        }
         let count = u32::try_from(transaction.data_count()).expect("bounded by client-query-buffer-limit");
         exchange.staged.transaction(&watched, count);
         transaction.each_about_data(self.database, self.node.config.current().databases, |queued, database| {
