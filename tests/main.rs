@@ -17,6 +17,7 @@ mod durability;
 mod fieldsets;
 mod golden;
 mod limits;
+mod migrate;
 mod payloads;
 mod power_cut;
 mod python;

@@ -1,24 +1,30 @@
 //! Keys of any type: removing, renaming, copying, asking about them. Deadlines are in `keys/expiry.rs`, walks over keys in `keys/scan.rs`,
-//! SORT in `keys/sort.rs`, OBJECT in `keys/object.rs`, DUMP and RESTORE in `keys/transfer.rs`, whole databases in `keys/databases.rs`.
+//! SORT in `keys/sort.rs`, OBJECT in `keys/object.rs`, DUMP and RESTORE in `keys/transfer.rs`, MIGRATE's arguments in
+//! `keys/migrate.rs`, whole databases in `keys/databases.rs`.
 
 pub(crate) mod databases;
 pub(crate) mod deadline;
 pub(crate) mod expiry;
+mod migrate;
 mod object;
 mod scan;
 mod sort;
 mod transfer;
+
+pub use migrate::Migration;
 
 use keyspace::{Context, DATABASE_COUNT, Keyspace, ValueType};
 use resp::Reply;
 
 use crate::args::Args;
 use crate::error::{CommandError, CommandResult};
+use crate::server::NodeCommand;
 use crate::spec::{Arity::*, Flags, KeyUse, Keys, Spec};
 
 const ALL: Keys = Keys::Range { first: 1, last: -1, step: 1 };
 const TWO: Keys = Keys::Range { first: 1, last: 2, step: 1 };
 
+const MIGRATED: Keys = Keys::OneOrBehind { first: 3, keyword: "KEYS", find: migrate::keys_of_migrate };
 const SORTED: Keys = Keys::OneAndFound { first: 1, find: sort::keys_of_sort };
 const SORTED_RO: Keys = Keys::OneAndFound { first: 1, find: sort::keys_of_sort_ro };
 
@@ -49,6 +55,7 @@ pub(crate) const COMMANDS: &[Spec] = &[
     Spec::read ("SORT_RO",         AtLeast(2), SORTED_RO,    sort::sort_ro,       "Returns the elements of a collection in order.").flags(Flags::DANGEROUS.with(Flags::COLLECTIONS)).uses(&[KeyUse::READ, KeyUse::READ]),
     Spec::read ("DUMP",            Exactly(2), Keys::One(1), transfer::dump,      "Returns a value as RESTORE takes it, here and in Redis.").tips(&["nondeterministic_output"]),
     Spec::write("RESTORE",         AtLeast(4), Keys::One(1), transfer::restore,   "Creates a key from what DUMP has answered, here or in Redis.").denyoom().flags(Flags::DANGEROUS).uses(&[KeyUse::OVERWRITE]),
+    Spec::node ("MIGRATE",         AtLeast(6), NodeCommand::Migrate,              "Moves keys to another server, or copies them there.").with_keys(MIGRATED).flags(Flags::WRITES.with(Flags::DANGEROUS)).uses(&[KeyUse::TAKE, KeyUse::TAKE.with(KeyUse::INCOMPLETE)]).tips(&["nondeterministic_output"]),
     Spec::container("OBJECT", "About how values are kept."),
     Spec::read ("OBJECT|ENCODING", Exactly(3), Keys::One(2), object::encoding,    "Returns how a value is kept.").uses(&[KeyUse::LOOK]).tips(&["nondeterministic_output"]),
     Spec::read ("OBJECT|FREQ",     Exactly(3), Keys::One(2), object::freq,        "Returns how often a key was accessed.").uses(&[KeyUse::LOOK]).tips(&["nondeterministic_output"]),

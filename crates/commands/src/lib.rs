@@ -80,6 +80,7 @@ pub use error::{
     StringError,
 };
 pub use hashes::{FieldsetCommand, Fieldsets};
+pub use keys::Migration;
 pub use keyspace::Context;
 pub use run::{run_read, run_write};
 pub use server::NodeCommand;

@@ -17,6 +17,8 @@ pub enum NodeCommand {
     ConfigRewrite,
     /// `CONFIG HELP`
     ConfigHelp,
+    /// `MIGRATE host port key database timeout [option ...]`
+    Migrate,
     /// `COMMAND`
     Command,
     /// `COMMAND COUNT`

@@ -113,6 +113,15 @@ pub enum Keys {
         /// Finds them, whatever other options are in front; `None` if the arguments make no sense.
         find: fn(Arguments<'_>) -> Option<KeyPlaces>,
     },
+    /// One at a known place or, where that is empty, all that follow a keyword, which is looked for from the end but one on.
+    OneOrBehind {
+        /// The place of the one key.
+        first: usize,
+        /// The keyword, in upper case.
+        keyword: &'static str,
+        /// Finds them; `None` if the arguments make no sense.
+        find: fn(Arguments<'_>) -> Option<KeyPlaces>,
+    },
     /// The argument at this place says how many keys follow it, each in front of its value.
     CountedPairs(usize),
     /// One at a known place, and one that may follow a keyword.
@@ -206,6 +215,8 @@ impl Flags {
     pub const NO_MANDATORY_KEYS: Self = Self(1 << 20);
     /// Not shown by MONITOR.
     pub const SKIP_MONITOR: Self = Self(1 << 21);
+    /// Changes data, though it is the node that runs it.
+    pub const WRITES: Self = Self(1 << 24);
     /// What the log holds of it the session makes of its arguments and of what it knows itself: see [`crate::Fieldsets`].
     pub const OF_SESSION: Self = Self(1 << 23);
     /// Not while the data is loaded behind the old.
@@ -332,6 +343,11 @@ impl Spec {
         self.flags(Flags::DENYOOM)
     }
 
+    /// Whether it changes data, by the log or by what the node does with it.
+    pub const fn changes_data(&self) -> bool {
+        self.is_write() || self.flags.contains(Flags::WRITES)
+    }
+
     /// Whether it is a write, and so part of the log.
     pub const fn is_write(&self) -> bool {
         matches!(self.handler, Handler::Write(_))
@@ -358,7 +374,10 @@ impl Spec {
                 let end = (at + 1).checked_add(keys).filter(|&end| end <= count)?;
                 Some(KeyPlaces { also, next: at + 1, end, step: 1 })
             }
-            Keys::OneAndFound { find, .. } | Keys::Keyword { find, .. } | Keys::Custom(find) => find(arguments),
+            Keys::OneAndFound { find, .. }
+            | Keys::Keyword { find, .. }
+            | Keys::OneOrBehind { find, .. }
+            | Keys::Custom(find) => find(arguments),
             Keys::CountedPairs(at) => {
                 let keys = usize::try_from(leading_integer(arguments.get(at)?)).ok()?;
                 let last = (at + 1).checked_add(keys.checked_sub(1)?.checked_mul(2)?).filter(|&last| last < count)?;

@@ -35,7 +35,7 @@ fn names_are_unique_and_in_upper_case() {
 fn the_arity_covers_the_keys() {
     for row in rows() {
         let last = match row.keys {
-            Keys::One(place) | Keys::OneAndFound { first: place, .. } => place,
+            Keys::One(place) | Keys::OneAndFound { first: place, .. } | Keys::OneOrBehind { first: place, .. } => place,
             Keys::None | Keys::Custom(_) | Keys::CountedPairs(_) | Keys::Keyword { .. } | Keys::Keywords(_) => 0,
             Keys::Range { first, last, .. } => first.max(last.max(0).unsigned_abs()),
             Keys::Counted { count, .. } => count,

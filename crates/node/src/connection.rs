@@ -7,6 +7,8 @@
 //! The work between two awaits is [`Connection::advance`], a plain function; what it needs from the outside it asks
 //! for with a [`Next`].
 
+mod migrate;
+
 use std::rc::Rc;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
@@ -263,6 +265,7 @@ impl<P: Platform> Connection<P> {
                 }
                 asked.write(&mut self.exchange.reply);
             }
+            Later::Migrate(migration) => self.migrate(&migration).await,
             other => self.session.finish(other, &mut self.exchange).await,
         }
     }

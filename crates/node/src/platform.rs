@@ -46,6 +46,8 @@ pub trait Socket: Send + 'static {
     type Stream: AsyncRead + AsyncWrite + Unpin + 'static;
     /// Turns it into a byte stream; called on the I/O thread that will own it.
     fn open(self) -> io::Result<Self::Stream>;
+    /// Connects to the clients' port of another server, `host:port`, on the I/O thread that will own the stream: for MIGRATE.
+    fn connect(address: String) -> impl Future<Output = io::Result<Self::Stream>>;
 }
 
 impl Socket for std::net::TcpStream {
@@ -56,6 +58,12 @@ impl Socket for std::net::TcpStream {
         self.set_nodelay(true)?;
         tokio::net::TcpStream::from_std(self)
     }
+
+    async fn connect(address: String) -> io::Result<Self::Stream> {
+        let stream = tokio::net::TcpStream::connect(address).await?;
+        stream.set_nodelay(true)?;
+        Ok(stream)
+    }
 }
 
 impl Socket for tokio::io::DuplexStream {
@@ -63,6 +71,10 @@ impl Socket for tokio::io::DuplexStream {
 
     fn open(self) -> io::Result<Self::Stream> {
         Ok(self)
+    }
+
+    async fn connect(_: String) -> io::Result<Self::Stream> {
+        Err(io::ErrorKind::Unsupported.into())
     }
 }
 

@@ -20,7 +20,7 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
-use commands::{CommandError, Fieldsets, Flags, Handler, Spec};
+use commands::{CommandError, Fieldsets, Flags, Handler, Migration, Spec};
 use keyspace::Context;
 use parking_lot::RwLockReadGuard;
 use raft::Clock;
@@ -121,6 +121,8 @@ pub(crate) enum Later {
     Transaction(Box<Transaction>),
     /// A command about all keys of several shards: the connection asks one after the other.
     Served(Box<Asked>),
+    /// MIGRATE: the connection reads the keys, sends them, and removes them.
+    Migrate(Box<Migration>),
 }
 
 /// The shard's data in the hands of a connection, for as long as it does not wait.
@@ -426,8 +428,7 @@ impl<P: Platform> Session<P> {
     /// Whether the command may change data.
     fn is_write(&self, spec: &Spec) -> bool {
         let is_exec = matches!(spec.handler, Handler::Session(commands::SessionCommand::Exec));
-        matches!(spec.handler, Handler::Write(_))
-            || is_exec && self.transaction.as_ref().is_some_and(Transaction::writes)
+        spec.changes_data() || is_exec && self.transaction.as_ref().is_some_and(Transaction::writes)
     }
 
     fn pass(
@@ -603,7 +604,8 @@ impl<P: Platform> Session<P> {
         (is_low && spec.flags.contains(Flags::DENYOOM)).then_some(MISCONF)
     }
 
-    fn database(&self) -> u8 {
+    /// The selected database, as entries have it.
+    pub(crate) fn database(&self) -> u8 {
         u8::try_from(self.database).expect("there are 16 databases")
     }
 }

@@ -47,6 +47,7 @@ pub(crate) const FAMILY: Family = Family {
     follow,
     without_template: &[
         ("FLUSHALL", "between runs"),
+        ("MIGRATE", "takes another server; in `migrate`"),
         (
             "DEBUG",
             "in inspections; its subcommands are code there and rows here, so that what is wrong is refused at another time",

@@ -11,6 +11,8 @@ pub enum KeyError {
     NegativeTtl,
     /// An IDLETIME that is negative.
     NegativeIdleTime,
+    /// MIGRATE of a key, and of others behind KEYS.
+    MigrateKeyBesideKeys,
     /// A FREQ that is none.
     InvalidFrequency,
     /// A payload whose version or checksum is wrong.
@@ -27,6 +29,9 @@ impl fmt::Display for KeyError {
             Self::Busy => "BUSYKEY Target key name already exists.",
             Self::NegativeTtl => "ERR Invalid TTL value, must be >= 0",
             Self::NegativeIdleTime => "ERR Invalid IDLETIME value, must be >= 0",
+            Self::MigrateKeyBesideKeys => {
+                "ERR When using MIGRATE KEYS option, the key argument must be set to the empty string"
+            }
             Self::InvalidFrequency => "ERR Invalid FREQ value, must be >= 0 and <= 255",
             Self::PayloadFooter => "ERR DUMP payload version or checksum are wrong",
             Self::PayloadValue => "ERR Bad data format",

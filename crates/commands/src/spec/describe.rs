@@ -59,7 +59,7 @@ impl Spec {
     pub fn flag_names(&self) -> Vec<&'static str> {
         let access = match self.handler {
             Handler::Read(_) if self.is_about_data() => Some("readonly"),
-            Handler::Write(_) => Some("write"),
+            _ if self.changes_data() => Some("write"),
             _ => None,
         };
         let movable = match self.keys {
@@ -85,9 +85,9 @@ impl Spec {
         let is_container = matches!(self.handler, Handler::Container);
         match category {
             "@read" => matches!(self.handler, Handler::Read(_)) && self.is_about_data(),
-            "@write" => self.is_write(),
+            "@write" => self.changes_data(),
             "@keyspace" => {
-                let is_about_keys = matches!(self.handler, Handler::Read(_) | Handler::Write(_));
+                let is_about_keys = matches!(self.handler, Handler::Read(_)) || self.changes_data();
                 let is_generic = group == Group::Generic && !has(Flags::COLLECTIONS);
                 is_about_keys && (is_generic || has(Flags::KEYSPACE))
             }
@@ -153,6 +153,7 @@ impl Spec {
             Keys::Counted { also: Some(also), .. } => (also, also.cast_signed(), 1),
             Keys::One(place) | Keys::OneAndFound { first: place, .. } => (place, place.cast_signed(), 1),
             Keys::Keywords(keys) => (keys.first, keys.first.cast_signed(), 1),
+            Keys::OneOrBehind { first, .. } => (first, first.cast_signed(), 1),
             Keys::Range { first, last, step } => (first, last, step),
         }
     }
@@ -186,7 +187,9 @@ impl Spec {
             // Without a specification clients ask COMMAND GETKEYS.
             Keys::None | Keys::Custom(_) => 0,
             Keys::One(_) | Keys::CountedPairs(_) | Keys::Keyword { .. } => 1,
-            Keys::Range { .. } | Keys::OneAndFound { .. } | Keys::Keywords(_) => self.uses_or_default().len(),
+            Keys::Range { .. } | Keys::OneAndFound { .. } | Keys::Keywords(_) | Keys::OneOrBehind { .. } => {
+                self.uses_or_default().len()
+            }
             Keys::Counted { also, .. } => 1 + usize::from(also.is_some()),
         }
     }
@@ -221,7 +224,7 @@ impl Spec {
                 write_range(reply, uses[0], keys.first, 0, 1);
                 for (keyword, key_use) in keys.keywords.iter().zip(&uses[1..]) {
                     let find = ("range", &[("lastkey", 0), ("keystep", 1), ("limit", 0)][..]);
-                    write_spec(reply, *key_use, Begin::Keyword(keyword, keys.from), find);
+                    write_spec(reply, *key_use, Begin::Keyword(keyword, keys.from.cast_signed()), find);
                 }
             }
             Keys::Counted { count, also } => {
@@ -232,7 +235,12 @@ impl Spec {
             }
             Keys::Keyword { keyword, from, .. } => {
                 let find = ("range", &[("lastkey", -1), ("keystep", 1), ("limit", 2)][..]);
-                write_spec(reply, uses[0], Begin::Keyword(keyword, from), find);
+                write_spec(reply, uses[0], Begin::Keyword(keyword, from.cast_signed()), find);
+            }
+            Keys::OneOrBehind { first, keyword, .. } => {
+                write_range(reply, uses[0], first, 0, 1);
+                let find = ("range", &[("lastkey", -1), ("keystep", 1), ("limit", 0)][..]);
+                write_spec(reply, uses[1], Begin::Keyword(keyword, -2), find);
             }
         }
     }
@@ -315,8 +323,8 @@ fn write_counted(reply: &mut Reply, key_use: KeyUse, count: usize, step: i64) {
 enum Begin {
     /// At this place.
     Index(usize),
-    /// Behind this keyword, to be looked for from this place on.
-    Keyword(&'static str, usize),
+    /// Behind this keyword, to be looked for from this place on; a negative one counts from the end, and the search goes to the front.
+    Keyword(&'static str, isize),
 }
 
 /// A key specification of which only COMMAND GETKEYS knows more.
@@ -360,7 +368,7 @@ fn write_spec(reply: &mut Reply, key_use: KeyUse, begin: Begin, (kind, spec): (&
             reply.bulk("keyword");
             reply.bulk(keyword);
             reply.bulk("startfrom");
-            reply.count(from);
+            reply.integer(i64::try_from(from).expect("a place of an argument"));
         }
     }
     reply.bulk("find_keys");

@@ -25,6 +25,8 @@ impl KeyUse {
     pub const INSERT: Self = Self(1 << 6);
     /// Data is removed from it.
     pub const DELETE: Self = Self(1 << 7);
+    /// There may be keys that are not found this way.
+    pub const INCOMPLETE: Self = Self(1 << 9);
     /// The arguments decide which of these hold.
     pub const VARIABLE: Self = Self(1 << 10);
 

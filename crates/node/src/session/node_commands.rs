@@ -4,7 +4,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use commands::NodeCommand;
+use commands::{Migration, NodeCommand};
 use raft::Clock;
 use resp::{Arguments, Reply};
 
@@ -57,6 +57,10 @@ impl<P: Platform> Session<P> {
             NodeCommand::Role => self.role(reply),
             NodeCommand::Wait => return wait(arguments, reply),
             NodeCommand::Time => self.time(reply),
+            NodeCommand::Migrate => match Migration::parse(arguments) {
+                Ok(migration) => return Step::Later(Later::Migrate(Box::new(migration))),
+                Err(error) => reply.error(error.to_string()),
+            },
             NodeCommand::Save => return Step::Later(Later::Save),
             NodeCommand::BackgroundSave => self.save_beside(arguments, reply),
             NodeCommand::LastSave => {
@@ -89,7 +93,7 @@ impl<P: Platform> Session<P> {
                 Err(why) => exchange.reply.error(format!("ERR {why}")),
             },
             Later::Cluster(work) => self.finish_cluster(work, exchange).await,
-            Later::Config(_) | Later::Transaction(_) | Later::Served(_) => {
+            Later::Config(_) | Later::Transaction(_) | Later::Served(_) | Later::Migrate(_) => {
                 unreachable!("the connection proposes these")
             }
         }

@@ -160,7 +160,7 @@ impl<P: Platform> Session<P> {
     fn way_to(&self, slot: Slot, spec: &Spec, is_exec: bool) -> Way {
         let reads = match &self.transaction {
             Some(transaction) if is_exec => !transaction.writes(),
-            _ => !matches!(spec.handler, Handler::Write(_)),
+            _ => !spec.changes_data(),
         };
         let Some((_, settings)) = &self.way.settings else { return Way::Unknown };
         router::way_to(&self.way.routes, slot, settings, reads, reads && self.way.stale)
