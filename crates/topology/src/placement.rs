@@ -17,7 +17,8 @@ use std::collections::{BTreeMap, BTreeSet};
 use crate::shard::keeps_majority;
 use crate::{Change, Group, NodeId, Phase, Replica, ReplicaId, Shard, ShardId, Standing, Topology};
 
-/// How long the shape of the cluster must be unchanged before anything is placed: commands that form a cluster come in bursts.
+/// How long the shape of a cluster that is not complete must be unchanged before anything is placed: commands that form a cluster come in
+/// bursts, and what is placed in between would move again. A complete one is not left without its voters for a moment.
 pub const QUIET_MS: u64 = 3000;
 
 /// A node heard of within this time is live: it may be given replicas.
@@ -48,15 +49,17 @@ impl Liveness {
     }
 }
 
-/// The commands that bring the topology nearer to what it should be, one a group; empty when it is so, or when it changed its shape less
-/// than [`QUIET_MS`] ago (`quiet_ms` is the time since [`Topology::shape_version`] rose). `draw` gives ids for new replicas, each new.
+/// The commands that bring the topology nearer to what it should be, one a group; empty when it is so, or when it is not
+/// [complete](Topology::is_complete) and changed its shape less than [`QUIET_MS`] ago (`quiet_ms` is the time since
+/// [`Topology::shape_version`] rose). `draw` gives ids for new replicas, each new.
 pub fn plan(
     topology: &Topology,
     liveness: &Liveness,
     quiet_ms: u64,
     draw: &mut dyn FnMut() -> ReplicaId,
 ) -> Vec<Vec<Change>> {
-    if quiet_ms < QUIET_MS || topology.phase() != Phase::Living {
+    let is_settled = quiet_ms >= QUIET_MS || topology.is_complete();
+    if !is_settled || topology.phase() != Phase::Living {
         return Vec::new();
     }
     let mut planner = Planner { topology, liveness, load: load(topology) };

@@ -14,7 +14,7 @@ pub use join::Meeting;
 
 use std::collections::{BTreeMap, VecDeque};
 
-use slot::{Slot, SlotSet};
+use slot::{SLOT_COUNT, Slot, SlotSet};
 
 use crate::{
     Change, ClusterId, Endpoint, Group, Leader, Node, NodeId, Outcome, Refusal, Replica, ReplicaId, Shard, ShardId,
@@ -204,6 +204,13 @@ impl Topology {
             self.shards.iter().filter_map(move |(&id, shard)| Some((Group::Shard(id), shard.replica_on(node)?)));
         let of_meta = self.meta.iter().map(|replica| (Group::Meta, replica));
         of_meta.filter(move |(_, replica)| replica.node == node).chain(of_shards)
+    }
+
+    /// Whether every slot has an owner and every node is at home where there are slots: nobody is awaited any more. While a cluster is being
+    /// formed a slot is missing, or somebody who is to be a replica stands alone.
+    pub fn is_complete(&self) -> bool {
+        let assigned: usize = self.shards.values().map(|shard| shard.slots.len()).sum();
+        assigned == usize::from(SLOT_COUNT) && !self.shards.values().any(Shard::is_vacant)
     }
 
     /// How many shards with slots have fewer voters than they should. One that is to go, as those of forgotten nodes are, does not count.

@@ -4,7 +4,7 @@ use proptest::collection::vec;
 use proptest::prelude::*;
 
 use super::*;
-use crate::fixture::{World, meet, node, shard, single};
+use crate::fixture::{World, add, meet, node, shard, single};
 
 /// Nodes, and replicas of each master.
 const CLUSTERS: [(u8, u8); 9] = [(3, 0), (4, 0), (4, 1), (6, 0), (6, 1), (6, 2), (9, 0), (9, 1), (9, 2)];
@@ -187,10 +187,8 @@ fn two_nodes_have_one_voter_each_group() {
 }
 
 #[test]
-fn nothing_is_placed_before_it_is_quiet_or_on_who_is_not_heard_of() {
+fn nothing_is_placed_on_who_is_not_heard_of() {
     let world = World::create(6, 1);
-    let mut draw = || ReplicaId(1 << 40);
-    assert!(plan(&world.topology, &Liveness::all_live(&world.topology), QUIET_MS - 1, &mut draw).is_empty());
     let mut liveness = Liveness::all_live(&world.topology);
     liveness.silent_ms.insert(node(4), LIVE_WITHIN_MS + 1);
     liveness.silent_ms.remove(&node(5));
@@ -210,6 +208,34 @@ fn nothing_is_placed_before_it_is_quiet_or_on_who_is_not_heard_of() {
             assert!(!holds(4) && !holds(5));
         }
     }
+}
+
+/// A node that is to be a replica stands alone until it is told so, and slots are missing until the last master has come: until then
+/// placement waits for the end of the burst, and from then on for nothing.
+#[test]
+fn a_cluster_that_is_not_complete_must_be_quiet_before_anything_is_placed() {
+    let is_placed = |world: &World, quiet_ms| {
+        let mut drawn = 1 << 40;
+        let mut draw = || {
+            drawn += 1;
+            ReplicaId(drawn)
+        };
+        !plan(&world.topology, &Liveness::all_live(&world.topology), quiet_ms, &mut draw).is_empty()
+    };
+    let mut world = World::create(6, 1);
+    assert!(world.topology.is_complete() && is_placed(&world, 0));
+    // One more, that may become somebody's replica.
+    meet(&mut world.topology, &mut single(7), 1 << 30);
+    assert!(!world.topology.is_complete());
+    assert!(!is_placed(&world, QUIET_MS - 1) && is_placed(&world, QUIET_MS));
+    let replica = ReplicaId(1 << 31);
+    world.topology.apply(&Change::Replicate { node: node(7), shard: shard(1), replica }).unwrap();
+    assert!(world.topology.is_complete() && is_placed(&world, 0));
+    let mut alone = single(1);
+    alone.apply(&add(1, "0-16382")).unwrap();
+    assert!(!alone.is_complete());
+    alone.apply(&add(1, "16383")).unwrap();
+    assert!(alone.is_complete());
 }
 
 /// A dead voter is left alone until its time is up.
