@@ -9,6 +9,7 @@
 //! cut_off    a master that its clients reach and its peers do not
 //! fresh      nodes that leave, come anew, or meet in unusual ways
 //! served     a node that leads two shards
+//! stopped    masters that are asked to stop
 //! moved      nodes that come back at another address, or with nothing
 //! ```
 //! Forming a cluster takes seconds, so each of these makes few, and looks at many things in one.
@@ -20,4 +21,5 @@ mod fresh;
 mod moved;
 mod replies;
 mod served;
+mod stopped;
 mod tools;

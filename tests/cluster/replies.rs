@@ -26,6 +26,10 @@ fn the_same_on_all_nodes(nodes: &Nodes) {
     let same = |what: &str, replies: &[String]| {
         assert!(replies.iter().all(|reply| *reply == replies[0]), "{what} differs:\n{}", replies.join("\n"));
     };
+    // Links are each node's own: where nothing is wrong there are all.
+    wait_for("links to all nodes", || {
+        all("CLUSTER NODES").iter().all(|reply| !reply.contains("disconnected")).then_some(())
+    });
     let stripped: Vec<String> = all("CLUSTER NODES").iter().map(|reply| reply.replace("myself,", "")).collect();
     same("CLUSTER NODES", &stripped);
     same("CLUSTER SLOTS", &all("CLUSTER SLOTS"));
@@ -110,6 +114,22 @@ fn transactions(nodes: &Nodes) {
     assert_eq!(replies[1..4], [queued.clone(), queued.clone(), queued]);
     assert_eq!(replies[4].elements().len(), 3, "{replies:?}");
     right.run("DEL {tag}1 {tag}2");
+
+    // About all keys of the node: also when there are no others.
+    let replies = lines(&mut right, &["FLUSHALL", "SET tag 1", "MULTI", "DBSIZE", "KEYS *", "EXEC"]);
+    let expected = [Value::Integer(1), Value::Array(vec![Value::bulk("tag")])];
+    assert_eq!(replies[5].elements(), expected);
+    let replies = lines(&mut right, &["MULTI", "GET tag", "DBSIZE", "FLUSHALL", "DBSIZE", "EXEC"]);
+    assert_eq!(replies[5].elements(), [Value::bulk("1"), Value::Integer(1), Value::ok(), Value::Integer(0)]);
+    let mut replica = nodes.client(nodes.replica_of(nodes.master_of(0, "tag")));
+    let readonly = "READONLY You can't write against a read only replica.";
+    assert_eq!(replica.run("FLUSHALL"), Value::Error(readonly.into()));
+    let replies = lines(&mut replica, &["MULTI", "DBSIZE", "FLUSHALL", "EXEC"]);
+    assert!(replies[2] == Value::Error(readonly.into()) && replies[3].is_error("EXECABORT"), "{replies:?}");
+    wait_for("the same on the replica", || {
+        let replies = lines(&mut replica, &["MULTI", "DBSIZE", "EXEC"]);
+        (replies[2].elements() == [Value::Integer(0)]).then_some(())
+    });
 
     let replies = lines(&mut wrong, &["MULTI", "SET {tag}1 a", "EXEC"]);
     assert!(replies[1].is_error("MOVED ") && replies[2].is_error("EXECABORT"), "{replies:?}");

@@ -39,6 +39,9 @@ fn a_node_that_leads_two_shards_answers_for_both() {
             keys_are(&nodes, other, &of_master[other]);
         }
     }
+    // A replica that leads for others only serves one shard.
+    let serves_two = !of_master[heir].is_empty();
+    inside_of_multi(&nodes, heir, serves_two, expected.len());
     let mut client = nodes.client(heir);
     assert_eq!(client.run("FLUSHALL"), Value::ok());
     keys_are(&nodes, heir, &BTreeSet::new());
@@ -52,6 +55,28 @@ fn a_node_that_leads_two_shards_answers_for_both() {
         [lost, replica].contains(&home).then_some(())
     });
     keys_are(&nodes, nodes.master_of(heir, "key-0"), &BTreeSet::from(["key-0".to_owned()]));
+}
+
+/// A transaction is one shard's: commands about the keys of both are refused in it, and nothing of it is done.
+fn inside_of_multi(nodes: &Nodes, heir: usize, serves_two: bool, keys: usize) {
+    let mut client = nodes.client(heir);
+    if !serves_two {
+        assert_eq!(client.run("MULTI"), Value::ok());
+        assert_eq!(client.run("DBSIZE"), Value::Simple("QUEUED".into()));
+        assert_eq!(client.run("EXEC").elements(), [Value::Integer(i64::try_from(keys).expect("few"))]);
+        return;
+    }
+    for line in ["DBSIZE", "KEYS *", "SCAN 0", "RANDOMKEY", "FLUSHALL", "FLUSHDB"] {
+        assert_eq!(client.run("MULTI"), Value::ok());
+        assert_eq!(client.run("SET key-0 other"), Value::Simple("QUEUED".into()));
+        let refused = client.run(line);
+        assert!(refused.is_error("ERR This node serves the slots of another master, too"), "{line}: {refused:?}");
+        assert!(client.run("EXEC").is_error("EXECABORT"), "{line}");
+    }
+    assert_eq!(client.run("GET key-0"), Value::bulk("value"));
+    assert_eq!(client.run("MULTI"), Value::ok());
+    assert_eq!(client.run("GET key-0"), Value::Simple("QUEUED".into()));
+    assert_eq!(client.run("EXEC").elements(), [Value::bulk("value")]);
 }
 
 /// DBSIZE, KEYS, SCAN, RANDOMKEY and INFO are about these keys.

@@ -9,13 +9,15 @@
 //! | DELSLOTS, then ADDSLOTS elsewhere | Refused while the old node has keys of the slot: they would be neither served nor gone |
 //! | SETSLOT | STABLE, and NODE with the present owner, are OK; everything else is an error until slots can be moved |
 //! | SET-CONFIG-EPOCH, BUMPEPOCH | As in Redis, for what is shown: nothing is decided by a config epoch |
-//! | MEET | Joins, as in Redis, some time after its OK; a node with slots keeps them. Two clusters of more than one node each do not merge (an error), nor do two that both have a slot. Of a node of the same cluster it says where that is now |
+//! | MEET | Joins, as in Redis, some time after its OK, which takes up to a second where nobody answers; a node with slots keeps them. Two clusters of more than one node each do not merge (an error), nor do two that both have a slot. Of a node of the same cluster it says where that is now |
 //! | REPLICATE | Further replicas, hidden on other nodes, make three voters of one or two; none of them is shown |
 //! | FORGET | Once is enough, for all nodes; again it is OK. Refused for a node that serves slots, and where a group would lose its majority. The node can come back after CLUSTER RESET |
 //! | RESET | Leaves the cluster as FORGET does, with the same refusals. HARD draws a new node id |
 //! | FAILOVER | The leader hands over, and OK is answered when the replica leads; nothing is lost and nothing refused. Of two nodes the replica takes the only vote over, too. FORCE goes on when the leader is dead: whoever a majority of the shard's voters elects hands over |
 //! | FAILOVER TAKEOVER | An error: without a majority no replica of a Raft group can know that it has every acknowledged write |
-//! | LINKS | The connections that there are: none, one, or up to three each way |
+//! | NODES | `connected` and `disconnected` are what the node that answers has, as in Redis. `fail` is what the leader of the cluster's metadata says, so it is the same on all nodes; there is no `fail?` |
+//! | INFO | `cluster_state` is `fail` also where the cluster's metadata has no leader; slots are served all the same while their shard has a majority |
+//! | LINKS | The connections that there are: one, or up to three each way |
 //! | SHARDS | Offsets are those that each shard's leader tells, so the same on all nodes |
 //! | COUNT-FAILURE-REPORTS | What this node was told: nothing is decided by it |
 //! | SAVECONFIG | OK: what was answered is on disk already |

@@ -5,6 +5,7 @@
 //! routes     what connections look slots up in                steward    does what the topology wants: replicas, members, fences
 //! health     on the meta leader: which nodes are heard of     leaving    RESET: how a node becomes a cluster of one again
 //! addresses  where nodes are reached now                      failover   FAILOVER: how a replica comes to lead
+//! links      which nodes there is a connection with
 //! ```
 //!
 //! Everything here runs on the raft thread, but for what connections read: [`Cluster::routes`].
@@ -14,13 +15,14 @@ mod failover;
 mod health;
 mod joining;
 mod leaving;
+mod links;
 mod members;
 mod meta;
 mod open;
 mod routes;
 mod steward;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::io;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -52,6 +54,8 @@ use crate::replica::Replica;
 
 /// How long a node that is told something may take to say that it heard it; nobody waits for that.
 const TOLD_WITHIN: Duration = Duration::from_millis(500);
+/// How long a node that is stopping takes for that, at most; if it is back before, no harm is done.
+const LEAVING_FOR_NS: u64 = 10_000_000_000;
 /// MEETs that may wait for each other.
 const MEETS_MAX: usize = 64;
 
@@ -62,6 +66,10 @@ pub(crate) struct Cluster {
     meta: RwLock<Option<Arc<Meta>>>,
     replicas: Mutex<BTreeMap<ShardId, Arc<Replica>>>,
     overlay: Mutex<Overlay>,
+    /// The nodes that have said that they are stopping, and until when that counts, by the monotonic clock.
+    leaving: Mutex<BTreeMap<NodeId, u64>>,
+    /// The nodes that there is no connection with; `None` where the transport does not tell.
+    unlinked: Mutex<Option<BTreeSet<NodeId>>>,
     routes: RwLock<Arc<Routes>>,
     pub(crate) addresses: Arc<Addresses>,
     /// Rises with every change of the routes.
@@ -98,6 +106,8 @@ impl Cluster {
             meta: RwLock::new(None),
             replicas: Mutex::default(),
             overlay: Mutex::default(),
+            leaving: Mutex::default(),
+            unlinked: Mutex::default(),
             routes: RwLock::default(),
             addresses: Arc::default(),
             version: AtomicU64::new(0),
@@ -203,6 +213,44 @@ impl Cluster {
         }
     }
 
+    /// A node says that it is stopping.
+    pub(crate) fn leaves(&self, node: NodeId, now_ns: u64) {
+        let mut leaving = self.leaving.lock();
+        leaving.retain(|_, until_ns| *until_ns > now_ns);
+        if self.topology().is_some_and(|topology| topology.node(node).is_some()) {
+            leaving.insert(node, now_ns + LEAVING_FOR_NS);
+        }
+    }
+
+    /// Whether a node has said so lately.
+    fn is_leaving(&self, node: NodeId, now_ns: u64) -> bool {
+        self.leaving.lock().get(&node).is_some_and(|until_ns| *until_ns > now_ns)
+    }
+
+    /// There is no connection with these nodes, and with all others there is.
+    fn unlinked(&self, nodes: BTreeSet<NodeId>) {
+        let is_new = {
+            let mut unlinked = self.unlinked.lock();
+            let is_new = unlinked.as_ref().is_none_or(|known| *known != nodes);
+            *unlinked = Some(nodes);
+            is_new
+        };
+        if is_new {
+            self.renew();
+        }
+    }
+
+    /// The links to other nodes as clients are shown them. Where the transport knows of none, they are up to those that are heard of.
+    fn links(&self, topology: &Topology, overlay: &Overlay) -> BTreeMap<NodeId, faces::Link> {
+        let unlinked = self.unlinked.lock();
+        let is_up = |node: &NodeId| match &*unlinked {
+            Some(unlinked) => !unlinked.contains(node),
+            None => overlay.mark_of(*node) == Mark::Live,
+        };
+        let link = |node: &NodeId| (*node, faces::Link { is_up: is_up(node), ..faces::Link::default() });
+        topology.nodes().keys().map(link).collect()
+    }
+
     /// Somebody of that cluster says where a node is reached.
     pub(crate) fn reached(&self, cluster: GroupId, node: raft::NodeId, address: &str) {
         let Some(meta) = self.meta().filter(|meta| meta.identity.group == cluster && node.0 != self.me().0) else {
@@ -251,7 +299,7 @@ impl Cluster {
         let view = View::new(&topology, &overlay);
         let replicas = self.replicas.lock().clone();
         let home = topology.node(self.me()).map(|node| node.home);
-        let face = faces::Face::new(Arc::new(view), self.face_settings(), links(&topology, &overlay));
+        let face = faces::Face::new(Arc::new(view), self.face_settings(), self.links(&topology, &overlay));
         *self.routes.write() = Arc::new(Routes::new(face, replicas, home));
         let version = self.version.fetch_add(1, Ordering::AcqRel) + 1;
         drop(overlay);
@@ -278,6 +326,16 @@ impl<P: Platform> Shared<P> {
         meta.change(self.random.next_u64(), commands, transport).await
     }
 
+    /// Tells the other nodes of the cluster that this one is stopping.
+    pub(crate) fn take_leave(&self) {
+        let cluster = self.cluster.as_ref();
+        if let Some(((cluster, topology), transport)) =
+            cluster.zip(cluster.and_then(Cluster::topology)).zip(self.transport())
+        {
+            cluster.tell_others(&topology, transport, &Request::Leaves(self.id()));
+        }
+    }
+
     /// Whether clients are shown this member of a shard's group: it is not one of another shard's node.
     pub(crate) fn is_visible(&self, group: GroupId, member: &raft::Member) -> bool {
         let Some(topology) = self.cluster.as_ref().and_then(Cluster::topology) else { return true };
@@ -301,12 +359,6 @@ impl<P: Platform> Shared<P> {
     pub(crate) fn take_in_change(&self, group: GroupId, payload: Bytes) -> bool {
         self.meta_of(group).is_some_and(|meta| meta.take_in(payload))
     }
-}
-
-/// The links to other nodes as clients are shown them: up to those that are heard of.
-fn links(topology: &Topology, overlay: &Overlay) -> BTreeMap<NodeId, faces::Link> {
-    let link = |node: &NodeId| faces::Link { is_up: overlay.mark_of(*node) == Mark::Live, ..faces::Link::default() };
-    topology.nodes().keys().map(|node| (*node, link(node))).collect()
 }
 
 /// A node as the log names it: by its id and, where it has one, its `cluster-announce-human-nodename`.

@@ -44,6 +44,9 @@ const PATIENCE: Duration = Duration::from_secs(2);
 /// Between two rounds to confirm that reads may be answered, while leadership is being handed over.
 const CONFIRM_AGAIN_AFTER: Duration = Duration::from_millis(5);
 
+/// How often a command that waits for a leader looks around.
+const LEADERLESS_LOOK_EVERY: Duration = Duration::from_millis(250);
+
 /// What a read is told that this replica cannot answer: it led, but may not lead any more.
 const MASTERDOWN: &str = "MASTERDOWN Link with MASTER is down and replica-serve-stale-data is set to 'no'.";
 
@@ -348,8 +351,12 @@ impl<P: Platform> Connection<P> {
         let mut news = cluster.news();
         let patience = self.session.leaderless_for(self.io.node.clock.monotonic_ns());
         // What has changed since it was looked at is not waited for.
-        let is_new = cluster.version() != self.session.routes_version();
-        if !is_new && tokio::time::timeout(patience, news.changed()).await.is_err() {
+        if cluster.version() != self.session.routes_version() {
+            return;
+        }
+        // Now and then it looks without news, too: a leader that is not shown makes none.
+        let waiting = tokio::time::timeout(patience.min(LEADERLESS_LOOK_EVERY), news.changed()).await;
+        if waiting.is_err() && patience <= LEADERLESS_LOOK_EVERY {
             self.session.give_leader_up();
         }
     }

@@ -54,6 +54,13 @@ impl Inbox {
         }
     }
 
+    /// The bytes that were delivered and not yet handed out, for tests.
+    #[cfg(test)]
+    pub(crate) fn take(&self) -> String {
+        let deliveries = std::mem::take(&mut *self.queue.lock());
+        deliveries.iter().map(|delivery| String::from_utf8_lossy(&delivery.bytes).into_owned()).collect()
+    }
+
     /// Hands deliveries to `desk` for ever. Runs as a task of the I/O thread.
     pub(crate) async fn distribute(&self, desk: &Desk) {
         let mut taken = Vec::new();

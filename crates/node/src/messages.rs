@@ -61,6 +61,8 @@ pub(crate) enum Request {
     ReadIndex(GroupId),
     /// May your replica of this group have forgotten what it acknowledged, and does it lead?
     Doubts(GroupId),
+    /// This node is stopping: leadership is not to be given to it.
+    Leaves(NodeId),
 }
 
 /// What the leader of a cluster's meta group says of the nodes: these, and no others, are not heard of.
@@ -152,6 +154,10 @@ impl Request {
             }
             Self::Offsets(group) => out.about(14, *group),
             Self::Doubts(group) => out.about(15, *group),
+            Self::Leaves(node) => {
+                out.u8(16);
+                out.0.extend_from_slice(&node.0);
+            }
             Self::Here(cluster, node, address) => {
                 out.u8(13);
                 out.group(*cluster);
@@ -178,6 +184,7 @@ impl Request {
             10 => Self::Knows(NodeId(read.array()?)),
             14 => Self::Offsets(read.group()?),
             15 => Self::Doubts(read.group()?),
+            16 => Self::Leaves(NodeId(read.array()?)),
             13 => Self::Here(read.group()?, NodeId(read.array()?), read.text()?),
             12 => Self::IsMember(read.group()?, ReplicaId(read.u64()?)),
             11 => {
@@ -472,6 +479,7 @@ mod tests {
             here,
             hand_over,
             silent,
+            Request::Leaves(NodeId([9; 20])),
         ] {
             let bytes = request.encode();
             assert_eq!(Request::decode(&bytes), Some(request));

@@ -5,7 +5,7 @@
 //! raft     the replica's identity is read or formed (formation.rs), its group opened: snapshot, then the log up to
 //!          the committed mark; then the sealer, the observer of the group's status, and the peers' requests
 //! ready    standalone: elected; replicated: a leader is known
-//! stop     no new commands, what is in flight is answered, leadership is handed over, connections close
+//! stop     what is in flight is answered, leadership is handed over, who waits is told who leads, connections close
 //! ```
 
 use std::collections::BTreeSet;
@@ -263,7 +263,7 @@ impl<P: Platform> Node<P> {
 
     /// Gives leadership up, if this node leads, and goes on as a follower; where nobody takes it, it leads on.
     pub async fn abdicate(&self) {
-        self.shared.home().abdicate().await;
+        self.shared.abdicate(&self.shared.home()).await;
     }
 
     /// Ends what `raft` still runs for this node, without a word to anybody. For a node whose power was cut: its places
@@ -272,17 +272,23 @@ impl<P: Platform> Node<P> {
         self.shared.stop_groups().await;
     }
 
-    /// Stops: refuses new commands, answers what is in flight, hands leadership over, closes connections.
+    /// Stops: answers what is in flight, hands leadership over, tells those that wait who leads, closes connections.
     pub async fn stop(&self) {
         let shared = &self.shared;
         let orderly = async {
             let replicas = shared.replicas();
+            // BEFORE leadership is given away: whom clients are not shown would give it back to a node that they are.
+            shared.take_leave();
+            // BEFORE anything is refused: who waits is sent to the next leader.
+            for replica in &replicas {
+                shared.abdicate(replica).await;
+            }
+            if let Some(meta) = shared.cluster.as_ref().and_then(Cluster::meta) {
+                meta.hand_over().await;
+            }
             replicas.iter().for_each(|replica| replica.shard.close());
             while !replicas.iter().all(|replica| replica.shard.is_idle()) {
                 tokio::time::sleep(Duration::from_millis(2)).await;
-            }
-            for replica in &replicas {
-                replica.hand_over().await;
             }
             let _ = shared.stop.send(true);
             while shared.clients.len() > 0 {
@@ -341,6 +347,12 @@ impl<P: Platform> Shared<P> {
     /// Whether a replica's lease allows reads now.
     pub(crate) fn holds_lease(&self, replica: &Replica) -> bool {
         replica.holds_lease(self.clock.monotonic_ns())
+    }
+
+    /// Gives leadership of a shard up, rather to a replica that clients are shown; where nobody takes it, this one leads on.
+    pub(crate) async fn abdicate(&self, replica: &Replica) {
+        let Some(group) = replica.group() else { return };
+        replica.abdicate(|member| self.is_visible(group.id(), member)).await;
     }
 
     /// How this node opens its replica of a group.
@@ -463,9 +475,9 @@ impl<P: Platform> Shared<P> {
         Some(if low.unsigned_abs() < high.unsigned_abs() { *low } else { *high })
     }
 
-    /// Renews what connections see of a replica's group.
-    pub(crate) fn observe(&self, replica: &Replica, status: &Status) {
-        let begins = replica.observe(status, self.clock.wall_ms());
+    /// Renews what connections see of a replica's group; `is_shown`: clients are shown its leader.
+    pub(crate) fn observe(&self, replica: &Replica, status: &Status, is_shown: bool) {
+        let begins = replica.observe(status, is_shown, self.clock.wall_ms());
         if begins {
             self.propose_wished_settings(replica);
         }
@@ -539,7 +551,7 @@ async fn run_replica<P: Platform>(
     let mut status = group.status();
     loop {
         let now = status.borrow_and_update().clone();
-        shared.observe(&home, &now);
+        shared.observe(&home, &now, true);
         if status.changed().await.is_err() {
             return Ok(());
         }

@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use bytes::Bytes;
-use raft::{Class, GroupId, Member, NodeId, PeerService, ReplicaId};
+use raft::{Class, Clock, GroupId, Member, NodeId, PeerService, ReplicaId};
 
 use crate::messages::{Answer, MARK, Request};
 use crate::node::Shared;
@@ -130,6 +130,11 @@ impl<P: Platform> Peers<P> {
                 Answer::Accepted(None)
             }
             Some(Request::Doubts(group)) => doubt::answer(&self.node, group),
+            Some(Request::Leaves(node)) => {
+                let now_ns = self.node.clock.monotonic_ns();
+                self.node.cluster.iter().for_each(|cluster| cluster.leaves(topology::NodeId(node.0), now_ns));
+                Answer::Accepted(None)
+            }
             Some(Request::IsMember(group, replica)) => cluster::is_member(&self.node, group, replica),
             Some(Request::Knows(node)) => {
                 // Who does not lead may not have heard of a node that has just joined.

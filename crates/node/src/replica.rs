@@ -25,6 +25,8 @@ use crate::tasks::Crews;
 const SETTLE_WITHIN: Duration = Duration::from_secs(1);
 /// How long one that has handed over may take to notice that.
 const RETIRE_WITHIN: Duration = Duration::from_secs(2);
+/// A replica that was not heard of for longer is not asked to lead while there are others.
+const HEARD_WITHIN_MS: u64 = 1000;
 /// Between two looks whether it owes any.
 const SETTLED_AGAIN_AFTER: Duration = Duration::from_millis(1);
 
@@ -165,11 +167,6 @@ impl Replica {
         }
     }
 
-    /// Gives leadership to the voter that is furthest, if there is another.
-    pub(crate) async fn hand_over(&self) {
-        let _ = self.hand_over_to(|_| true).await;
-    }
-
     /// Gives leadership to the furthest of those voters, if there is another; whether one has it. Clients wait;
     /// [`Shard::pause`] lets them go on.
     pub(crate) async fn hand_over_to(&self, suits: impl Fn(&Member) -> bool) -> bool {
@@ -214,9 +211,14 @@ impl Replica {
         }
     }
 
-    /// Gives leadership up while the node goes on; clients wait meanwhile. Where nobody takes it, this one leads on.
-    pub(crate) async fn abdicate(&self) {
-        let _ = self.yield_to(|_| true).await;
+    /// Gives leadership up, rather to one of those that are preferred and were heard of lately; clients wait meanwhile. Where nobody
+    /// takes it, this one leads on.
+    pub(crate) async fn abdicate(&self, prefers: impl Fn(&Member) -> bool) {
+        let heard_ms = self.group.get().map(Group::heard_ms_ago).unwrap_or_default();
+        let is_there = |member: &Member| heard_ms.get(&member.replica).is_some_and(|ms| *ms <= HEARD_WITHIN_MS);
+        let _ = self.yield_to(|member| prefers(member) && is_there(member)).await
+            || self.yield_to(is_there).await
+            || self.yield_to(|_| true).await;
     }
 
     /// Ends what `raft` runs for this replica.
@@ -226,14 +228,15 @@ impl Replica {
         }
     }
 
-    /// Renews what connections see of the group. Returns whether this replica begins to lead.
-    pub(crate) fn observe(&self, status: &Status, wall_ms: u64) -> bool {
+    /// Renews what connections see of the group; `is_shown`: clients are shown its leader. Returns whether this replica begins to
+    /// lead.
+    pub(crate) fn observe(&self, status: &Status, is_shown: bool, wall_ms: u64) -> bool {
         let leads = status.leads() && status.ready;
         let standing = if leads {
             self.leading_term.store(status.term, Ordering::Release);
             Standing::Leading
         } else if status.leader.is_some() && status.role != Role::Leader {
-            Standing::Following
+            if is_shown { Standing::Following } else { Standing::Awaiting }
         } else {
             Standing::Leaderless
         };

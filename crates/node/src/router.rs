@@ -13,6 +13,7 @@ use topology::Mark;
 use crate::cluster::Routes;
 use crate::config::Settings;
 use crate::replica::Replica;
+use crate::shard::Standing;
 
 /// Where a command goes.
 pub(crate) enum Way {
@@ -22,8 +23,8 @@ pub(crate) enum Way {
     Here(Arc<Replica>),
     /// Nowhere: the error says why, or where to.
     Refused(String),
-    /// Nobody is known to lead the slot's shard; somebody may soon.
-    Unknown,
+    /// Nobody is shown to lead the slot's shard; somebody may be soon. `hidden`: somebody leads who hands over to one that is shown.
+    Unknown { hidden: bool },
 }
 
 /// The slot of a command's keys; `None` without keys.
@@ -60,12 +61,14 @@ pub(crate) fn way_to(routes: &Routes, slot: Slot, settings: &Settings, reads: bo
     if let Some(replica) = here.filter(|replica| replica.leads() || stale && routes.home() == Some(route.shard)) {
         return Way::Here(Arc::clone(replica));
     }
+    // Then whoever is shown leads no more: nobody is sent to a leader that is older than one that is known.
+    let hidden = here.is_some_and(|replica| replica.shard.standing() == Standing::Awaiting);
     match route.node {
         // A client that is sent to a node that has failed only comes back.
-        Some(node) if node.id != face.settings().myself && node.mark != Mark::Failed => {
+        Some(node) if !hidden && node.id != face.settings().myself && node.mark != Mark::Failed => {
             Way::Refused(face.moved(slot, node, Transport::Plain))
         }
         // It is said to lead, and does not (yet, or any more).
-        Some(_) | None => Way::Unknown,
+        Some(_) | None => Way::Unknown { hidden },
     }
 }

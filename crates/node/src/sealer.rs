@@ -90,7 +90,7 @@ fn look_at_disk<P: Platform>(node: &Shared<P>, replica: &Replica) {
 
 /// Warns of a clock that is far from those of the peers; a leader whose clock is very far gives leadership up, because keys
 /// would expire by it. Returns whether it has warned.
-fn look_at_clock<P: Platform>(node: &Shared<P>, replica: &Arc<Replica>, warned: bool) -> bool {
+fn look_at_clock<P: Platform>(node: &Arc<Shared<P>>, replica: &Arc<Replica>, warned: bool) -> bool {
     let Some(offset_ms) = node.clock_offset_ms() else { return false };
     let is_off = offset_ms.unsigned_abs() >= CLOCK_OFF_MS;
     if is_off && !warned {
@@ -99,7 +99,8 @@ fn look_at_clock<P: Platform>(node: &Shared<P>, replica: &Arc<Replica>, warned: 
     if offset_ms.unsigned_abs() >= CLOCK_WRONG_MS && replica.leads() {
         tracing::warn!(offset_ms, "giving leadership up: the clock is too far from those of the other nodes");
         let replica = Arc::clone(replica);
-        drop(tasks::beside(async move { replica.abdicate().await }));
+        let node = Arc::clone(node);
+        drop(tasks::beside(async move { node.abdicate(&replica).await }));
     }
     is_off
 }

@@ -168,7 +168,7 @@ impl<'a> Reading<'a> {
             Standing::Leading if confirmed || holds_lease() => Right::Linearizable,
             Standing::Leading => Right::Unconfirmed,
             _ if shard.is_doubtful() && !confirmed => Right::Unconfirmed,
-            Standing::Following | Standing::Leaderless => Right::Stale,
+            Standing::Following | Standing::Leaderless | Standing::Awaiting => Right::Stale,
         })
     }
 

@@ -38,6 +38,8 @@ pub(crate) const BATCH_COMMANDS_WORTH: usize = 32;
 pub(crate) const BATCH_BYTES_WORTH: usize = 8 * 1024;
 /// How long a refused batch is held before its commands fail for good.
 pub(crate) const HOLD_MAX_NS: u64 = 2_000_000_000;
+/// As [`HOLD_MAX_NS`], while whoever leads is to hand over to a replica that clients are shown: it has as long for that.
+pub(crate) const AWAIT_MAX_NS: u64 = 2 * HOLD_MAX_NS;
 /// After this long without a commit the outcome of an entry is answered as unknown.
 pub(crate) const UNCERTAIN_AFTER_NS: u64 = 5_000_000_000;
 /// So much longer for each MiB that is under way: a slow disk or network takes that long.
@@ -68,6 +70,8 @@ pub(crate) enum Standing {
     Following = 1,
     /// This one leads and has applied the first entry of its term.
     Leading = 2,
+    /// Another replica leads that clients are not shown: it hands over to one that they are, or shows itself.
+    Awaiting = 3,
 }
 
 /// Says where a slot is served now, as an error that sends a client there; `None` where that is not known, or is here.
@@ -208,7 +212,8 @@ impl Shard {
         match self.standing.load(Ordering::Acquire) {
             0 => Standing::Leaderless,
             1 => Standing::Following,
-            _ => Standing::Leading,
+            2 => Standing::Leading,
+            _ => Standing::Awaiting,
         }
     }
 
@@ -217,8 +222,13 @@ impl Shard {
         match self.standing() {
             Standing::Leading => None,
             Standing::Following => Some(READONLY),
-            Standing::Leaderless => Some(NOREPLICAS),
+            Standing::Leaderless | Standing::Awaiting => Some(NOREPLICAS),
         }
+    }
+
+    /// Whether what comes too late for this leadership is kept until it is known who leads next: a cluster's clients are then sent there.
+    fn keeps_for_the_next(&self) -> bool {
+        self.in_cluster && matches!(self.standing(), Standing::Leaderless | Standing::Awaiting)
     }
 
     /// In a cluster: who says where a slot is served once this replica does not lead any more. Set once, before it leads.
@@ -229,16 +239,25 @@ impl Shard {
     /// What a command is told that was taken and did not come to be proposed. In a cluster it asks again where the slot is by
     /// then: clients do so by themselves, and show nothing of it when they are told where.
     pub(crate) fn definite(&self, why: &'static str, slot: Option<Slot>) -> String {
-        let moved = || self.redirect.get()?(slot?);
-        if self.in_cluster { moved().unwrap_or_else(|| faces::DOWN.to_owned()) } else { why.to_owned() }
+        match slot {
+            Some(slot) if self.in_cluster => {
+                let moved = self.redirect.get().and_then(|redirect| redirect(slot));
+                moved.unwrap_or_else(|| faces::DOWN.to_owned())
+            }
+            // About all keys here: of those this is a replica now.
+            None if self.in_cluster && why != READONLY => faces::DOWN.to_owned(),
+            _ => why.to_owned(),
+        }
     }
 
     /// Adds a run to the open batch.
     pub(crate) fn add(&self, staged: &mut Staged, route: Route, protocol: Protocol) -> Added {
-        if let Some(why) = self.refusal().or_else(|| self.is_closing().then_some(NOREPLICAS)) {
+        let mut open = self.open.lock();
+        // Under the lock: what is added before the standing changes is found by who changes it.
+        let refusal = self.refusal().filter(|_| !self.keeps_for_the_next());
+        if let Some(why) = refusal.or_else(|| self.is_closing().then_some(NOREPLICAS)) {
             return Added::Refused(why);
         }
-        let mut open = self.open.lock();
         if !open.batch.has_room(staged) {
             return Added::Full;
         }
@@ -322,7 +341,8 @@ impl Shard {
     }
 
     /// Takes notice of a new standing. Leadership that ends leaves what was accepted uncertain, and refuses the rest
-    /// unless nobody is known to lead: then it is held for the replica's own return.
+    /// unless nobody is known to lead, or nobody that clients are shown: then it is held until somebody is, or the replica
+    /// leads again.
     pub(crate) fn stand(&self, standing: Standing) {
         if self.standing() == Standing::Leading && standing != Standing::Leading {
             // BEFORE the standing changes: whoever reads as a follower's client sees the doubt.
@@ -360,7 +380,8 @@ impl Shard {
             // Large entries take their time, and what is behind them waits with them.
             let under_way_mib = open.tickets.iter().map(|ticket| ticket.bytes).sum::<usize>() as u64 >> 20;
             let patience_ns = under_way_mib * PATIENCE_PER_MIB_NS;
-            let (uncertain_after_ns, hold_max_ns) = (UNCERTAIN_AFTER_NS + patience_ns, HOLD_MAX_NS + patience_ns);
+            let hold_max_ns = if self.standing() == Standing::Awaiting { AWAIT_MAX_NS } else { HOLD_MAX_NS };
+            let (uncertain_after_ns, hold_max_ns) = (UNCERTAIN_AFTER_NS + patience_ns, hold_max_ns + patience_ns);
             overdue.extend(open.tickets.iter().filter(|t| too_old(t.sealed_ns, uncertain_after_ns)).cloned());
             while open.held.front().is_some_and(|batch| too_old(batch.first_sealed_ns, hold_max_ns)) {
                 refused.extend(open.held.pop_front());

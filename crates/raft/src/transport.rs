@@ -155,9 +155,9 @@ pub trait Transport: Clone + Send + Sync + 'static {
         Vec::new()
     }
 
-    /// The connections that stand. Nothing where the transport has none.
-    fn links(&self) -> Vec<PeerLink> {
-        Vec::new()
+    /// The connections that stand; `None` where the transport does not tell.
+    fn links(&self) -> Option<Vec<PeerLink>> {
+        None
     }
 
     /// What was sent, and what was received. Nothing where the transport does not count.

@@ -147,7 +147,7 @@ impl Transport for PeerLinks {
         self.clock_offsets().into_iter().map(|offset| offset.offset_ms).collect()
     }
 
-    fn links(&self) -> Vec<PeerLink> {
+    fn links(&self) -> Option<Vec<PeerLink>> {
         let outgoing: Vec<Arc<Link>> = {
             let links = self.shared.links.lock();
             links.open.values().flatten().flatten().map(|owned| Arc::clone(&owned.link)).collect()
@@ -161,7 +161,7 @@ impl Transport for PeerLinks {
             queued_bytes: 0,
         };
         all.extend(admitted.values().map(incoming));
-        all
+        Some(all)
     }
 
     fn traffic(&self) -> (Traffic, Traffic) {

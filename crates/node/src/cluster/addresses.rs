@@ -102,7 +102,7 @@ impl<T: Transport> Transport for Rerouted<T> {
         self.inner.clock_offsets_ms()
     }
 
-    fn links(&self) -> Vec<PeerLink> {
+    fn links(&self) -> Option<Vec<PeerLink>> {
         self.inner.links()
     }
 

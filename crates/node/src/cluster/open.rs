@@ -10,7 +10,7 @@ use topology::{Change, ClusterId, Endpoint, First, Setting, ShardId, Topology};
 use super::addresses::Rerouted;
 use super::members::{member_at, peer};
 use super::meta::Meta;
-use super::{Cluster, joining, leaving, not_a_cluster, steward};
+use super::{Cluster, joining, leaving, links, not_a_cluster, steward};
 use crate::doubt::{self, Verdict};
 use crate::fence::Fence;
 use crate::holdings::Held;
@@ -58,6 +58,7 @@ pub(crate) async fn run<P: Platform>(
     }
     tasks::beside(joining::run(ground.clone()));
     tasks::beside(leaving::run(ground.clone()));
+    tasks::beside(links::watch(ground.clone()));
     steward::run(ground.clone()).await
 }
 

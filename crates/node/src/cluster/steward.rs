@@ -21,7 +21,7 @@ use crate::messages::{Identity, Marks, Request};
 use crate::node::Shared;
 use crate::platform::{Platform, Random};
 use crate::replica::Replica;
-use crate::shard::EntryWaiter;
+use crate::shard::{EntryWaiter, Standing};
 use crate::tasks;
 
 /// How often everything is looked at when nothing seems to happen.
@@ -108,15 +108,16 @@ pub(super) async fn watch<P: Platform>(
     group: Group<EntryWaiter>,
 ) {
     let (cluster, node) = (ground.cluster(), &ground.node);
-    let mut status = group.status();
-    let (mut hidden_since, mut asked_ns, mut holds_clients) = (None, 0, false);
+    let (mut status, mut news) = (group.status(), cluster.news());
+    let (mut hidden, mut holds_clients) = (Hidden::default(), false);
     // The newest term of its own that the other nodes were told of.
     let mut told_term = 0;
     loop {
         let now = status.borrow_and_update().clone();
+        news.mark_unchanged();
         if now.stopped.is_some() && cluster.replica(shard).is_none_or(|current| !Arc::ptr_eq(&current, &replica)) {
             // Ended by the node itself.
-            replica.observe(&Status::default(), node.clock.wall_ms());
+            replica.observe(&Status::default(), true, node.clock.wall_ms());
             return;
         }
         let led = replica.leads();
@@ -126,7 +127,7 @@ pub(super) async fn watch<P: Platform>(
         if let Some(other) = leader(&now).filter(is_shown) {
             cluster.announced(shard, now.term, other);
         }
-        node.observe(&replica, &now);
+        node.observe(&replica, &now, leader(&now).is_none_or(|leader| is_shown_to_lead(&ground, shard, leader)));
         // AFTER it was observed who leads: until then clients wait for a hidden leader to hand over.
         if std::mem::take(&mut holds_clients) {
             replica.shard.pause(false);
@@ -142,31 +143,32 @@ pub(super) async fn watch<P: Platform>(
             }
             Some(leader) if leader == cluster.me() && !replica.leads() => (),
             Some(leader) if leader == cluster.me() && is_hidden(&ground, shard, leader) => {
-                let now_ns = node.clock.monotonic_ns();
-                let since_ns = *hidden_since.get_or_insert(now_ns);
-                let homes = homes(&ground, shard);
-                let is_new = now_ns.saturating_sub(since_ns) < HIDDEN_FOR_NS;
+                let (homes, is_new) = hidden.look(&ground, shard);
                 if !is_new {
                     announce(&ground, shard, now.term, &mut told_term);
                 }
-                // Later it hands back once a home voter is level, and asks in vain no more often than it did at first.
-                let is_due = now_ns.saturating_sub(asked_ns) >= HIDDEN_FOR_NS;
-                if is_new || is_due && has_level_voter(&now, &homes) {
-                    asked_ns = now_ns;
+                if is_new || hidden.is_due(node.clock.monotonic_ns()) && has_level_voter(&now, &homes) {
+                    hidden.asked_ns = node.clock.monotonic_ns();
                     let _ = replica.hand_over_to(|member| homes.contains(&NodeId(member.node.0))).await;
                     holds_clients = true;
                 }
             }
             Some(leader) if leader == cluster.me() => {
-                hidden_since = None;
+                hidden.since_ns = None;
                 announce(&ground, shard, now.term, &mut told_term);
             }
-            Some(_) => hidden_since = None,
+            Some(_) => hidden.since_ns = None,
             None => (),
         }
         let changed = async {
-            match hidden_since {
+            match hidden.since_ns {
                 Some(_) => drop(tokio::time::timeout(Duration::from_millis(100), status.changed()).await),
+                // A hidden leader that shows itself after all says so to the routes.
+                None if replica.shard.standing() == Standing::Awaiting => tokio::select! {
+                    biased;
+                    _ = status.changed() => (),
+                    _ = news.changed() => (),
+                },
                 None => drop(status.changed().await),
             }
         };
@@ -174,6 +176,33 @@ pub(super) async fn watch<P: Platform>(
         if status.has_changed().is_err() {
             return;
         }
+    }
+}
+
+/// What a hidden leader knows of its leadership.
+#[derive(Default)]
+struct Hidden {
+    /// Since when it leads; `None` while it does not.
+    since_ns: Option<u64>,
+    /// When it tried to hand over last.
+    asked_ns: u64,
+}
+
+impl Hidden {
+    /// Who could lead in its stead, and whether it hides for that: it is new, and there are such.
+    fn look<P: Platform>(&mut self, ground: &Ground<P>, shard: ShardId) -> (Vec<NodeId>, bool) {
+        let now_ns = ground.node.clock.monotonic_ns();
+        let since_ns = *self.since_ns.get_or_insert(now_ns);
+        let homes = homes(ground, shard);
+        let stays = |home: &NodeId| !ground.cluster().is_leaving(*home, now_ns);
+        let staying: Vec<NodeId> = homes.iter().copied().filter(stays).collect();
+        let is_alone = staying.is_empty() && !homes.is_empty();
+        (staying, now_ns.saturating_sub(since_ns) < HIDDEN_FOR_NS && !is_alone)
+    }
+
+    /// It has shown itself: then it hands back once a home voter is level, and asks in vain no more often than it did at first.
+    const fn is_due(&self, now_ns: u64) -> bool {
+        now_ns.saturating_sub(self.asked_ns) >= HIDDEN_FOR_NS
     }
 }
 
@@ -185,6 +214,12 @@ fn leader(status: &Status) -> Option<NodeId> {
 /// that is known here.
 fn is_hidden<P: Platform>(ground: &Ground<P>, shard: ShardId, node: NodeId) -> bool {
     !homes(ground, shard).contains(&node)
+}
+
+/// Whether clients are sent to that node once they are known to be told who leads: it is at home, or has shown itself.
+fn is_shown_to_lead<P: Platform>(ground: &Ground<P>, shard: ShardId, node: NodeId) -> bool {
+    let shown = ground.cluster().routes().view().and_then(|view| view.leader(shard));
+    shown.is_some_and(|leader| leader.node == node) || !is_hidden(ground, shard, node)
 }
 
 /// Whether a voter on one of these nodes holds all that is committed.

@@ -292,7 +292,7 @@ async fn gather_offsets<P: Platform>(node: &Shared<P>) -> BTreeMap<NodeId, u64> 
 /// The connections to other nodes that stand, in order of the nodes.
 fn links<P: Platform>(node: &Shared<P>) -> Vec<LinkRow> {
     let Some(topology) = node.cluster.as_ref().and_then(|cluster| cluster.topology()) else { return Vec::new() };
-    let mut links = node.transport().map(PeerTransport::links).unwrap_or_default();
+    let mut links = node.transport().and_then(PeerTransport::links).unwrap_or_default();
     links.retain(|link| topology.node(NodeId(link.node.0)).is_some());
     links.sort_unstable_by_key(|link| (link.node, !link.is_outgoing, link.since_ms));
     let row = |link: &raft::PeerLink| LinkRow {

@@ -17,6 +17,15 @@ use slot::Slot;
 use crate::batch::Staged;
 use crate::replica::Replica;
 
+/// What such a command is told inside of MULTI.
+pub(super) const SPANS_SHARDS: &str = "ERR This node serves the slots of another master, too, until that or a replica of it is back: commands \
+     about all keys cannot be part of a transaction here, send them outside of MULTI";
+
+/// Whether a command is about the keys of all slots that a node serves.
+pub(super) fn spans_slots(spec: &Spec) -> bool {
+    matches!(spec.name, "DBSIZE" | "KEYS" | "FLUSHALL" | "FLUSHDB" | "RANDOMKEY" | "SCAN")
+}
+
 /// A command, and the replicas that are asked it.
 pub(crate) struct Asked {
     how: How,
@@ -50,6 +59,9 @@ impl Asked {
         mut replicas: Vec<Arc<Replica>>,
         seed: u64,
     ) -> Option<Self> {
+        if !spans_slots(spec) {
+            return None;
+        }
         let mut raw = arguments.raw().to_vec();
         let how = match spec.name {
             "DBSIZE" => How::Sum,

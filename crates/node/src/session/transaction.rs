@@ -10,6 +10,7 @@ use keyspace::{Context, Keyspace};
 use resp::{ArgumentRanges, Arguments, Protocol, Reply};
 use slot::Slot;
 
+use super::served::spans_slots;
 use super::way::is_about_data;
 use super::{ClusterWork, Exchange, Later, Reading, Right, Session, Step};
 use crate::entry::Precondition;
@@ -68,6 +69,16 @@ impl Transaction {
     /// Whether it holds a command that writes.
     pub(super) fn writes(&self) -> bool {
         self.any(|queued| matches!(queued.spec.handler, Handler::Write(_)))
+    }
+
+    /// Whether it holds a command about the keys of all slots that the node serves.
+    pub(super) fn spans(&self) -> bool {
+        self.any(|queued| spans_slots(queued.spec))
+    }
+
+    /// Whether it holds a command about data.
+    pub(super) fn is_about_data(&self) -> bool {
+        self.any(Queued::is_about_data)
     }
 
     pub(super) fn is_spoilt(&self) -> bool {
@@ -240,7 +251,7 @@ impl<P: Platform> Session<P> {
         }
         let writes = transaction.writes();
         if let Some(why) = self.replica.shard.refusal().filter(|_| writes) {
-            if self.may_find_another_way() {
+            if self.may_find_another_way() && transaction.slot.is_some() {
                 return Step::Leaderless;
             }
             self.end_transaction();
@@ -248,7 +259,7 @@ impl<P: Platform> Session<P> {
             return Step::Done;
         }
         let mixed = transaction.any(|queued| !queued.is_about_data());
-        let data = transaction.any(Queued::is_about_data);
+        let data = transaction.is_about_data();
         if !data
             && self.watched.is_empty()
             && transaction.any(|queued| matches!(queued.spec.handler, Handler::Cluster(_)))
@@ -289,7 +300,7 @@ impl<P: Platform> Session<P> {
         }
         let replica = std::sync::Arc::clone(&self.replica);
         let right = reading.right(|| self.node.holds_lease(&replica));
-        let data = self.transaction.as_ref().is_some_and(|transaction| transaction.any(Queued::is_about_data));
+        let data = self.transaction.as_ref().is_some_and(Transaction::is_about_data);
         if right == Right::Unconfirmed && (data || !self.watched.is_empty()) {
             return Step::Confirm;
         }

@@ -8,16 +8,19 @@ use faces::{CROSS_SLOT, DOWN};
 use resp::Arguments;
 use slot::Slot;
 
-use super::served::Asked;
+use super::served::{Asked, SPANS_SHARDS, spans_slots};
 use super::{Exchange, Later, Session, Step, refusals};
 use crate::cluster::Routes;
 use crate::config::Settings;
 use crate::platform::Platform;
 use crate::replica::Replica;
 use crate::router::{self, Way};
+use crate::shard::{AWAIT_MAX_NS, HOLD_MAX_NS, READONLY, Standing};
 
 /// How long a command waits for somebody to lead its shard. An election takes less.
-const PATIENCE_NS: u64 = 2_000_000_000;
+const PATIENCE_NS: u64 = HOLD_MAX_NS;
+/// As [`PATIENCE_NS`], while somebody leads that clients are not shown.
+const HIDDEN_PATIENCE_NS: u64 = AWAIT_MAX_NS;
 
 /// What a session knows of the cluster.
 #[derive(Default)]
@@ -30,6 +33,8 @@ pub(super) struct Ways {
     pub(super) stale: bool,
     /// Since when the next command waits for a leader, by the monotonic clock.
     leaderless_since_ns: Option<u64>,
+    /// How long it may.
+    patience_ns: u64,
     /// It has waited long enough.
     given_up: bool,
 }
@@ -72,7 +77,8 @@ impl<P: Platform> Session<P> {
     /// For how long the next command may still wait for a leader.
     pub(crate) fn leaderless_for(&mut self, now_ns: u64) -> Duration {
         let since_ns = *self.way.leaderless_since_ns.get_or_insert(now_ns);
-        Duration::from_nanos(PATIENCE_NS.saturating_sub(now_ns.saturating_sub(since_ns)))
+        let patience_ns = self.way.patience_ns.max(PATIENCE_NS);
+        Duration::from_nanos(patience_ns.saturating_sub(now_ns.saturating_sub(since_ns)))
     }
 
     /// The next command has waited long enough.
@@ -98,20 +104,24 @@ impl<P: Platform> Session<P> {
         };
         let way = match slot {
             Ok(Some(slot)) => self.way_to(slot, spec, is_exec),
-            Ok(None) => Way::Home,
+            Ok(None) => self.way_home(spec, is_exec),
             Err(why) => Way::Refused(why.to_owned()),
         };
+        let way = self.narrow(way, spec, is_exec);
         let step = match way {
             Way::Home if !is_about_data(spec) || self.transaction.is_some() => None,
             Way::Home => self.turn_to_served(spec, arguments, exchange),
             Way::Here(_) if self.transaction.is_some() && !is_exec => None,
             Way::Here(replica) => self.turn(replica),
-            Way::Unknown if self.way.given_up => Some(self.refuse(DOWN.to_owned(), is_exec, exchange)),
-            Way::Unknown => Some(Step::Leaderless),
+            Way::Unknown { .. } if self.way.given_up => Some(self.refuse(DOWN.to_owned(), is_exec, exchange)),
+            Way::Unknown { hidden } => {
+                self.way.patience_ns = if hidden { HIDDEN_PATIENCE_NS } else { PATIENCE_NS };
+                Some(Step::Leaderless)
+            }
             Way::Refused(why) => Some(self.refuse(why, is_exec, exchange)),
         };
         if !matches!(step, Some(Step::Leaderless | Step::AfterReplies)) {
-            (self.way.leaderless_since_ns, self.way.given_up) = (None, false);
+            (self.way.leaderless_since_ns, self.way.patience_ns, self.way.given_up) = (None, 0, false);
         }
         if step.is_none()
             && !is_exec
@@ -153,6 +163,50 @@ impl<P: Platform> Session<P> {
         self.turn(served.pop().unwrap_or_else(|| self.node.home()))
     }
 
+    /// The way of what has no keys. A write waits while nobody leads here.
+    fn way_home(&self, spec: &Spec, is_exec: bool) -> Way {
+        let writes = match &self.transaction {
+            Some(transaction) => is_exec && transaction.writes(),
+            None => matches!(spec.handler, Handler::Write(_)),
+        };
+        if !writes {
+            return Way::Home;
+        }
+        match self.routes().served().as_slice() {
+            [only] if only.shard.standing() == Standing::Leaderless => Way::Unknown { hidden: false },
+            [only] if only.shard.standing() == Standing::Awaiting => Way::Unknown { hidden: true },
+            _ => Way::Home,
+        }
+    }
+
+    /// What a transaction with commands about all keys of the node makes of its way: it is one shard's, so all keys must be.
+    fn narrow(&self, way: Way, spec: &'static Spec, is_exec: bool) -> Way {
+        let Some(transaction) = &self.transaction else { return way };
+        let (spans, is_about_data) = match is_exec {
+            true if transaction.is_spoilt() => (false, false),
+            true => (transaction.spans(), transaction.is_about_data()),
+            false => (spans_slots(spec), false),
+        };
+        let is_bound = spans || is_about_data && matches!(way, Way::Home);
+        if !is_bound {
+            return way;
+        }
+        let mut served = self.routes().served();
+        let only = if served.len() == 1 { served.pop() } else { None };
+        let writes = matches!(spec.handler, Handler::Write(_));
+        match (way, only) {
+            (Way::Home, Some(only)) if is_exec => Way::Here(only),
+            // As it is answered outside of a transaction.
+            (Way::Home, Some(only)) if writes && only.shard.standing() == Standing::Following => {
+                Way::Refused(READONLY.to_owned())
+            }
+            (Way::Home, only) if only.is_some() || !spans => Way::Home,
+            (Way::Here(replica), Some(only)) if Arc::ptr_eq(&replica, &only) => Way::Here(replica),
+            (Way::Home | Way::Here(_), _) => Way::Refused(SPANS_SHARDS.to_owned()),
+            (other, _) => other,
+        }
+    }
+
     fn turn(&self, replica: Arc<Replica>) -> Option<Step> {
         (!Arc::ptr_eq(&replica, &self.replica)).then_some(Step::Elsewhere(replica))
     }
@@ -162,7 +216,7 @@ impl<P: Platform> Session<P> {
             Some(transaction) if is_exec => !transaction.writes(),
             _ => !spec.changes_data(),
         };
-        let Some((_, settings)) = &self.way.settings else { return Way::Unknown };
+        let Some((_, settings)) = &self.way.settings else { return Way::Unknown { hidden: false } };
         router::way_to(&self.way.routes, slot, settings, reads, reads && self.way.stale)
     }
 

@@ -9,6 +9,17 @@ fn leading_shard() -> Arc<Shard> {
     shard
 }
 
+/// A shard of a cluster whose slots are served elsewhere once it is told so.
+fn leading_shard_of_a_cluster() -> (Arc<Shard>, Arc<AtomicBool>) {
+    let keyspace = Keyspace::new(keyspace::Settings::new([1, 2]));
+    let shard = Arc::new(Shard::new(keyspace, Fence::closed(), Arc::from([Inbox::default()]), Arc::default()));
+    let is_known = Arc::new(AtomicBool::new(false));
+    let known = Arc::clone(&is_known);
+    shard.redirect_by(Box::new(move |slot| known.load(Ordering::Relaxed).then(|| format!("MOVED {slot} there"))));
+    shard.stand(Standing::Leading);
+    (shard, is_known)
+}
+
 fn add_write(shard: &Shard) {
     let mut staged = Staged::default();
     staged.write(0, b"*2\r\n$4\r\nINCR\r\n$1\r\nn\r\n");
@@ -38,6 +49,47 @@ fn a_refused_batch_is_sealed_anew_when_the_standing_changes() {
     shard.stand(Standing::Leaderless);
     shard.stand(Standing::Leading);
     assert!(shard.seal(SealContext { term: 2, ..context() }).is_some());
+}
+
+#[test]
+fn what_waits_while_a_hidden_replica_leads_is_sent_to_the_one_that_it_hands_over_to() {
+    let (shard, is_known) = leading_shard_of_a_cluster();
+    shard.pause(true);
+    add_write(&shard);
+    shard.stand(Standing::Leaderless);
+    // It was on its way to the batch when the leadership ended.
+    add_write(&shard);
+    shard.stand(Standing::Awaiting);
+    add_write(&shard);
+    shard.give_up_overdue(1);
+    shard.give_up_overdue(1 + HOLD_MAX_NS + 1);
+    assert_eq!(shard.inboxes[0].take(), "");
+    is_known.store(true, Ordering::Relaxed);
+    shard.stand(Standing::Following);
+    assert_eq!(shard.inboxes[0].take(), "-MOVED 3432 there\r\n".repeat(3));
+    let mut staged = Staged::default();
+    staged.write(0, b"*2\r\n$4\r\nINCR\r\n$1\r\nn\r\n");
+    assert_eq!(shard.add(&mut staged, ROUTE, Protocol::Resp2), Added::Refused(READONLY));
+}
+
+#[test]
+fn what_waits_for_a_hidden_replica_in_vain_is_told_that_nobody_serves_it() {
+    let (shard, _) = leading_shard_of_a_cluster();
+    shard.pause(true);
+    add_write(&shard);
+    shard.stand(Standing::Awaiting);
+    shard.give_up_overdue(1);
+    shard.give_up_overdue(1 + AWAIT_MAX_NS + 1);
+    assert_eq!(shard.inboxes[0].take(), format!("-{}\r\n", faces::DOWN));
+}
+
+#[test]
+fn elsewhere_than_in_a_cluster_nothing_is_kept_for_the_next_leader() {
+    let shard = leading_shard();
+    shard.stand(Standing::Leaderless);
+    let mut staged = Staged::default();
+    staged.write(0, b"*2\r\n$4\r\nINCR\r\n$1\r\nn\r\n");
+    assert_eq!(shard.add(&mut staged, ROUTE, Protocol::Resp2), Added::Refused(NOREPLICAS));
 }
 
 /// Like raft and apply: commits an entry, runs it if it follows `last`, and finishes its waiter.
