@@ -2,8 +2,10 @@
 //!
 //! What a run consists of, each world says for itself: `shard/run.rs`, `cluster/run.rs`.
 
+use std::cell::RefCell;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::pin::Pin;
+use std::rc::Rc;
 use std::time::Duration;
 
 use parking_lot::Mutex;
@@ -11,9 +13,12 @@ use tokio::runtime::{Builder, RngSeed, UnhandledPanic};
 use tokio::task::LocalSet;
 use tokio::time::Instant;
 
+use crate::host::Host;
+use crate::hosts::{Hosts, Making, SharedHosts};
+use crate::oracle::Oracle;
 use crate::seed::Seed;
 use crate::trace::{Show, Trace};
-use crate::{cluster, shard};
+use crate::{cluster, shard, tasks};
 
 /// How often replicas are looked at.
 pub(crate) const LOOK_EVERY: Duration = Duration::from_millis(20);
@@ -57,6 +62,58 @@ pub(crate) struct Ended {
     pub(crate) result: Result<(), String>,
 }
 
+/// Where a run takes place, in both worlds: its hosts, and what its clients saw.
+pub(crate) struct Stage {
+    pub(crate) seed: Seed,
+    pub(crate) hosts: SharedHosts,
+    pub(crate) oracle: Rc<RefCell<Oracle>>,
+}
+
+impl Stage {
+    /// With hosts that are off. `clocks_jump`: wall clocks do.
+    pub(crate) fn new(seed: Seed, making: Making<'_>, clocks_jump: bool, trace: Trace) -> Self {
+        let hosts = Rc::new(RefCell::new(Hosts::new(seed, making, trace)));
+        let mut oracle = Oracle::default();
+        if clocks_jump {
+            oracle.sets.clocks_jump();
+        }
+        Self { seed, hosts, oracle: Rc::new(RefCell::new(oracle)) }
+    }
+
+    /// The links carry messages, and every host is on.
+    pub(crate) fn begin(&self) -> Result<(), String> {
+        drop(tasks::beside(self.hosts.borrow().net.clone().run()));
+        self.hosts.borrow_mut().all.iter_mut().try_for_each(Host::start)
+    }
+}
+
+/// A run of one of the worlds.
+pub(crate) trait Play: Sized {
+    /// Where it takes place.
+    fn stage(&self) -> &Stage;
+
+    /// All of it, from the moment at which every host is on until all is well in the end.
+    ///
+    /// # Errors
+    /// Says what was not as it must be.
+    async fn live_through(&mut self) -> Result<(), String>;
+
+    /// Some lines about every host, for whoever reads why a run failed.
+    fn describe(&self) -> String;
+
+    /// Runs it to its end, and judges the clients' whole history.
+    async fn all(mut self) -> Ended {
+        let lived = async {
+            self.stage().begin()?;
+            self.live_through().await?;
+            self.stage().oracle.borrow().judge()
+        };
+        let result = lived.await.map_err(|why| format!("{why}\n{}", self.describe()));
+        let answered = self.stage().oracle.borrow().answered();
+        Ended { answered, result }
+    }
+}
+
 /// A run that is ready to begin, given what it is recorded in. It begins inside of the run's runtime.
 type Ready = Box<dyn FnOnce(Trace) -> Pin<Box<dyn Future<Output = Ended>>>>;
 
@@ -85,6 +142,19 @@ pub fn run(world: World, seed: u64, show: Option<Show>) -> Report {
 }
 
 fn simulate(seed: Seed, show: Option<Show>, ready: Ready, report: &mut Report) -> Result<(), String> {
+    let (ended, trace) = in_virtual_time(seed, async {
+        let trace = Trace::new(show);
+        (ready(trace.clone()).await, trace.hash())
+    })?;
+    (report.answered, report.trace) = (ended.answered, trace);
+    ended.result
+}
+
+/// Does something in virtual time, on this thread, with all that the seed decides.
+///
+/// # Errors
+/// When there is no runtime.
+pub(crate) fn in_virtual_time<T>(seed: Seed, work: impl Future<Output = T>) -> Result<T, String> {
     let mut builder = Builder::new_current_thread();
     builder.enable_time().start_paused(true).unhandled_panic(UnhandledPanic::ShutdownRuntime);
     builder.rng_seed(RngSeed::from_bytes(&seed.of("tokio", 0).to_le_bytes()));
@@ -94,13 +164,7 @@ fn simulate(seed: Seed, show: Option<Show>, ready: Ready, report: &mut Report) -
     let runtime = builder.build().map_err(|why| format!("no runtime: {why}"))?;
     let mut tasks = LocalSet::new();
     tasks.unhandled_panic(UnhandledPanic::ShutdownRuntime);
-    tasks.block_on(&runtime, async {
-        let trace = Trace::new(show);
-        let ended = ready(trace.clone()).await;
-        report.answered = ended.answered;
-        report.trace = trace.hash();
-        ended.result
-    })
+    Ok(tasks.block_on(&runtime, work))
 }
 
 /// Notices when virtual time stands still because tasks wake each other without end.

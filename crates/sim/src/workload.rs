@@ -87,8 +87,11 @@ impl<R: Reach> Client<R> {
         Self { number, reach, oracle, start, tags, random, values: 0, think_ms_max, operations, last_mortal: None }
     }
 
-    /// Works while this says so, then ends what it is about.
-    pub(crate) async fn work(mut self, goes_on: impl Fn() -> bool) {
+    /// Works while this says so, then ends what it is about. The first of all opens the bank before.
+    pub(crate) async fn work(mut self, mut goes_on: impl FnMut() -> bool) {
+        if self.number == 0 {
+            self.open_bank().await;
+        }
         while goes_on() {
             let ms = self.random.random_range(0..=self.think_ms_max);
             time::sleep(Duration::from_millis(ms)).await;
@@ -343,7 +346,7 @@ impl<R: Reach> Client<R> {
     }
 
     /// Opens the bank, all accounts at once or none: sent again until it is answered.
-    pub(crate) async fn open_bank(&mut self) {
+    async fn open_bank(&mut self) {
         let mut open: Command = vec![b"MSETNX".to_vec()];
         for account in 0..ACCOUNTS {
             open.push(self.account(account).into_bytes());

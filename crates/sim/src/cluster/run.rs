@@ -26,10 +26,9 @@ use super::plan::{ABSENCE_MS, Event, Job, Kind, Plan, SILENCE_MS, Whom};
 use super::watch::{self, Level, Probes, Watch, is_whole, leader_of, meta_leader};
 use super::{HOSTS, MEMBERS, SHARDS, STEADY, VOTER_REPLACE_AFTER_MS, WANDERING, steady_slot};
 use crate::hazard::{Hazard, Hazards};
-use crate::host::{CLIENT_PORT, Host, Part, ip};
-use crate::hosts::{Hosts, Making, SharedHosts};
-use crate::oracle::Oracle;
-use crate::run::{Ended, LIVE_WITHIN, LOOK_EVERY};
+use crate::host::{CLIENT_PORT, Part, ip};
+use crate::hosts::Making;
+use crate::run::{LIVE_WITHIN, LOOK_EVERY, Play, Stage};
 use crate::seed::Seed;
 use crate::tasks;
 use crate::trace::{Topic, Trace};
@@ -45,10 +44,8 @@ const WHOLE_EVERY: Duration = Duration::from_millis(250);
 /// See the module.
 pub(crate) struct Run {
     plan: Plan,
-    seed: Seed,
-    hosts: SharedHosts,
+    stage: Stage,
     hazards: Rc<RefCell<Hazards>>,
-    oracle: Rc<RefCell<Oracle>>,
     watch: Rc<RefCell<Watch>>,
     operator: Operator,
     /// Set when clients are to come to an end.
@@ -63,20 +60,15 @@ impl Run {
     pub(crate) fn new(seed: Seed, plan: Plan, trace: Trace) -> Self {
         let parts = (0..HOSTS).map(part).collect();
         let making = Making { links: plan.links, pace: plan.pace, clocks: &plan.clocks, parts };
-        let hosts = Rc::new(RefCell::new(Hosts::new(seed, making, trace)));
-        let hazards = Rc::new(RefCell::new(Hazards::new(Rc::clone(&hosts), plan.pace)));
-        let mut oracle = Oracle::default();
-        if plan.jumps_clocks() {
-            oracle.sets.clocks_jump();
-        }
+        let stage = Stage::new(seed, making, plan.jumps_clocks(), trace);
+        let hosts = || Rc::clone(&stage.hosts);
+        let hazards = Rc::new(RefCell::new(Hazards::new(hosts(), plan.pace)));
         let watch = Rc::new(RefCell::new(Watch::new(plan.suspends())));
-        let operator = Operator::new(Rc::clone(&hosts), Rc::clone(&hazards), plan.clients + 1, plan.clone());
+        let operator = Operator::new(hosts(), Rc::clone(&hazards), plan.clients + 1, plan.clone());
         Self {
             plan,
-            seed,
-            hosts,
+            stage,
             hazards,
-            oracle: Rc::new(RefCell::new(oracle)),
             watch,
             operator,
             is_over: Rc::default(),
@@ -85,64 +77,20 @@ impl Run {
         }
     }
 
-    /// Runs it to its end.
-    pub(crate) async fn all(mut self) -> Ended {
-        let result = self.live_through().await.map_err(|why| format!("{why}\n{}", self.describe()));
-        let answered = self.oracle.borrow().answered();
-        Ended { answered, result }
-    }
-
-    async fn live_through(&mut self) -> Result<(), String> {
-        drop(tasks::beside(self.hosts.borrow().net.clone().run()));
-        self.hosts.borrow_mut().all.iter_mut().try_for_each(Host::start)?;
-        drop(tasks::beside(self.operator.clone().work()));
-        let clients: Vec<_> = (0..self.plan.clients).map(|number| self.begin_client(number)).collect();
-        if self.plan.kind != Kind::Early {
-            self.form().await?;
-        }
-        match self.plan.kind {
-            Kind::Calm => self.go_on(self.plan.length).await?,
-            Kind::Early | Kind::Ordinary { settled: false } => self.misfortune().await?,
-            Kind::Ordinary { settled: true } => {
-                self.settle().await?;
-                self.misfortune().await?;
-            }
-            Kind::Absence { host } => self.absence(host).await?,
-            Kind::Silence { shard } => self.silence(shard).await?,
-        }
-        self.hazards.borrow().mend();
-        let returning = self.hazards.borrow_mut().returning();
-        let mut all_on = pin!(returning.all_on());
-        loop {
-            match time::timeout(LOOK_EVERY, &mut all_on).await {
-                Ok(started) => break started?,
-                Err(_) => drop(self.look()?),
-            }
-        }
-        self.is_over.set(true);
-        self.live(clients).await?;
-        self.oracle.borrow().judge()
-    }
-
     fn client(&self, number: usize, readonly: bool) -> Client<Guided> {
-        let (hosts, oracle, watch) = (Rc::clone(&self.hosts), Rc::clone(&self.oracle), Rc::clone(&self.watch));
-        let reach = Guided::new(number, hosts, oracle, watch, readonly);
-        let start = self.hosts.borrow().start();
+        let Stage { seed, hosts, oracle } = &self.stage;
+        let reach = Guided::new(number, Rc::clone(hosts), Rc::clone(oracle), Rc::clone(&self.watch), readonly);
+        let start = hosts.borrow().start();
         let wandering: &[&str] = if self.plan.moves_slots() { &WANDERING } else { &[] };
         let all = |tags: &[&str]| tags.iter().map(|&tag| tag.to_owned()).collect();
         let tags = Tags { steady: all(&STEADY), wandering: all(wandering) };
-        Client::new(number, reach, Rc::clone(&self.oracle), start, tags, self.seed.of("client", number as u64))
+        Client::new(number, reach, Rc::clone(oracle), start, tags, seed.of("client", number as u64))
     }
 
     fn begin_client(&self, number: usize) -> JoinHandle<()> {
-        let readonly = number > 0 && self.seed.of("readonly", number as u64).is_multiple_of(4);
-        let (mut client, is_over) = (self.client(number, readonly), Rc::clone(&self.is_over));
-        tasks::beside(async move {
-            if number == 0 {
-                client.open_bank().await;
-            }
-            client.work(|| !is_over.get()).await;
-        })
+        let readonly = number > 0 && self.stage.seed.of("readonly", number as u64).is_multiple_of(4);
+        let (client, is_over) = (self.client(number, readonly), Rc::clone(&self.is_over));
+        tasks::beside(client.work(move || !is_over.get()))
     }
 
     /// Waits until the operator has formed the cluster, while nothing goes wrong.
@@ -175,7 +123,7 @@ impl Run {
     }
 
     fn look(&self) -> Result<Probes, String> {
-        self.watch.borrow_mut().look(&mut self.hosts.borrow_mut())
+        self.watch.borrow_mut().look(&mut self.stage.hosts.borrow_mut())
     }
 
     /// Where nothing goes wrong the first leader of a shard leads to the end.
@@ -217,7 +165,7 @@ impl Run {
                 let Some(leader) = meta_leader(probes, 0) else { return };
                 let voters = probes[leader].as_ref().map_or(0, |probe| probe.meta.voters.len());
                 let is_voter = |host: &usize| {
-                    let id = self.hosts.borrow().all[*host].id();
+                    let id = self.stage.hosts.borrow().all[*host].id();
                     let probe = probes[leader].as_ref();
                     probe.is_some_and(|probe| probe.meta.voters.values().any(|voter| voter.node == id))
                 };
@@ -236,7 +184,7 @@ impl Run {
         self.operator.give(Job::Move { tag, shard });
         let Some(leader) = leader_of(probes, slot) else { return };
         let (Some(host), Some(probe)) = (follower_of(probes, slot, leader), probes[leader].as_ref()) else { return };
-        let (net, operator) = (self.hosts.borrow().net.clone(), self.operator.clone());
+        let (net, operator) = (self.stage.hosts.borrow().net.clone(), self.operator.clone());
         net.silence(probe.cluster, Some(host));
         drop(tasks::beside(async move {
             time::sleep(Duration::from_millis(ms / 3)).await;
@@ -257,7 +205,7 @@ impl Run {
         self.go_on(Duration::from_millis(ABSENCE_MS - 100)).await?;
         let probes = self.look()?;
         let others: Vec<usize> = (0..MEMBERS).filter(|&other| other != host).collect();
-        is_whole(&self.hosts.borrow(), &probes, &others, Level::No)
+        is_whole(&self.stage.hosts.borrow(), &probes, &others, Level::No)
             .map_err(|why| format!("host {host} is away for {ABSENCE_MS} ms, and not replaced: {why}"))
     }
 
@@ -266,8 +214,8 @@ impl Run {
         self.settle().await?;
         let probes = self.look()?;
         let group = probes[0].as_ref().ok_or("the first host is off")?.cluster;
-        self.hosts.borrow().trace().note(Topic::Fault, 0, "silence", &[]);
-        self.hosts.borrow().net.silence(group, None);
+        self.stage.hosts.borrow().trace().note(Topic::Fault, 0, "silence", &[]);
+        self.stage.hosts.borrow().net.silence(group, None);
         self.go_on(Duration::from_millis(500)).await?;
         let leader = whom_of(&self.look()?, Whom::Leader(shard));
         self.hazard(Hazard::PowerCut(leader, SILENCE_MS));
@@ -279,7 +227,7 @@ impl Run {
                 return Err(format!("slot {slot} is not served while nothing is heard of the topology"));
             }
         }
-        self.hosts.borrow().net.end_silence();
+        self.stage.hosts.borrow().net.end_silence();
         Ok(())
     }
 
@@ -317,7 +265,7 @@ impl Run {
         let start = Instant::now();
         loop {
             let probes = self.look()?;
-            match is_whole(&self.hosts.borrow(), &probes, members, level) {
+            match is_whole(&self.stage.hosts.borrow(), &probes, members, level) {
                 Ok(()) => return Ok(()),
                 Err(why) if start.elapsed() > LIVE_WITHIN => return Err(format!("the cluster is not whole: {why}")),
                 Err(why) => *self.disagreement.borrow_mut() = why,
@@ -325,13 +273,47 @@ impl Run {
             time::sleep(LOOK_EVERY).await;
         }
     }
+}
 
-    /// Some lines about every host, for whoever reads why a run failed.
+impl Play for Run {
+    fn stage(&self) -> &Stage {
+        &self.stage
+    }
+
+    async fn live_through(&mut self) -> Result<(), String> {
+        drop(tasks::beside(self.operator.clone().work()));
+        let clients: Vec<_> = (0..self.plan.clients).map(|number| self.begin_client(number)).collect();
+        if self.plan.kind != Kind::Early {
+            self.form().await?;
+        }
+        match self.plan.kind {
+            Kind::Calm => self.go_on(self.plan.length).await?,
+            Kind::Early | Kind::Ordinary { settled: false } => self.misfortune().await?,
+            Kind::Ordinary { settled: true } => {
+                self.settle().await?;
+                self.misfortune().await?;
+            }
+            Kind::Absence { host } => self.absence(host).await?,
+            Kind::Silence { shard } => self.silence(shard).await?,
+        }
+        self.hazards.borrow().mend();
+        let returning = self.hazards.borrow_mut().returning();
+        let mut all_on = pin!(returning.all_on());
+        loop {
+            match time::timeout(LOOK_EVERY, &mut all_on).await {
+                Ok(started) => break started?,
+                Err(_) => drop(self.look()?),
+            }
+        }
+        self.is_over.set(true);
+        self.live(clients).await
+    }
+
     fn describe(&self) -> String {
-        let probes = watch::probes(&self.hosts.borrow());
+        let probes = watch::probes(&self.stage.hosts.borrow());
         let describe = |(host, probe): (usize, &Option<node::ClusterProbe>)| {
             let Some(probe) = probe else { return format!("host {host}: off") };
-            let id = self.hosts.borrow().all[host].id();
+            let id = self.stage.hosts.borrow().all[host].id();
             let meta = (probe.meta.role, probe.meta.term, probe.meta.voters.len(), probe.meta.learners.len());
             let mut text = format!("host {host} {id}: cluster {}, meta {meta:?}", probe.cluster);
             if probe.is_joining {
@@ -339,7 +321,7 @@ impl Run {
             }
             for replica in &probe.replicas {
                 let (group, status, data) = (replica.group, &replica.status, replica.data);
-                let hosts = self.hosts.borrow();
+                let hosts = self.stage.hosts.borrow();
                 let at = |member: &raft::Member| hosts.all.iter().position(|host| host.id() == member.node);
                 let voters: Vec<_> = status.voters.values().map(at).collect();
                 let learners: Vec<_> = status.learners.values().map(at).collect();
@@ -361,7 +343,7 @@ impl Run {
 }
 
 /// The directives of a host.
-fn part(host: usize) -> Part {
+pub(super) fn part(host: usize) -> Part {
     let replace_after_ms = VOTER_REPLACE_AFTER_MS.to_string();
     let pairs = [
         ("--port", CLIENT_PORT.to_string()),

@@ -8,7 +8,6 @@
 //! judge   the clients' whole history
 //! ```
 
-use std::cell::RefCell;
 use std::rc::Rc;
 
 use raft::{GroupId, Role};
@@ -19,9 +18,8 @@ use super::any_host::AnyHost;
 use super::plan::{Fault, Plan, Whom};
 use crate::hazard::{Hazard, Hazards};
 use crate::host::{Host, Part, client_address};
-use crate::hosts::{Hosts, Making, SharedHosts};
-use crate::oracle::Oracle;
-use crate::run::{Ended, LIVE_WITHIN, LOOK_EVERY};
+use crate::hosts::Making;
+use crate::run::{LIVE_WITHIN, LOOK_EVERY, Play, Stage};
 use crate::seed::Seed;
 use crate::tasks;
 use crate::trace::{Topic, Trace};
@@ -33,10 +31,8 @@ const GROUP: GroupId = GroupId(0);
 /// See the module.
 pub(crate) struct Run {
     plan: Plan,
-    seed: Seed,
-    hosts: SharedHosts,
+    stage: Stage,
     hazards: Hazards,
-    oracle: Rc<RefCell<Oracle>>,
     /// What is to happen as soon as every node votes.
     mishap: Option<Fault>,
     /// The term of the first leader that was seen.
@@ -47,51 +43,16 @@ impl Run {
     pub(crate) fn new(seed: Seed, plan: Plan, trace: Trace) -> Self {
         let parts = (0..plan.voters).map(|number| part(number, &plan)).collect();
         let making = Making { links: plan.links, pace: plan.pace, clocks: &plan.clocks, parts };
-        let hosts = Rc::new(RefCell::new(Hosts::new(seed, making, trace)));
-        let mut oracle = Oracle::default();
-        if plan.jumps_clocks() {
-            oracle.sets.clocks_jump();
-        }
-        let hazards = Hazards::new(Rc::clone(&hosts), plan.pace);
-        let oracle = Rc::new(RefCell::new(oracle));
-        Self { plan, seed, hosts, hazards, oracle, mishap: None, first_term: None }
-    }
-
-    /// Runs it to its end.
-    pub(crate) async fn all(mut self) -> Ended {
-        let result = self.live_through().await.map_err(|why| format!("{why}\n{}", self.describe()));
-        let answered = self.oracle.borrow().answered();
-        Ended { answered, result }
-    }
-
-    async fn live_through(&mut self) -> Result<(), String> {
-        drop(tasks::beside(self.hosts.borrow().net.clone().run()));
-        self.hosts.borrow_mut().all.iter_mut().try_for_each(Host::start)?;
-        let mut clients = Vec::new();
-        for number in 0..self.plan.clients {
-            let mut client = self.client(number);
-            let length = self.plan.length;
-            clients.push(tasks::beside(async move {
-                if number == 0 {
-                    client.open_bank().await;
-                }
-                let end = Instant::now() + length;
-                client.work(|| Instant::now() < end).await;
-            }));
-        }
-        self.misfortune().await?;
-        self.hazards.mend();
-        self.hazards.returning().all_on().await?;
-        let live = time::timeout(LIVE_WITHIN, self.live(clients)).await;
-        live.map_err(|_| format!("all was mended, and not all was well {} s later", LIVE_WITHIN.as_secs()))??;
-        self.oracle.borrow().judge()
+        let stage = Stage::new(seed, making, plan.jumps_clocks(), trace);
+        let hazards = Hazards::new(Rc::clone(&stage.hosts), plan.pace);
+        Self { plan, stage, hazards, mishap: None, first_term: None }
     }
 
     fn client(&self, number: usize) -> Client<AnyHost> {
-        let seed = self.seed.of("client", number as u64);
-        let reach = AnyHost::new(number, Rc::clone(&self.hosts), Rc::clone(&self.oracle));
-        let start = self.hosts.borrow().start();
-        Client::new(number, reach, Rc::clone(&self.oracle), start, Tags::default(), seed)
+        let seed = self.stage.seed.of("client", number as u64);
+        let reach = AnyHost::new(number, Rc::clone(&self.stage.hosts), Rc::clone(&self.stage.oracle));
+        let start = self.stage.hosts.borrow().start();
+        Client::new(number, reach, Rc::clone(&self.stage.oracle), start, Tags::default(), seed)
     }
 
     /// Lets the plan happen.
@@ -111,8 +72,9 @@ impl Run {
     }
 
     fn look(&self) -> Result<(), String> {
-        let probes: Vec<_> = self.hosts.borrow().all.iter().map(|host| host.node().map(|node| node.probe())).collect();
-        let mut hosts = self.hosts.borrow_mut();
+        let probes: Vec<_> =
+            self.stage.hosts.borrow().all.iter().map(|host| host.node().map(|node| node.probe())).collect();
+        let mut hosts = self.stage.hosts.borrow_mut();
         for (number, probe) in probes.into_iter().enumerate() {
             if let Some(probe) = probe {
                 hosts.compare(GROUP, number, probe)?;
@@ -136,7 +98,7 @@ impl Run {
 
     /// The highest term in which a node leads, and its host.
     fn leader(&self) -> Option<(u64, usize)> {
-        let hosts = self.hosts.borrow();
+        let hosts = self.stage.hosts.borrow();
         let leading = hosts.all.iter().enumerate().filter_map(|(number, host)| {
             let status = host.node()?.status();
             (status.leads() && status.ready).then_some((status.term, number))
@@ -165,7 +127,7 @@ impl Run {
     }
 
     fn hand_over(&self, host: usize) {
-        let hosts = self.hosts.borrow();
+        let hosts = self.stage.hosts.borrow();
         hosts.trace().note(Topic::Fault, host, "hand over", &[]);
         let node = hosts.all[host].node().cloned();
         drop(tasks::beside(async move {
@@ -179,7 +141,7 @@ impl Run {
     fn mishap_if_allowed(&mut self) {
         let Some(mishap) = self.mishap else { return };
         let all_vote = {
-            let hosts = self.hosts.borrow();
+            let hosts = self.stage.hosts.borrow();
             let votes = |host: &Host| {
                 let status = host.node().map(|node| node.status());
                 status.is_some_and(|status| status.role != Role::Learner && status.voters.len() == hosts.count())
@@ -214,7 +176,7 @@ impl Run {
     /// Whether every node runs, votes in one group, and has applied the same.
     fn is_level(&self) -> bool {
         let mut probes = Vec::new();
-        let hosts = self.hosts.borrow();
+        let hosts = self.stage.hosts.borrow();
         for host in &hosts.all {
             let Some(node) = host.node() else { return false };
             let status = node.status();
@@ -225,8 +187,28 @@ impl Run {
         }
         probes.windows(2).all(|pair| pair[0] == pair[1])
     }
+}
 
-    /// A line about every host, for whoever reads why a run failed.
+impl Play for Run {
+    fn stage(&self) -> &Stage {
+        &self.stage
+    }
+
+    async fn live_through(&mut self) -> Result<(), String> {
+        let length = self.plan.length;
+        let begin = |number| {
+            let client = self.client(number);
+            let mut end = None;
+            tasks::beside(client.work(move || Instant::now() < *end.get_or_insert_with(|| Instant::now() + length)))
+        };
+        let clients = (0..self.plan.clients).map(begin).collect();
+        self.misfortune().await?;
+        self.hazards.mend();
+        self.hazards.returning().all_on().await?;
+        let live = time::timeout(LIVE_WITHIN, self.live(clients)).await;
+        live.map_err(|_| format!("all was mended, and not all was well {} s later", LIVE_WITHIN.as_secs()))?
+    }
+
     fn describe(&self) -> String {
         let describe = |(number, host): (usize, &Host)| match host.node() {
             None => format!("host {number}: off"),
@@ -243,7 +225,7 @@ impl Run {
                 )
             }
         };
-        self.hosts.borrow().all.iter().enumerate().map(describe).collect::<Vec<_>>().join("\n")
+        self.stage.hosts.borrow().all.iter().enumerate().map(describe).collect::<Vec<_>>().join("\n")
     }
 }
 
