@@ -40,7 +40,7 @@ usage: cargo xtask <chore>
                       --cluster    six that form a cluster; without it, one shard
                       --relaxed    a shard that acknowledges before it syncs (appendfsync everysec)
                       --seed S     one run, with its trace
-                      --seeds N    the seeds 0 to N - 1 (default 32)
+                      --seeds N [--from S]   N seeds from S on (default 32 from 0)
                       --mutants [NAME]   every seeded bug of crates/sim/mutants must be caught, or that one
   diff [options]    random commands to a real valkey-server and to Cairn, over RESP2 and RESP3
                       --commands N   for each protocol (default 1000000)

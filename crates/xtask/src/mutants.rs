@@ -7,6 +7,10 @@
 //! ```text
 //! target/mutants/tree    the copy, with one patch applied
 //! ```
+//!
+//! A patch may name the seed that is known to catch it, in a line `Seed: N` before its first file. That seed is tried first, on the
+//! tree as it is too, where it must hold: what fails anyway proves nothing. Without such a line, or when that seed holds, seeds from
+//! 0 on are tried.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -31,40 +35,88 @@ const WORLDS: [World; 3] = [
     World { dir: "crates/sim/mutants/cluster", flags: &["--cluster"], seeds_max: "200" },
 ];
 
-/// Replays every patch, or that of one name, and prints a table row for each; fails when one was not caught, does not apply or does
-/// not build.
-pub(crate) fn replay(tree: &Tree, wanted: Option<&str>) -> Outcome {
-    let is_wanted = |patch: &PathBuf| wanted.is_none_or(|name| patch.file_stem().is_some_and(|stem| stem == name));
-    let mut patches = Vec::new();
-    for world in &WORLDS {
-        patches.extend(self::patches(tree, world.dir)?.into_iter().filter(is_wanted).map(|patch| (world, patch)));
+/// A seeded bug, and where it must be caught.
+struct Mutant {
+    world: &'static World,
+    patch: PathBuf,
+    /// The seed that caught it before.
+    known: Option<u64>,
+}
+
+impl Mutant {
+    fn name(&self) -> String {
+        self.patch.file_stem().unwrap_or_default().to_string_lossy().into_owned()
     }
-    if patches.is_empty() {
+}
+
+/// Replays every patch, or that of one name, and prints a table row for each; fails when one was not caught, does not apply or does
+/// not build, or when a seed that is known to catch one fails without it.
+pub(crate) fn replay(tree: &Tree, wanted: Option<&str>) -> Outcome {
+    let mut mutants = Vec::new();
+    for world in &WORLDS {
+        for patch in patches(tree, world.dir)? {
+            let text = fs::read_to_string(&patch);
+            let text = text.map_err(|error| Error::Failed(format!("{}: {error}", patch.display())))?;
+            mutants.push(Mutant { world, patch, known: known_seed(&text) });
+        }
+    }
+    mutants.retain(|mutant| wanted.is_none_or(|name| mutant.name() == name));
+    if mutants.is_empty() {
         return Err(Error::Usage(format!("there is no mutant {}", wanted.unwrap_or_default())));
     }
     let copy = tree.target().join("mutants").join("tree");
+    hold_without(tree, &copy, &mutants)?;
     println!("| mutant | caught by | seconds |\n| --- | --- | --- |");
     let mut survivors = Vec::new();
-    for (world, patch) in &patches {
-        let name = patch.file_stem().unwrap_or_default().to_string_lossy();
+    for mutant in &mutants {
         copy_tracked(tree, &copy)?;
-        apply(&copy, patch)?;
+        apply(&copy, &mutant.patch)?;
         expect_success(&mut cargo_in(tree, &copy, "build"))?;
-        let mut run = cargo_in(tree, &copy, "run");
-        run.arg("--").args(world.flags).args(["--seeds", world.seeds_max]);
-        let (output, took) = timed(|| run.output());
-        let output = output.map_err(|error| not_started(&run, &error))?;
-        if output.status.success() {
-            survivors.push(name.into_owned());
-            continue;
+        let known = mutant.known.map(|seed| seed.to_string());
+        let one = known.as_ref().map(|seed| ["--seeds", "1", "--from", seed]);
+        let all = ["--seeds", mutant.world.seeds_max];
+        let tries = one.iter().map(|words| &words[..]).chain([&all[..]]);
+        let (caught, took) = timed(|| {
+            let mut caught = tries.map(|words| failure(tree, &copy, mutant.world, words));
+            caught.find(|caught| !matches!(caught, Ok(None))).unwrap_or(Ok(None))
+        });
+        match caught? {
+            Some(verdict) => println!("| {} | {verdict} | {:.1} |", mutant.name(), took.as_secs_f64()),
+            None => survivors.push(mutant.name()),
         }
-        let said = [output.stdout, output.stderr].concat();
-        println!("| {name} | {} | {:.1} |", verdict(&String::from_utf8_lossy(&said)), took.as_secs_f64());
     }
     if survivors.is_empty() {
         return Ok(());
     }
     Err(Error::Failed(format!("not caught: {}", survivors.join(", "))))
+}
+
+/// Runs the known seeds of these mutants on the tree as it is.
+fn hold_without(tree: &Tree, copy: &Path, mutants: &[Mutant]) -> Outcome {
+    copy_tracked(tree, copy)?;
+    expect_success(&mut cargo_in(tree, copy, "build"))?;
+    for mutant in mutants {
+        let Some(seed) = mutant.known.map(|seed| seed.to_string()) else { continue };
+        if let Some(verdict) = failure(tree, copy, mutant.world, &["--seeds", "1", "--from", &seed])? {
+            return Err(Error::Failed(format!("without {}: {verdict}", mutant.name())));
+        }
+    }
+    Ok(())
+}
+
+/// Runs seeds in the copy. What the simulator says of the one that fails, if one does.
+fn failure(tree: &Tree, copy: &Path, world: &World, seeds: &[&str]) -> Outcome<Option<String>> {
+    let mut run = cargo_in(tree, copy, "run");
+    run.arg("--").args(world.flags).args(seeds);
+    let output = run.output().map_err(|error| not_started(&run, &error))?;
+    let said = [output.stdout, output.stderr].concat();
+    Ok((!output.status.success()).then(|| verdict(&String::from_utf8_lossy(&said)).to_owned()))
+}
+
+/// The seed that a patch names before its first file.
+fn known_seed(patch: &str) -> Option<u64> {
+    let head = patch.lines().take_while(|line| !line.starts_with("--- "));
+    head.filter_map(|line| line.strip_prefix("Seed: ")).find_map(|seed| seed.parse().ok())
 }
 
 /// The patches of a directory by name; none at all is an error, as it would prove nothing.
@@ -114,7 +166,11 @@ fn apply(copy: &Path, patch: &Path) -> Outcome {
 
 fn cargo_in(tree: &Tree, copy: &Path, verb: &str) -> Command {
     let mut cargo = tree.cargo([verb, "--locked", "--quiet", "-p", "sim"]);
-    cargo.current_dir(copy).env("CARGO_TARGET_DIR", tree.target());
+    // What is built anew for each patch, node and sim, is built quickly rather than to run quickly: a known seed or two is all they run.
+    for package in ["node", "sim"] {
+        cargo.arg("--config").arg(format!("profile.dev.package.{package}.opt-level=0"));
+    }
+    cargo.current_dir(copy).env("CARGO_TARGET_DIR", tree.target()).env("CARGO_INCREMENTAL", "1");
     cargo
 }
 
@@ -141,6 +197,12 @@ mod tests {
         let changed = fs::read_to_string(copy.join("fence.rs")).expect("the file is still there");
         assert_eq!(changed, "fn held() -> bool {\n    false\n}\n");
         fs::remove_dir_all(copy.parent().expect("made above")).expect("the directory is ours");
+    }
+
+    #[test]
+    fn a_patch_names_its_seed_in_its_head() {
+        assert_eq!(known_seed("Why: an example.\n\nSeed: 258\n\n--- a/fence.rs\n"), Some(258));
+        assert_eq!(known_seed("Why: an example.\n\n--- a/fence.rs\n Seed: 1\nSeed: 2\n"), None);
     }
 
     #[test]

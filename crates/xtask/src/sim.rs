@@ -1,8 +1,8 @@
 //! `sim`: simulated clusters, by the binary of `crates/sim`.
 //!
 //! The binary takes `--cluster` for clusters of six nodes, `--relaxed` for one shard that acknowledges before it syncs (without them:
-//! one that does not), and then `--seed S` (one run, with its trace) or `--seeds N` (the seeds 0 to N - 1, ending at the first that
-//! fails). It exits with 0 when every seed held, and else with another number after a line that starts with
+//! one that does not), and then `--seed S` (one run, with its trace) or `--seeds N --from S` (the seeds S, or 0, and those behind it,
+//! ending at the first that fails). It exits with 0 when every seed held, and else with another number after a line that starts with
 //! `seed S failed`.
 
 use crate::mutants;
@@ -20,20 +20,23 @@ pub(crate) fn sim(tree: &Tree, options: &[&str]) -> Outcome {
         rest => (&[], rest),
     };
     match rest {
-        [] => seeds(tree, world, "--seeds", SEEDS_DEFAULT),
-        [option @ ("--seed" | "--seeds"), number] if number.parse::<u64>().is_ok() => {
-            seeds(tree, world, option, number)
-        }
+        [] => seeds(tree, world, &["--seeds", SEEDS_DEFAULT]),
+        [option @ ("--seed" | "--seeds"), number] if is_number(number) => seeds(tree, world, &[option, number]),
+        ["--seeds", count, "--from", first] if is_number(count) && is_number(first) => seeds(tree, world, rest),
         ["--mutants"] if world.is_empty() => mutants::replay(tree, None),
         ["--mutants", name] if world.is_empty() => mutants::replay(tree, Some(name)),
         _ => Err(Error::Usage(format!("`sim` does not know `{}`", options.join(" ")))),
     }
 }
 
-fn seeds(tree: &Tree, world: &[&str], option: &str, number: &str) -> Outcome {
+fn is_number(text: &str) -> bool {
+    text.parse::<u64>().is_ok()
+}
+
+fn seeds(tree: &Tree, world: &[&str], which: &[&str]) -> Outcome {
     let mut stages = Stages::new();
     let run = ["run", "--locked", "--quiet", "-p", "sim", "--"];
-    let arguments: Vec<&str> = run.iter().chain(world).copied().chain([option, number]).collect();
+    let arguments: Vec<&str> = run.iter().chain(world).chain(which).copied().collect();
     stages.check("sim", tree.cargo(arguments));
     stages.finish()
 }
