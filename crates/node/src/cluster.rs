@@ -25,7 +25,7 @@ mod steward;
 use std::collections::{BTreeMap, BTreeSet};
 use std::io;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -78,14 +78,25 @@ pub(crate) struct Cluster {
     news: watch::Sender<u64>,
     /// Set off by whatever may change the routes, or what this node should hold.
     changed: Arc<Notify>,
-    meets: mpsc::Sender<Meet>,
-    waiting_meets: Mutex<Option<mpsc::Receiver<Meet>>>,
+    meets: mpsc::Sender<WaitingMeet>,
+    waiting_meets: Mutex<Option<mpsc::Receiver<WaitingMeet>>>,
     resets: mpsc::Sender<Reset>,
     waiting_resets: Mutex<Option<mpsc::Receiver<Reset>>>,
+    /// Held by whoever replaces the node's meta group: a join at its end, or a reset.
+    moving: tokio::sync::Mutex<()>,
+    /// A join that goes on without end, as the other may have taken this node in and does not say so.
+    join_is_stuck: AtomicBool,
+    /// How often the node was reset: what was to be met before is not met any more.
+    reset_count: AtomicU64,
 }
+
+/// A MEET that waits for its turn, and how often the node had been reset when it was asked for.
+type WaitingMeet = (Meet, u64);
 
 /// A reset that was asked for.
 struct Reset {
+    /// The meta group of the cluster that the node is to leave.
+    of: GroupId,
     /// Under another node id.
     hard: bool,
     /// Tells whoever asked what became of it.
@@ -117,6 +128,9 @@ impl Cluster {
             waiting_meets: Mutex::new(Some(waiting_meets)),
             resets,
             waiting_resets: Mutex::new(Some(waiting_resets)),
+            moving: tokio::sync::Mutex::default(),
+            join_is_stuck: AtomicBool::new(false),
+            reset_count: AtomicU64::new(0),
         }
     }
 
@@ -177,14 +191,14 @@ impl Cluster {
 
     /// Asks for a MEET. False when too many wait.
     pub(crate) fn meet(&self, meet: Meet) -> bool {
-        self.meets.try_send(meet).is_ok()
+        self.meets.try_send((meet, self.reset_count.load(Ordering::Relaxed))).is_ok()
     }
 
     /// Drops everything of this cluster and founds another, on the raft thread; if `hard`, as another node.
-    async fn begin_anew(&self, hard: bool) -> Result<(), String> {
+    async fn begin_anew(&self, of: GroupId, hard: bool) -> Result<(), String> {
         let (tell, done) = oneshot::channel();
         let stopping = || "The node is stopping".to_owned();
-        self.resets.send(Reset { hard, tell }).await.map_err(|_| stopping())?;
+        self.resets.send(Reset { of, hard, tell }).await.map_err(|_| stopping())?;
         done.await.unwrap_or_else(|_| Err(stopping()))
     }
 

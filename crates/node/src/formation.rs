@@ -18,7 +18,11 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use keyspace::{Keyspace, Settings as KeyspaceSettings};
-use raft::{Class, Group, GroupId, LogStore, Member, NodeId, PeerAddress, ReplicaId, Role, StoredMembers, Transport};
+use raft::{
+    Class, Group, GroupId, LogStore, Member, NodeId, PeerAddress, ReplicaId, Role, StoredMembers, Transport,
+    TransportError,
+};
+
 use tokio::sync::mpsc;
 
 use crate::cluster::Rerouted;
@@ -394,8 +398,20 @@ async fn make_voter(group: &Group<EntryWaiter>, member: Member) -> Result<(), ra
 
 /// Sends a request and waits for its answer, for a while.
 pub(crate) async fn ask<T: Transport>(transport: &T, to: &PeerAddress, request: &Request) -> Option<Answer> {
-    let answer = transport.request(to, Class::Control, request.encode().into(), ANSWER_WITHIN).await.ok()?;
-    Answer::decode(&answer)
+    try_ask(transport, to, request).await.ok()
+}
+
+/// Sends a request and waits for its answer, for a while.
+///
+/// # Errors
+/// [`TransportError::Unreachable`] if it was certainly not sent. What cannot be read is no answer.
+pub(crate) async fn try_ask<T: Transport>(
+    transport: &T,
+    to: &PeerAddress,
+    request: &Request,
+) -> Result<Answer, TransportError> {
+    let answer = transport.request(to, Class::Control, request.encode().into(), ANSWER_WITHIN).await?;
+    Answer::decode(&answer).ok_or(TransportError::Lost)
 }
 
 fn listed(settings: &Settings, own: Option<usize>) -> Option<Listed> {

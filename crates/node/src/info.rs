@@ -284,6 +284,11 @@ fn raft_section<P: Platform>(node: &Shared<P>, lines: &mut Lines) {
     if let Some(meta) = node.cluster.as_ref().and_then(|cluster| cluster.meta()) {
         lines.add("cairn_meta_role", format!("{:?}", meta.status().role).to_lowercase());
     }
+    if node.cluster.is_some() {
+        // The node that was asked to take this one into its cluster, until it has decided.
+        let joining = node.holdings().joining;
+        lines.add("cairn_joining", joining.map_or_else(String::new, |joining| joining.address));
+    }
     let index = |id: Option<raft::LogId>| id.map_or(0, |id| id.index);
     lines.add("raft_role", format!("{:?}", status.role).to_lowercase());
     lines.add("raft_term", status.term);

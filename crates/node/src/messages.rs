@@ -45,8 +45,8 @@ pub(crate) enum Request {
     TakeIn(GroupId, Bytes),
     /// Hand leadership of this group over to this replica.
     HandOver { group: GroupId, to: ReplicaId },
-    /// Is this node one of your cluster?
-    Knows(NodeId),
+    /// Is this node one of that cluster, whose meta group you lead?
+    Knows(GroupId, NodeId),
     /// Is this replica a member of the group, which you lead?
     IsMember(GroupId, ReplicaId),
     /// Which nodes are not heard of.
@@ -132,8 +132,9 @@ impl Request {
                 out.group(*group);
                 out.u64(to.0);
             }
-            Self::Knows(node) => {
+            Self::Knows(cluster, node) => {
                 out.u8(10);
+                out.group(*cluster);
                 out.0.extend_from_slice(&node.0);
             }
             Self::IsMember(group, replica) => {
@@ -181,7 +182,7 @@ impl Request {
             7 => Self::TakeIn(read.group()?, read.rest()),
             8 => Self::Come(read.text()?),
             9 => Self::HandOver { group: read.group()?, to: ReplicaId(read.u64()?) },
-            10 => Self::Knows(NodeId(read.array()?)),
+            10 => Self::Knows(read.group()?, NodeId(read.array()?)),
             14 => Self::Offsets(read.group()?),
             15 => Self::Doubts(read.group()?),
             16 => Self::Leaves(NodeId(read.array()?)),
@@ -480,6 +481,8 @@ mod tests {
             hand_over,
             silent,
             Request::Leaves(NodeId([9; 20])),
+            Request::Knows(GroupId(4), NodeId([8; 20])),
+            Request::IsMember(GroupId(4), ReplicaId(7)),
         ] {
             let bytes = request.encode();
             assert_eq!(Request::decode(&bytes), Some(request));

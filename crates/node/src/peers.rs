@@ -136,13 +136,10 @@ impl<P: Platform> Peers<P> {
                 Answer::Accepted(None)
             }
             Some(Request::IsMember(group, replica)) => cluster::is_member(&self.node, group, replica),
-            Some(Request::Knows(node)) => {
+            Some(Request::Knows(cluster, node)) => {
                 // Who does not lead may not have heard of a node that has just joined.
-                let meta = self.node.cluster.as_ref().and_then(|cluster| cluster.meta()).filter(|meta| meta.leads());
-                match meta
-                    .and_then(|meta| meta.topology())
-                    .map(|topology| topology.node(topology::NodeId(node.0)).is_some())
-                {
+                let known = self.node.meta_of(cluster).filter(|meta| meta.leads()).and_then(|meta| meta.topology());
+                match known.map(|topology| topology.node(topology::NodeId(node.0)).is_some()) {
                     Some(true) => Answer::Accepted(None),
                     Some(false) => Answer::Refused("it is none of the cluster".to_owned()),
                     None => Answer::Ask(String::new()),

@@ -11,6 +11,8 @@ mod guided;
 mod operator;
 mod plan;
 mod run;
+#[cfg(test)]
+mod tests;
 mod watch;
 
 use slot::Slot;

@@ -9,13 +9,13 @@
 //! ```
 
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use bytes::Bytes;
-use raft::{Clock, GroupId, NodeId, PeerAddress, ReplicaId};
+use raft::{Clock, GroupId, NodeId, PeerAddress, ReplicaId, TransportError};
 use topology::{Change, ClusterId, Meeting, Phase, Refusal, Topology};
 
-use super::meta::Meta;
 use super::open::{Ground, endpoint, forget, open_meta};
 use crate::formation;
 use crate::holdings::Joining;
@@ -37,8 +37,13 @@ pub(crate) struct Meet {
 /// How one attempt went.
 enum Attempt {
     Done,
-    Again,
+    /// Nothing is decided yet, and why.
+    Again(String),
     Refused(String),
+}
+
+fn busy() -> Attempt {
+    Attempt::Again("the node did not answer, or is busy".to_owned())
 }
 
 /// Carries MEETs out, one after the other, for as long as the node lives.
@@ -46,21 +51,20 @@ pub(super) async fn run<P: Platform>(ground: Ground<P>) {
     let waiting = ground.cluster().waiting_meets.lock().take();
     let mut meets = waiting.expect("a node carries its MEETs out once");
     resume(&ground).await;
-    while let Some(Meet { address }) = meets.recv().await {
+    while let Some((Meet { address }, reset_count)) = meets.recv().await {
         let began_ns = ground.node.clock.monotonic_ns();
-        loop {
-            match meet(&ground, &address).await {
+        while ground.cluster().reset_count.load(Ordering::Relaxed) == reset_count {
+            let why = match meet(&ground, &address).await {
                 Attempt::Done => break,
                 Attempt::Refused(why) => {
                     tracing::warn!(address, "CLUSTER MEET was refused: {why}");
                     break;
                 }
-                Attempt::Again => (),
-            }
+                Attempt::Again(why) => why,
+            };
             // Looked at between attempts only: a join that has begun is not left half done.
-            let tried = Duration::from_nanos(ground.node.clock.monotonic_ns().saturating_sub(began_ns));
-            if tried > MEET_WITHIN {
-                tracing::warn!(address, "CLUSTER MEET was given up: the node did not answer, or is busy");
+            if is_over(&ground, began_ns) {
+                tracing::warn!(address, "CLUSTER MEET was given up: {why}");
                 break;
             }
             tokio::time::sleep(AGAIN_AFTER).await;
@@ -68,28 +72,32 @@ pub(super) async fn run<P: Platform>(ground: Ground<P>) {
     }
 }
 
+fn is_over<P: Platform>(ground: &Ground<P>, began_ns: u64) -> bool {
+    Duration::from_nanos(ground.node.clock.monotonic_ns().saturating_sub(began_ns)) > MEET_WITHIN
+}
+
 fn peer(address: &str) -> PeerAddress {
     PeerAddress { node: NodeId([0; 20]), address: address.to_owned() }
 }
 
 async fn meet<P: Platform>(ground: &Ground<P>, address: &str) -> Attempt {
+    if ground.node.holdings().joining.is_some() {
+        // Begun in an attempt before this one, which did not hear that it had begun.
+        resume(ground).await;
+        return busy();
+    }
     let other = formation::ask(&ground.transport, &peer(address), &Request::Hello).await;
-    let Some(Answer::Cluster { node, cluster: theirs, nodes, joining }) = other else { return Attempt::Again };
+    let Some(Answer::Cluster { node, cluster: theirs, nodes, joining }) = other else { return busy() };
     let cluster = ground.cluster();
-    let Some(topology) = cluster.topology() else { return Attempt::Again };
-    let meeting = topology.meeting(ClusterId(theirs.0), usize::try_from(nodes).unwrap_or(usize::MAX));
-    match meeting {
+    // Who has just joined reads what was before, when the cluster was smaller.
+    let Some(topology) = cluster.topology().filter(|topology| cluster.is_current(topology)) else { return busy() };
+    match topology.meeting(ClusterId(theirs.0), usize::try_from(nodes).unwrap_or(usize::MAX)) {
         Meeting::Same => {
             cluster.reached(theirs, node, address);
             introduce(ground, &topology);
             Attempt::Done
         }
-        _ if topology.phase() != Phase::Living => {
-            // Begun in an attempt before this one, which did not hear that it had begun.
-            resume(ground).await;
-            Attempt::Again
-        }
-        _ if joining => Attempt::Again,
+        _ if joining || topology.phase() != Phase::Living => busy(),
         Meeting::Refused => Attempt::Refused("both nodes are of clusters with other nodes".to_owned()),
         Meeting::WeJoin => join(ground, theirs, address).await,
         Meeting::TheyJoin => {
@@ -98,7 +106,7 @@ async fn meet<P: Platform>(ground: &Ground<P>, address: &str) -> Attempt {
             // It asks to be taken in by and by; until then it is asked again. It refuses when others have joined it since it said
             // that it is single: then it is this node that joins.
             formation::ask(&ground.transport, &peer(address), &come).await;
-            Attempt::Again
+            busy()
         }
     }
 }
@@ -126,97 +134,138 @@ pub(crate) async fn forbids<P: Platform>(node: &Shared<P>, address: &str) -> Opt
     })
 }
 
-/// Joins another cluster: from the first step, or from where a crash left it.
+/// Joins another cluster, from the first step.
 async fn join<P: Platform>(ground: &Ground<P>, theirs: GroupId, address: &str) -> Attempt {
     let node = &ground.node;
     let replica = ReplicaId(node.random.next_u64());
     let joining = Joining { cluster: theirs, replica, address: address.to_owned() };
     // BEFORE the first step: what the other is told must be the same after a crash.
     if node.change_holdings(|holdings| holdings.joining = Some(joining.clone())).is_err() {
-        return Attempt::Again;
+        return busy();
     }
-    match node.change_topology(vec![Change::Joining { cluster: ClusterId(theirs.0) }]).await {
-        Ok(Ok(_)) => ask_in(ground, &joining).await,
-        Ok(Err(refusal)) => give_up(ground, refusal.to_string()).await,
-        Err(_) => Attempt::Again,
-    }
+    go_on(ground, &joining, false).await
 }
 
 /// Takes up a join that was interrupted, by a crash, or because its beginning took longer than it was waited for.
 async fn resume<P: Platform>(ground: &Ground<P>) {
-    let Some(joining) = ground.node.holdings().joining else { return };
-    let Some(meta) = ground.cluster().meta() else { return };
-    // BEFORE the phase is looked at: until the log is applied to its end, the topology is one of the past.
-    meta.wait_to_lead().await;
-    let topology = meta.wait_for(|_| true).await;
-    match topology.phase() {
-        // Nothing was asked yet: whoever wanted it asks again.
-        Phase::Living => drop(give_up(ground, "the node stopped before".to_owned()).await),
-        Phase::Joining(_) => {
-            // Once it is of no cluster that it joins, whoever wanted it asks again.
-            while matches!(ask_in(ground, &joining).await, Attempt::Again) && is_joining(&meta) {
-                tokio::time::sleep(AGAIN_AFTER).await;
-            }
+    while let Some(joining) = ground.node.holdings().joining {
+        if !matches!(go_on(ground, &joining, true).await, Attempt::Again(_)) {
+            return;
         }
-        Phase::Retired(_) => move_over(ground, &joining).await,
-    }
-}
-
-fn is_joining(meta: &Meta) -> bool {
-    meta.topology().is_some_and(|topology| matches!(topology.phase(), Phase::Joining(_)))
-}
-
-/// Asks the other cluster until it has decided.
-async fn ask_in<P: Platform>(ground: &Ground<P>, joining: &Joining) -> Attempt {
-    let Some(topology) = ground.cluster().topology() else { return Attempt::Again };
-    let cluster = ClusterId(joining.cluster.0);
-    if topology.phase() != Phase::Joining(cluster) {
-        return Attempt::Again;
-    }
-    let Some(change) = topology.join_change(topology::ReplicaId(joining.replica.0)) else { return Attempt::Again };
-    let payload = Bytes::from(topology::encode_batch(&[vec![change]]));
-    let request = Request::TakeIn(joining.cluster, payload);
-    loop {
-        match formation::ask(&ground.transport, &peer(&joining.address), &request).await {
-            Some(Answer::Accepted(_)) => break,
-            Some(Answer::Refused(why)) => {
-                insist(ground, Change::UndoJoining { cluster }).await;
-                let gave_up = give_up(ground, why).await;
-                // It joined another cluster itself since it was asked: then it is asked again, as a node of that.
-                return if has_moved(ground, joining).await { Attempt::Again } else { gave_up };
-            }
-            _ => tokio::time::sleep(AGAIN_AFTER).await,
-        }
-    }
-    insist(ground, Change::Joined { cluster }).await;
-    move_over(ground, joining).await;
-    Attempt::Done
-}
-
-/// Changes the topology of this cluster of one. Until this is done the node could do nothing else, so it is tried for as long as
-/// it takes: it is refused by no state that it can be in.
-async fn insist<P: Platform>(ground: &Ground<P>, change: Change) {
-    while !matches!(ground.node.change_topology(vec![change.clone()]).await, Ok(Ok(_))) {
         tokio::time::sleep(AGAIN_AFTER).await;
     }
 }
 
-/// Whether the node that was asked is of another cluster by now.
-async fn has_moved<P: Platform>(ground: &Ground<P>, joining: &Joining) -> bool {
-    let other = formation::ask(&ground.transport, &peer(&joining.address), &Request::Hello).await;
-    matches!(other, Some(Answer::Cluster { cluster, .. }) if cluster != joining.cluster)
+/// Goes on with a join from wherever it is: what was done before is done again, and changes nothing. `was_asked`: the other cluster
+/// may have been asked before.
+async fn go_on<P: Platform>(ground: &Ground<P>, joining: &Joining, was_asked: bool) -> Attempt {
+    let cluster = ClusterId(joining.cluster.0);
+    // Its answer comes when the log is applied to here: before, the topology is one of the past.
+    match ground.node.change_topology(vec![Change::Joining { cluster }]).await {
+        Ok(Ok(_)) => ask_in(ground, joining, was_asked).await,
+        Ok(Err(Refusal::Retired)) => {
+            move_over(ground, joining).await;
+            Attempt::Done
+        }
+        // Others have joined meanwhile, say: then it is another meeting.
+        Ok(Err(why)) => give_up(ground, joining, Attempt::Again(why.to_string())),
+        Err(_) => busy(),
+    }
 }
 
-async fn give_up<P: Platform>(ground: &Ground<P>, why: String) -> Attempt {
+/// Asks the other cluster until it has decided.
+///
+/// A node that was asked, and does not answer, may have taken this one in: then nobody but it can say so, and going back would
+/// leave this node's slots in two clusters. So that is waited for without end; CLUSTER RESET ends it. A node that could not even
+/// be asked is given up.
+async fn ask_in<P: Platform>(ground: &Ground<P>, joining: &Joining, was_asked: bool) -> Attempt {
+    let cluster = ground.cluster();
+    let Some(topology) = cluster.topology() else { return busy() };
+    let Some(change) = topology.join_change(topology::ReplicaId(joining.replica.0)) else { return busy() };
+    let payload = Bytes::from(topology::encode_batch(&[vec![change]]));
+    let request = Request::TakeIn(joining.cluster, payload);
+    let began_ns = ground.node.clock.monotonic_ns();
+    let (mut may_be_in, mut is_stuck) = (was_asked, false);
+    loop {
+        match formation::try_ask(&ground.transport, &peer(&joining.address), &request).await {
+            _ if !is_under_way(ground, joining) => return reset_meanwhile(),
+            Ok(Answer::Accepted(_)) => break,
+            Ok(Answer::Refused(why)) => return undo(ground, joining, Attempt::Refused(why)).await,
+            // It joined another cluster itself since it said of which it is, and had taken nobody in: it is met as a node of that.
+            Ok(Answer::Cluster { cluster, .. }) if cluster != joining.cluster => {
+                return undo(ground, joining, Attempt::Again("the node has joined another cluster".to_owned())).await;
+            }
+            Err(TransportError::Unreachable(why)) if !may_be_in && is_over(ground, began_ns) => {
+                return undo(ground, joining, Attempt::Refused(why)).await;
+            }
+            Err(TransportError::Unreachable(_)) => (),
+            _ => may_be_in = true,
+        }
+        if !is_stuck && is_over(ground, began_ns) {
+            is_stuck = true;
+            cluster.join_is_stuck.store(true, Ordering::Relaxed);
+            tracing::warn!(
+                address = joining.address,
+                "the node does not say whether its cluster has taken this one in: it is asked until it does. CLUSTER RESET ends that"
+            );
+        }
+        tokio::time::sleep(AGAIN_AFTER).await;
+    }
+    cluster.join_is_stuck.store(false, Ordering::Relaxed);
+    if !insist(ground, joining, Change::Joined { cluster: ClusterId(joining.cluster.0) }).await {
+        return reset_meanwhile();
+    }
+    move_over(ground, joining).await;
+    Attempt::Done
+}
+
+/// Whether this join was not ended by a reset.
+fn is_under_way<P: Platform>(ground: &Ground<P>, joining: &Joining) -> bool {
+    ground.node.holdings().joining.as_ref() == Some(joining)
+}
+
+fn reset_meanwhile() -> Attempt {
+    Attempt::Refused("the node was reset meanwhile".to_owned())
+}
+
+/// Changes the topology of this cluster of one. Until this is done the node could do nothing else, so it is tried for as long as
+/// it takes: it is refused by no state that it can be in. False if the join was ended by a reset.
+async fn insist<P: Platform>(ground: &Ground<P>, joining: &Joining, change: Change) -> bool {
+    while is_under_way(ground, joining) {
+        if matches!(ground.node.change_topology(vec![change.clone()]).await, Ok(Ok(_))) {
+            return true;
+        }
+        tokio::time::sleep(AGAIN_AFTER).await;
+    }
+    false
+}
+
+/// Everything is as before the join, which came to nothing.
+async fn undo<P: Platform>(ground: &Ground<P>, joining: &Joining, attempt: Attempt) -> Attempt {
+    ground.cluster().join_is_stuck.store(false, Ordering::Relaxed);
+    if !insist(ground, joining, Change::UndoJoining { cluster: ClusterId(joining.cluster.0) }).await {
+        return reset_meanwhile();
+    }
+    give_up(ground, joining, attempt)
+}
+
+fn give_up<P: Platform>(ground: &Ground<P>, joining: &Joining, attempt: Attempt) -> Attempt {
+    if !is_under_way(ground, joining) {
+        return reset_meanwhile();
+    }
     match ground.node.change_holdings(|holdings| holdings.joining = None) {
-        Ok(()) => Attempt::Refused(why),
-        Err(_) => Attempt::Again,
+        Ok(()) => attempt,
+        Err(_) => busy(),
     }
 }
 
 /// Goes on with the other cluster's meta group.
 async fn move_over<P: Platform>(ground: &Ground<P>, joining: &Joining) {
     let cluster = ground.cluster();
+    let _alone = cluster.moving.lock().await;
+    if !is_under_way(ground, joining) {
+        return;
+    }
     let old = cluster.meta();
     let identity =
         Identity { group: joining.cluster, replica: joining.replica, hash_key: [0; 2], founders: Vec::new() };
@@ -245,13 +294,14 @@ pub(crate) async fn answer<P: Platform>(node: Arc<Shared<P>>, request: Request) 
     let (Some(meta), Some(topology)) = (cluster.meta(), cluster.topology()) else {
         return Answer::Ask(String::new());
     };
+    let introduction = || Answer::Cluster {
+        node: node.id(),
+        cluster: meta.identity.group,
+        nodes: topology.nodes().len() as u64,
+        joining: topology.phase() != Phase::Living,
+    };
     match request {
-        Request::Hello => Answer::Cluster {
-            node: node.id(),
-            cluster: meta.identity.group,
-            nodes: topology.nodes().len() as u64,
-            joining: topology.phase() != Phase::Living,
-        },
+        Request::Hello => introduction(),
         Request::Come(address) => {
             if topology.nodes().len() > 1 {
                 return Answer::Refused("the node is of a cluster with other nodes".to_owned());
@@ -260,7 +310,8 @@ pub(crate) async fn answer<P: Platform>(node: Arc<Shared<P>>, request: Request) 
             Answer::Accepted(None)
         }
         Request::TakeIn(group, payload) if group == meta.identity.group => take_in(&node, &payload).await,
-        _ => Answer::Refused("the node is of another cluster".to_owned()),
+        Request::TakeIn(..) => introduction(),
+        _ => Answer::Refused("that is no question about meeting".to_owned()),
     }
 }
 
@@ -272,8 +323,8 @@ async fn take_in<P: Platform>(node: &Shared<P>, payload: &[u8]) -> Answer {
     };
     match node.change_topology(changes).await {
         Ok(Ok(_)) => Answer::Accepted(None),
-        // It may be over soon.
-        Ok(Err(Refusal::Joining | Refusal::ReplicaLeaving)) | Err(_) => Answer::Ask(String::new()),
+        // It may be over soon; who has joined another cluster says so once it goes on there.
+        Ok(Err(Refusal::Joining | Refusal::Retired | Refusal::ReplicaLeaving)) | Err(_) => Answer::Ask(String::new()),
         Ok(Err(refusal)) => Answer::Refused(refusal.to_string()),
     }
 }

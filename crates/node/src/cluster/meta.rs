@@ -124,13 +124,6 @@ impl Meta {
         self.known.topology.borrow().clone()
     }
 
-    /// Waits until this node leads: then its topology shows everything that was decided before.
-    pub(crate) async fn wait_to_lead(&self) {
-        let mut status = self.status.subscribe();
-        let leads = status.wait_for(|status| status.leads() && status.ready).await;
-        drop(leads.expect("the sender is in this value"));
-    }
-
     /// Waits until there is a topology, and it fulfils a condition.
     pub(crate) async fn wait_for(&self, holds: impl Fn(&Topology) -> bool) -> Arc<Topology> {
         let mut topology = self.known.topology.subscribe();

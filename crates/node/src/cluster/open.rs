@@ -58,6 +58,7 @@ pub(crate) async fn run<P: Platform>(
     }
     tasks::beside(joining::run(ground.clone()));
     tasks::beside(leaving::run(ground.clone()));
+    tasks::beside(leaving::notice_forgotten(ground.clone()));
     tasks::beside(links::watch(ground.clone()));
     steward::run(ground.clone()).await
 }

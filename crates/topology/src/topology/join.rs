@@ -123,7 +123,10 @@ impl Topology {
     fn is_member(&self, joiner: &Joiner) -> Result<bool, Refusal> {
         let replicas = self.shards.values().flat_map(|shard| &shard.replicas).chain(&self.meta);
         if let Some(known) = self.nodes.get(&joiner.node) {
-            let same = known.joined_from == joiner.cluster;
+            // One that asks as another replica never heard that it was taken in as the first, and gave that up: the two would not
+            // find each other.
+            let is_named = self.meta.iter().any(|replica| replica.id == joiner.meta_replica);
+            let same = known.joined_from == joiner.cluster && is_named;
             return if same { Ok(true) } else { Err(Refusal::AlreadyMember) };
         }
         if self.forgotten.iter().any(|forgotten| forgotten.joined_from == joiner.cluster) {

@@ -123,6 +123,9 @@ fn joins_are_refused_for_what_both_have() {
     assert_eq!(refused(&mut topology, &Joiner { cluster: ClusterId(1), ..fits.clone() }), Err(Refusal::AlreadyMember));
     assert_eq!(refused(&mut topology, &fits), Ok(Outcome::Changed));
     assert_eq!(refused(&mut topology, &fits), Ok(Outcome::Unchanged));
+    // It gave the first join up and never heard that it was taken in: its new replica is not the one that is awaited here.
+    let again = Joiner { meta_replica: ReplicaId(8), ..fits.clone() };
+    assert_eq!(refused(&mut topology, &again), Err(Refusal::AlreadyMember));
     assert_eq!(refused(&mut topology, &Joiner { cluster: ClusterId(99), ..fits }), Err(Refusal::AlreadyMember));
 }
 
