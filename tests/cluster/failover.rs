@@ -171,6 +171,12 @@ fn kill_one(nodes: &mut Nodes, victim: usize) {
         let dead = known.iter().find(|node| node.id == id)?;
         (dead.is("fail") && dead.slots.is_empty()).then_some(())
     });
+    // Each node shows that by its own connections.
+    wait_for("no connection with the dead node", || {
+        let lines = |at: usize| nodes.client(at).run("CLUSTER NODES").text();
+        let is_gone = |lines: String| lines.lines().all(|line| line.contains("disconnected") == line.starts_with(&id));
+        (0..nodes.list.len()).filter(|&at| at != victim).all(|at| is_gone(lines(at))).then_some(())
+    });
     nodes.list[victim].restart();
     nodes.await_whole();
     let known = nodes.known(victim);

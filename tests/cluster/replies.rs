@@ -255,6 +255,8 @@ fn waiting_for_replicas(nodes: &Nodes) {
     assert_eq!(right.run("WAIT 1 10000"), Value::Integer(1));
     assert_eq!(right.run("WAIT 0 0"), Value::Integer(1));
     assert_eq!(right.run("WAIT 2 50"), Value::Integer(1), "hidden voters do not count");
+    let mut replica = nodes.client(nodes.replica_of(nodes.master_of(0, "tag")));
+    assert!(replica.run("WAIT 1 50").is_error("ERR WAIT cannot be used with replica instances."));
     assert_eq!(right.run("DEL tag"), Value::Integer(1));
 }
 

@@ -26,6 +26,27 @@ fn clients_of_a_master_that_stops_are_sent_to_the_next() {
     stopped_while_its_replica_stands_still(&mut nodes);
 }
 
+/// Nobody that clients are shown can take over: a hidden voter does, and shows itself at once.
+#[test]
+fn the_slots_of_a_master_without_replicas_are_served_by_another_master() {
+    let mut nodes = Nodes::create_with(3, 0, &["cluster-config-file nodes.conf"]);
+    let master = nodes.master_of(0, "counted");
+    let others: Vec<u16> =
+        nodes.list.iter().map(|node| node.port).filter(|port| *port != nodes.list[master].port).collect();
+    let asking = Asking::start(nodes.list[master].port);
+    asking.await_answers();
+    let process = nodes.list[master].process();
+    process.signal(Signal::TERM);
+    assert!(process.end().success());
+    let counted = asking.end(&others);
+    let heir = nodes.master_of((master + 1) % 3, "counted");
+    assert_ne!(heir, master);
+    assert_eq!(nodes.client(heir).run("GET counted"), Value::bulk(&counted.to_string()));
+    nodes.list[master].restart();
+    nodes.await_whole();
+    wait_for("the slots at home again", || (nodes.master_of(heir, "counted") == master).then_some(()));
+}
+
 /// The replica takes over.
 fn stopped_beside_its_replica(nodes: &mut Nodes) {
     let master = nodes.master_of(0, "counted");

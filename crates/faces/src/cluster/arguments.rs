@@ -23,30 +23,47 @@ pub(super) fn assigned_slot(arguments: Arguments<'_>, place: usize) -> Result<Sl
     integer(arguments, place).ok().and_then(slot).ok_or(Refused::InvalidSlot)
 }
 
-/// The slots from a place on, one by one.
-pub(super) fn slots(arguments: Arguments<'_>, place: usize) -> Result<SlotSet, Refused> {
+/// The slots from a place on, one by one. Where one stands there twice, what is wrong with it or with one before comes first.
+pub(super) fn slots(
+    arguments: Arguments<'_>,
+    place: usize,
+    is_wrong: impl Fn(Slot) -> Option<Refused>,
+) -> Result<SlotSet, Refused> {
     let all: Result<Vec<Slot>, Refused> =
         (place..arguments.len()).map(|place| assigned_slot(arguments, place)).collect();
+    let all = all?;
+    collect(|| all.iter().copied(), is_wrong)
+}
+
+/// As [`slots`], by first and last.
+pub(super) fn ranges(
+    arguments: Arguments<'_>,
+    place: usize,
+    is_wrong: impl Fn(Slot) -> Option<Refused>,
+) -> Result<SlotSet, Refused> {
+    let places = (place..arguments.len()).step_by(2);
+    let all: Result<Vec<SlotRange>, Refused> = places.map(|place| range(arguments, place, false)).collect();
+    let all = all?;
+    collect(|| all.iter().flat_map(|range| range.iter()), is_wrong)
+}
+
+fn collect<I: Iterator<Item = Slot>>(
+    all: impl Fn() -> I,
+    is_wrong: impl Fn(Slot) -> Option<Refused>,
+) -> Result<SlotSet, Refused> {
     let mut slots = SlotSet::new();
-    for slot in all? {
+    for (number, slot) in all().enumerate() {
         if !slots.insert(slot) {
-            return Err(Refused::Twice(slot.number()));
+            let earlier = all().take(number).find_map(is_wrong);
+            return Err(earlier.unwrap_or_else(|| Refused::Twice(slot.number())));
         }
     }
     Ok(slots)
 }
 
-/// The slots from a place on, by first and last.
-pub(super) fn ranges(arguments: Arguments<'_>, place: usize) -> Result<SlotSet, Refused> {
-    let mut slots = SlotSet::new();
-    for place in (place..arguments.len()).step_by(2) {
-        for slot in range(arguments, place, false)?.iter() {
-            if !slots.insert(slot) {
-                return Err(Refused::Twice(slot.number()));
-            }
-        }
-    }
-    Ok(slots)
+/// No form of the subcommand has so many arguments, or such.
+pub(super) fn shape(arguments: Arguments<'_>) -> Refused {
+    Refused::Shape(shown(arguments, 1))
 }
 
 /// The range whose ends stand at a place and behind it.

@@ -4,9 +4,10 @@ use std::net::IpAddr;
 
 use commands::{ClusterCommand, CommandError};
 use resp::{Arguments, Reply};
+use slot::Slot;
 use topology::{Change, Mark, Role, ViewNode};
 
-use super::arguments::{assigned_slot, integer, is, node_id, ranges, shown, slots};
+use super::arguments::{assigned_slot, integer, is, node_id, ranges, shape, shown, slots};
 use super::refused::Refused;
 use super::{Action, Answer, FailoverMode};
 use crate::face::Face;
@@ -22,7 +23,7 @@ fn propose(change: Change) -> Action {
 /// CLUSTER MEET ip port [cluster-bus-port]
 pub(super) fn meet(arguments: Arguments<'_>) -> Result<Action, Refused> {
     if arguments.len() > 5 {
-        return Err(Refused::Shape("meet"));
+        return Err(shape(arguments));
     }
     let port = integer(arguments, 3).map_err(|_| Refused::BasePort(shown(arguments, 3)))?;
     let peer_port = match arguments.get(4) {
@@ -54,7 +55,12 @@ impl Face {
         if by_range && !arguments.len().is_multiple_of(2) {
             return Err(CommandError::WrongArity(name.to_owned()).into());
         }
-        let slots = if by_range { ranges(arguments, 2)? } else { slots(arguments, 2)? };
+        // Redis looks at one slot after the other: one that stands there twice is told so unless it could not be taken once.
+        let is_wrong = |slot: Slot| match self.view().route(slot) {
+            Some(_) => adds.then_some(Refused::Busy(slot.number())),
+            None => (!adds).then_some(Refused::Unassigned(slot.number())),
+        };
+        let slots = if by_range { ranges(arguments, 2, is_wrong)? } else { slots(arguments, 2, is_wrong)? };
         Ok(propose(if adds { Change::AddSlots { node, slots } } else { Change::DelSlots { node, slots } }))
     }
 
@@ -68,6 +74,10 @@ impl Face {
 
     /// CLUSTER SETSLOT slot STABLE | NODE node-id | ...: what is so already is done; the rest comes with slots on the move.
     pub(super) fn set_slot(&self, arguments: Arguments<'_>, reply: &mut Reply) -> Result<Action, Refused> {
+        let myself = self.member()?;
+        if !myself.leads() {
+            return Err(Refused::SetSlotOnReplica);
+        }
         let slot = assigned_slot(arguments, 2)?;
         let with_node = arguments.len() >= 5;
         let done = if is(arguments, 3, "stable") {
@@ -75,10 +85,14 @@ impl Face {
         } else if is(arguments, 3, "node") && with_node {
             let id = node_id(arguments, 4)?;
             let node = self.view().node(id).ok_or(id)?;
+            if !node.leads() {
+                return Err(Refused::SlotToReplica);
+            }
             node.slots.contains(slot)
-        } else if (is(arguments, 3, "migrating") || is(arguments, 3, "importing")) && with_node {
-            let action = if is(arguments, 3, "migrating") { "MIGRATING" } else { "IMPORTING" };
-            return Err(Refused::SetSlotToCome(action));
+        } else if is(arguments, 3, "migrating") && with_node {
+            return Err(self.migrating(myself, slot, arguments));
+        } else if is(arguments, 3, "importing") && with_node {
+            return Err(self.importing(myself, slot, arguments));
         } else {
             return Err(Refused::SetSlotAction);
         };
@@ -87,6 +101,32 @@ impl Face {
         }
         reply.ok();
         Ok(Action::Replied)
+    }
+
+    fn migrating(&self, myself: &ViewNode, slot: Slot, arguments: Arguments<'_>) -> Refused {
+        if !myself.slots.contains(slot) {
+            return Refused::NotTheOwner(slot.number());
+        }
+        match self.other_end(arguments) {
+            Ok(node) if node.id == myself.id => Refused::SlotToMyself,
+            Ok(_) => Refused::SetSlotToCome("MIGRATING"),
+            Err(refused) => refused,
+        }
+    }
+
+    fn importing(&self, myself: &ViewNode, slot: Slot, arguments: Arguments<'_>) -> Refused {
+        if myself.slots.contains(slot) {
+            return Refused::TheOwner(slot.number());
+        }
+        self.other_end(arguments).err().unwrap_or(Refused::SetSlotToCome("IMPORTING"))
+    }
+
+    /// The master that a slot would be moved to or from.
+    fn other_end(&self, arguments: Arguments<'_>) -> Result<&ViewNode, Refused> {
+        let unknown = || Refused::SlotToUnknown(shown(arguments, 4));
+        let id = node_id(arguments, 4).map_err(|_| unknown())?;
+        let node = self.view().node(id).ok_or_else(unknown)?;
+        if node.leads() { Ok(node) } else { Err(Refused::SlotToReplica) }
     }
 
     /// CLUSTER SET-CONFIG-EPOCH config-epoch
@@ -132,7 +172,7 @@ impl Face {
 
     fn replicate_no_one(&self, arguments: Arguments<'_>, reply: &mut Reply) -> Result<Action, Refused> {
         if arguments.len() != 4 || !is(arguments, 2, "no") || !is(arguments, 3, "one") {
-            return Err(Refused::Shape("replicate"));
+            return Err(shape(arguments));
         }
         if !self.member()?.leads() {
             return Err(Refused::ReplicateNoOne);
@@ -181,7 +221,7 @@ impl Face {
     /// CLUSTER RESET [HARD | SOFT]
     pub(super) fn reset(&self, arguments: Arguments<'_>, facts: &dyn NodeFacts) -> Result<Action, Refused> {
         if arguments.len() > 3 {
-            return Err(Refused::Shape("reset"));
+            return Err(shape(arguments));
         }
         let hard = is(arguments, 2, "hard");
         if arguments.len() == 3 && !hard && !is(arguments, 2, "soft") {

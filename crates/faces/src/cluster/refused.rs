@@ -10,8 +10,8 @@ use topology::NodeId;
 pub(super) enum Refused {
     /// What any command may say.
     Command(CommandError),
-    /// No form of the subcommand has so many arguments, or such.
-    Shape(&'static str),
+    /// No form of the subcommand has so many arguments, or such; its name as the client wrote it.
+    Shape(String),
     /// Not a slot, where slots are assigned.
     InvalidSlot,
     /// Not a slot, where keys are counted.
@@ -22,6 +22,10 @@ pub(super) enum Refused {
     Backwards(u16, u16, bool),
     /// The slot stands there twice.
     Twice(u16),
+    /// The slot has an owner already.
+    Busy(u16),
+    /// The slot has no owner.
+    Unassigned(u16),
     /// No such node; what the client called it.
     UnknownNode(String),
     /// The node is a replica.
@@ -64,6 +68,18 @@ pub(super) enum Refused {
     Address(String, i64),
     /// SETSLOT with an action that there is not.
     SetSlotAction,
+    /// SETSLOT on a replica.
+    SetSlotOnReplica,
+    /// SETSLOT MIGRATING of a slot of another node.
+    NotTheOwner(u16),
+    /// SETSLOT IMPORTING of a slot of this node.
+    TheOwner(u16),
+    /// SETSLOT MIGRATING to, or IMPORTING from, a node that is not known; what the client called it.
+    SlotToUnknown(String),
+    /// SETSLOT with a replica.
+    SlotToReplica,
+    /// SETSLOT MIGRATING to this node.
+    SlotToMyself,
     /// SETSLOT with what comes with slots on the move; the action.
     SetSlotToCome(&'static str),
     /// SLOT-STATS by a metric that there is not.
@@ -101,6 +117,11 @@ impl fmt::Display for Refused {
                 return write!(f, "ERR {start_word} slot number {start} is greater than end slot number {end}");
             }
             Self::Twice(slot) => return write!(f, "ERR Slot {slot} specified multiple times"),
+            Self::Busy(slot) => return write!(f, "ERR Slot {slot} is already busy"),
+            Self::Unassigned(slot) => return write!(f, "ERR Slot {slot} is already unassigned"),
+            Self::NotTheOwner(slot) => return write!(f, "ERR I'm not the owner of hash slot {slot}"),
+            Self::TheOwner(slot) => return write!(f, "ERR I'm already the owner of hash slot {slot}"),
+            Self::SlotToUnknown(node) => return write!(f, "ERR I don't know about node {node}"),
             Self::UnknownNode(node) => return write!(f, "ERR Unknown node {node}"),
             Self::InvalidEpoch(epoch) => return write!(f, "ERR Invalid config epoch specified: {epoch}"),
             Self::BasePort(text) => return write!(f, "ERR Invalid base port specified: {text}"),
@@ -130,6 +151,9 @@ impl fmt::Display for Refused {
             Self::FailoverOfDead => "ERR Master is down or failed, please use CLUSTER FAILOVER FORCE",
             Self::PortRange => "ERR Port number is out of range",
             Self::BusPortRange => "ERR Cluster bus port number is out of range",
+            Self::SetSlotOnReplica => "ERR Please use SETSLOT only with masters.",
+            Self::SlotToReplica => "ERR Target node is not a master",
+            Self::SlotToMyself => "ERR Target node is myself",
             Self::SetSlotAction => "ERR Invalid CLUSTER SETSLOT action or number of arguments. Try CLUSTER HELP",
             Self::Metric => "ERR Unrecognized sort metric for ORDERBY.",
             Self::Limit => "ERR Limit has to lie in between 1 and 16384 (maximum number of slots).",

@@ -6,7 +6,7 @@ use slot::{SLOT_COUNT, SlotSet};
 use topology::Role;
 
 use super::Action;
-use super::arguments::{integer, is, range};
+use super::arguments::{integer, is, range, shape};
 use super::refused::Refused;
 use crate::face::Face;
 use crate::reports::SlotStats;
@@ -21,7 +21,7 @@ impl Face {
         } else if is(arguments, 2, "orderby") {
             Some(order(arguments)?)
         } else {
-            return Err(Refused::Shape("slot-stats"));
+            return Err(shape(arguments));
         };
         Ok(Action::SlotStats(SlotStats { slots, most }))
     }

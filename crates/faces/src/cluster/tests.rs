@@ -375,8 +375,23 @@ fn errors_of_a_node_alone() {
         ("cluster foo", "unknown subcommand 'foo'. Try CLUSTER HELP."),
         ("cluster slots x", "wrong number of arguments for 'cluster|slots' command"),
         ("cluster count-failure-reports abc", "Unknown node abc"),
+    ];
+    are_refused(&cases);
+}
+
+/// As above, of slots.
+#[test]
+fn errors_about_slots_of_a_node_alone() {
+    let cases = [
         ("cluster setslot 99999 stable", "Invalid or out of range slot"),
         ("cluster setslot 1 node abc", "Unknown node abc"),
+        ("cluster setslot 1 migrating abc", "I'm not the owner of hash slot 1"),
+        ("cluster setslot 1 importing abc", "I don't know about node abc"),
+        ("cluster delslots 1 1", "Slot 1 is already unassigned"),
+        (
+            "cluster Slot-Stats slotsrange 1",
+            "unknown subcommand or wrong number of arguments for 'Slot-Stats'. Try CLUSTER HELP.",
+        ),
         ("cluster setslot 1 foo bar", "Invalid CLUSTER SETSLOT action or number of arguments. Try CLUSTER HELP"),
         (
             "cluster slot-stats slotsrange 1",
@@ -398,6 +413,10 @@ fn errors_of_a_node_alone() {
         ("cluster slot-stats orderby key-count asc desc", "Multiple filters of the same type are disallowed."),
         ("cluster slot-stats orderby cpu-usec", "Unrecognized sort metric for ORDERBY."),
     ];
+    are_refused(&cases);
+}
+
+fn are_refused(cases: &[(&str, &str)]) {
     for (line, error) in cases {
         assert_eq!(reply(&alone(), line), format!("-ERR {error}\r\n"), "{line}");
     }
@@ -426,10 +445,20 @@ fn errors_among_others() {
             "CLUSTER SETSLOT MIGRATING is not there yet: slots cannot be moved between shards",
         ),
         (
-            1,
-            "cluster setslot 1 importing 2",
+            2,
+            "cluster setslot 1 importing 1",
             "CLUSTER SETSLOT IMPORTING is not there yet: slots cannot be moved between shards",
         ),
+        (1, "cluster setslot 1 importing 2", "I'm already the owner of hash slot 1"),
+        (2, "cluster setslot 1 importing 4", "Target node is not a master"),
+        (2, "cluster setslot 1 migrating 1", "I'm not the owner of hash slot 1"),
+        (1, "cluster setslot 1 migrating 1", "Target node is myself"),
+        (1, "cluster setslot 1 migrating 4", "Target node is not a master"),
+        (1, "cluster setslot 1 node 4", "Target node is not a master"),
+        (4, "cluster setslot 1 node 1", "Please use SETSLOT only with masters."),
+        (1, "cluster addslots 16000 16000", "Slot 16000 is already busy"),
+        (1, "cluster addslotsrange 16000 16001 16001 16002", "Slot 16000 is already busy"),
+        (1, "cluster delslots 10 10", "Slot 10 specified multiple times"),
     ];
     for (myself, line, error) in cases {
         // A digit or letter at the end stands for a node's id.
@@ -484,9 +513,8 @@ fn actions() {
     assert_eq!(action(&replica, "cluster failover"), Action::Failover(FailoverMode::HandOver));
     assert_eq!(action(&replica, "cluster failover FORCE"), Action::Failover(FailoverMode::Force));
     assert_eq!(action(&replica, "cluster failover takeover"), Action::Failover(FailoverMode::Takeover));
-    for line in [format!("cluster replicate {}", name(1)), "cluster setslot 1 stable".to_owned()] {
-        assert_eq!(reply(&replica, &line), "+OK\r\n", "{line} is so already");
-    }
+    assert_eq!(reply(&replica, &format!("cluster replicate {}", name(1))), "+OK\r\n", "it is so already");
+    assert_eq!(reply(&face, "cluster setslot 1 stable"), "+OK\r\n");
     assert_eq!(reply(&face, &format!("cluster setslot 1 node {}", name(1))), "+OK\r\n");
     assert_eq!(reply(&face, "cluster replicate no one"), "+OK\r\n");
 }

@@ -8,6 +8,9 @@ use keyspace::parse_memory;
 use super::settings::Settings;
 use super::table::PARAMS;
 
+/// A host name is shorter.
+const HOSTNAME_BYTES_MAX: usize = 256;
+
 /// One directive.
 pub struct Param {
     /// As in the file, in lower case.
@@ -28,6 +31,8 @@ pub struct Param {
     pub adds_up: bool,
     /// Whether the value must not be shown in logs.
     pub secret: bool,
+    /// Of a text: what else it must be.
+    pub check: fn(&str) -> Result<(), &'static str>,
     /// What it does, for `--help` and the sample file.
     pub doc: &'static str,
 }
@@ -110,7 +115,25 @@ impl Param {
         default: &'static str,
         doc: &'static str,
     ) -> Self {
-        Self { name, alias: "", home, kind, default, mutable: true, inert: "", adds_up: false, secret: false, doc }
+        Self {
+            name,
+            alias: "",
+            home,
+            kind,
+            default,
+            mutable: true,
+            inert: "",
+            adds_up: false,
+            secret: false,
+            check: any_text,
+            doc,
+        }
+    }
+
+    /// A text that must be such.
+    pub(super) const fn checked(mut self, check: fn(&str) -> Result<(), &'static str>) -> Self {
+        self.check = check;
+        self
     }
 
     /// Also known by an older name.
@@ -193,11 +216,43 @@ impl Param {
             Kind::Integer { min, max, set, .. } => set(settings, integer(word, *min, *max)?),
             Kind::Memory { min, max, set, .. } => set(settings, memory_between(word, *min, *max)?),
             Kind::Choice { words, set, .. } => set(settings, choice(word, words)?),
-            Kind::Text { set, .. } => set(settings, word.to_owned()),
+            Kind::Text { set, .. } => {
+                (self.check)(word)?;
+                set(settings, word.to_owned());
+            }
             Kind::Words { .. } => unreachable!("returned above"),
         }
         Ok(())
     }
+}
+
+const fn any_text(_: &str) -> Result<(), &'static str> {
+    Ok(())
+}
+
+/// What stands between blanks where nodes are listed, and must not hold any.
+pub(super) fn listed_address(text: &str) -> Result<(), &'static str> {
+    let is_fit = |c: char| c.is_ascii_alphanumeric() || matches!(c, '.' | ':' | '-' | '_' | '%');
+    if text.chars().all(is_fit) { Ok(()) } else { Err("Addresses may only contain alphanumeric characters and .:-_%") }
+}
+
+/// redis: config.c isValidAnnouncedHostname
+pub(super) fn listed_hostname(text: &str) -> Result<(), &'static str> {
+    if text.len() >= HOSTNAME_BYTES_MAX {
+        return Err("Hostnames must be less than 256 characters");
+    }
+    let is_fit = |c: char| c.is_ascii_alphanumeric() || matches!(c, '-' | '.');
+    if text.chars().all(is_fit) {
+        Ok(())
+    } else {
+        Err("Hostnames may only contain alphanumeric characters, hyphens or dots")
+    }
+}
+
+/// redis: cluster_legacy.c isValidAuxChar
+pub(super) fn node_name(text: &str) -> Result<(), &'static str> {
+    let is_unfit = |c: char| c.is_control() || "!#$%&()*+:;<>?@[]^{|}~".contains(c);
+    if text.contains(is_unfit) { Err("Announced human node name contained invalid character") } else { Ok(()) }
 }
 
 /// The row of a name or of an older name, in any case.

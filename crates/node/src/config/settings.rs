@@ -106,6 +106,18 @@ pub struct Settings {
     pub cluster_announce_hostname: String,
     /// The node's name in logs; empty: none.
     pub cluster_announce_human_nodename: String,
+    /// Shown, and without effect, as are the next five.
+    pub cluster_config_file: String,
+    /// `cluster-migration-barrier`.
+    pub cluster_migration_barrier: u64,
+    /// `cluster-allow-replica-migration`.
+    pub cluster_allow_replica_migration: bool,
+    /// `cluster-replica-validity-factor`.
+    pub cluster_replica_validity_factor: u64,
+    /// `cluster-allow-pubsubshard-when-down`.
+    pub cluster_allow_pubsubshard_when_down: bool,
+    /// `cluster-link-sendbuf-limit`.
+    pub cluster_link_sendbuf_limit_bytes: u64,
     /// What clients are sent to: address, host name, or the host they know.
     pub cluster_preferred_endpoint_type: EndpointType,
     /// Milliseconds after which a dead voter is replaced in cluster mode.

@@ -7,7 +7,7 @@
 //!
 //! The casts in the rows are exact, because a value is in its row's range before it is written.
 
-use super::params::{Home, Kind, Param};
+use super::params::{Home, Kind, Param, listed_address, listed_hostname, node_name};
 use super::settings::{DebugCommand, EndpointType, EvictionPolicy, Fsync, LogLevel, Settings, Supervised};
 use super::words;
 
@@ -16,6 +16,8 @@ const INT_MAX: i64 = i32::MAX as i64;
 const DATABASES_MAX: i64 = keyspace::DATABASE_COUNT as i64;
 const MB: u64 = 1 << 20;
 const NOT_YET: &str = "has no effect in this version yet";
+const NO_MIGRATION: &str =
+    "has no effect: replicas stay with their masters, whose missing voters are replaced by hidden ones";
 
 /// Every directive.
 pub const PARAMS: &[Param] = &[
@@ -379,7 +381,8 @@ pub const PARAMS: &[Param] = &[
         |s| &s.cluster_announce_ip,
         |s, v| s.cluster_announce_ip = v,
         "Address that is shown to clients and peers; empty is the first of bind.",
-    ),
+    )
+    .checked(listed_address),
     Param::new(
         "cluster-announce-port",
         Home::Node,
@@ -406,13 +409,15 @@ pub const PARAMS: &[Param] = &[
         |s| &s.cluster_announce_hostname,
         |s, v| s.cluster_announce_hostname = v,
         "Host name that is shown; empty is none.",
-    ),
+    )
+    .checked(listed_hostname),
     text(
         "cluster-announce-human-nodename",
         |s| &s.cluster_announce_human_nodename,
         |s, v| s.cluster_announce_human_nodename = v,
         "The node's name in logs; empty is none.",
-    ),
+    )
+    .checked(node_name),
     Param::new(
         "cluster-preferred-endpoint-type",
         Home::Node,
@@ -437,6 +442,78 @@ pub const PARAMS: &[Param] = &[
         "Milliseconds after which a dead voter of a cluster is replaced: counts when this node founds a cluster.",
     )
     .fixed(),
+    // Of Redis Cluster, in the files of everybody who has used it.
+    Param::new(
+        "cluster-config-file",
+        Home::Node,
+        Kind::Text { get: |s| &s.cluster_config_file, set: |s, v| s.cluster_config_file = v },
+        "nodes.conf",
+        "Kept for files of Redis Cluster.",
+    )
+    .fixed()
+    .inert("has no effect: what a node knows of its cluster is below dir"),
+    Param::new(
+        "cluster-migration-barrier",
+        Home::Node,
+        integer(0, INT_MAX, |s| s.cluster_migration_barrier as i64, |s, v| s.cluster_migration_barrier = v as u64),
+        "1",
+        "Kept for files of Redis Cluster.",
+    )
+    .inert(NO_MIGRATION),
+    Param::new(
+        "cluster-allow-replica-migration",
+        Home::Node,
+        Kind::Flag { get: |s| s.cluster_allow_replica_migration, set: |s, v| s.cluster_allow_replica_migration = v },
+        "yes",
+        "Kept for files of Redis Cluster.",
+    )
+    .inert(NO_MIGRATION),
+    Param::new(
+        "cluster-replica-validity-factor",
+        Home::Node,
+        integer(
+            0,
+            INT_MAX,
+            |s| s.cluster_replica_validity_factor as i64,
+            |s, v| s.cluster_replica_validity_factor = v as u64,
+        ),
+        "10",
+        "Kept for files of Redis Cluster.",
+    )
+    .alias("cluster-slave-validity-factor")
+    .inert("has no effect: a replica that lacks anything acknowledged is never elected"),
+    Param::new(
+        "cluster-replica-no-failover",
+        Home::Node,
+        Kind::Choice { words: &["no"], get: |_| 0, set: |_, _| () },
+        "no",
+        "Kept for files of Redis Cluster: every replica that votes can be elected.",
+    )
+    .alias("cluster-slave-no-failover"),
+    Param::new(
+        "cluster-allow-pubsubshard-when-down",
+        Home::Node,
+        Kind::Flag {
+            get: |s| s.cluster_allow_pubsubshard_when_down,
+            set: |s, v| s.cluster_allow_pubsubshard_when_down = v,
+        },
+        "yes",
+        "Kept for files of Redis Cluster.",
+    )
+    .inert(NOT_YET),
+    Param::new(
+        "cluster-link-sendbuf-limit",
+        Home::Node,
+        Kind::Memory {
+            min: 0,
+            max: u64::MAX >> 1,
+            get: |s| s.cluster_link_sendbuf_limit_bytes,
+            set: |s, v| s.cluster_link_sendbuf_limit_bytes = v,
+        },
+        "0",
+        "Kept for files of Redis Cluster.",
+    )
+    .inert("has no effect: what waits for a peer is bounded in any case"),
     // Durability.
     Param::new(
         "appendfsync",

@@ -58,7 +58,8 @@ fn every_value_comes_back_as_it_is_shown() {
             Kind::Integer { min, max, .. } => values.extend([min.to_string(), max.to_string()]),
             Kind::Memory { min, max, .. } => values.extend([min.to_string(), max.to_string()]),
             Kind::Choice { words, .. } => values.extend(words.iter().map(|word| (*word).to_owned())),
-            Kind::Text { .. } => values.push("a \"b\" c".to_owned()),
+            Kind::Text { .. } if (param.check)("a \"b\" c").is_ok() => values.push("a \"b\" c".to_owned()),
+            Kind::Text { .. } => values.push("a-b.c".to_owned()),
             Kind::Words { .. } => {}
         }
         for (at, value) in values.iter().enumerate() {
@@ -139,6 +140,10 @@ fn config_set_refuses_in_redis_words() {
         ("maxmemory", "-1", "argument must be a memory value"),
         ("client-query-buffer-limit", "1", "argument must be between 1048576 and 9223372036854775807 inclusive"),
         ("databases", "3", "can't set immutable config"),
+        ("cluster-announce-ip", "10.0.0.1 x", "Addresses may only contain alphanumeric characters and .:-_%"),
+        ("cluster-announce-hostname", "a_b", "Hostnames may only contain alphanumeric characters, hyphens or dots"),
+        ("cluster-announce-human-nodename", "a\nb", "Announced human node name contained invalid character"),
+        ("cluster-slave-no-failover", "yes", "argument(s) must be one of the following: no"),
         ("save", "60 1 30", "Invalid save parameters"),
         ("save", "0 1", "Invalid save parameters"),
         ("client-output-buffer-limit", "foo 1 2 3", "Invalid client class specified in buffer limit configuration."),

@@ -12,8 +12,12 @@ use super::{Exchange, Later, Session, Step};
 use crate::config::DebugCommand;
 use crate::platform::Platform;
 use crate::replica::Replica;
+use crate::shard::Standing;
 use crate::tasks;
 
+/// WAIT on a replica, in Redis's words.
+const WAIT_ON_REPLICA: &str = "ERR WAIT cannot be used with replica instances. Please also note that if a replica is configured to be writable \
+     (which is not the default) writes to replicas are just local and are not propagated.";
 const NOT_AN_INTEGER: &str = "ERR value is not an integer or out of range";
 pub(super) const DEBUG_FORBIDDEN: &str = "ERR DEBUG command not allowed. If the enable-debug-command option is set to \"local\", you can run it \
     from a local connection, otherwise you need to set this option in the configuration file, and then restart the server.";
@@ -55,6 +59,7 @@ impl<P: Platform> Session<P> {
             | NodeCommand::LatencyReset
             | NodeCommand::LatencyHistogram => self.observe(command, arguments, reply),
             NodeCommand::Role => self.role(reply),
+            NodeCommand::Wait if self.replica.shard.standing() == Standing::Following => reply.error(WAIT_ON_REPLICA),
             NodeCommand::Wait => return wait(arguments, reply),
             NodeCommand::Time => self.time(reply),
             NodeCommand::Migrate => match Migration::parse(arguments) {
