@@ -10,7 +10,7 @@
 #[path = "../../commands/tests/support/mod.rs"]
 mod support;
 
-use commands::{Arity, Handler, Spec};
+use commands::{Arity, Handler, SessionCommand, Spec};
 use keyspace::{PackedLimits, Settings};
 use libfuzzer_sys::fuzz_target;
 use resp::Value;
@@ -182,7 +182,10 @@ fn settings(thresholds: u8) -> Settings {
 
 /// The next command: its row, its words, and whether it is checked that it changes nothing if it must not.
 fn command(bytes: &mut impl Iterator<Item = u8>) -> Option<(&'static Spec, Vec<Vec<u8>>, bool)> {
-    let is_of_data = |row: &&Spec| matches!(row.handler, Handler::Read(_) | Handler::Write(_));
+    let is_of_data = |row: &&Spec| {
+        let fieldsets = matches!(row.handler, Handler::Session(SessionCommand::Fieldsets(_)));
+        fieldsets || matches!(row.handler, Handler::Read(_) | Handler::Write(_))
+    };
     let rows = || commands::families().iter().flat_map(|family| family.rows).filter(is_of_data);
     let choice = usize::from(u16::from_le_bytes([bytes.next()?, bytes.next()?]));
     let row = rows().nth(choice % rows().count()).expect("below their count");

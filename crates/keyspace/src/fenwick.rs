@@ -27,7 +27,7 @@ impl FromIterator<u32> for Counts {
 impl Counts {
     /// So many places, with nothing in them.
     pub(crate) fn zeros(length: usize) -> Self {
-        std::iter::repeat_n(0, length).collect()
+        Self { sums: vec![0; length + 1], total: 0 }
     }
 
     /// The sum over all places.
