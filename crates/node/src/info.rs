@@ -17,7 +17,7 @@ use crate::session::{Facts, split_address};
 type Section<P> = (&'static str, fn(&Shared<P>, &mut Lines));
 
 /// The sections, in the order in which they are shown.
-fn sections<P: Platform>() -> [Section<P>; 11] {
+fn sections<P: Platform>() -> [Section<P>; 12] {
     [
         ("Server", server),
         ("Clients", clients),
@@ -25,6 +25,7 @@ fn sections<P: Platform>() -> [Section<P>; 11] {
         ("Persistence", persistence),
         ("Stats", stats),
         ("Replication", replication),
+        ("CPU", processor),
         ("Commandstats", command_stats),
         ("Errorstats", error_stats),
         ("Latencystats", latency_stats),
@@ -176,6 +177,13 @@ fn stats<P: Platform>(node: &Shared<P>, lines: &mut Lines) {
     lines.add("total_writes_processed", stats.writes());
     lines.add("client_query_buffer_limit_disconnections", count(&stats.over_query_limit));
     lines.add("client_output_buffer_limit_disconnections", count(&stats.over_output_limit));
+}
+
+fn processor<P: Platform>(node: &Shared<P>, lines: &mut Lines) {
+    if let Some(times) = node.processor_times() {
+        lines.write(format_args!("used_cpu_sys:{:.6}\r\n", times.system.as_secs_f64()));
+        lines.write(format_args!("used_cpu_user:{:.6}\r\n", times.user.as_secs_f64()));
+    }
 }
 
 fn command_stats<P: Platform>(node: &Shared<P>, lines: &mut Lines) {

@@ -42,7 +42,7 @@ mod stats;
 mod tasks;
 
 pub use formation::Record;
-pub use node::{Network, Node, Serving, Start};
+pub use node::{Network, Node, ProcessorTimes, Serving, Start};
 pub use peers::Peers;
 pub use platform::{LogBounds, Main, Place, Platform, Random, Socket, Threads};
 pub use probe::{ClusterProbe, KnownLeader, Probe, ReplicaProbe};

@@ -50,6 +50,15 @@ const DISK_RESERVE_BYTES: u64 = 64 << 20;
 /// How long a stopping node waits for what is in flight, for its successor and for its connections, in all.
 const STOP_PATIENCE: Duration = Duration::from_secs(8);
 
+/// How long a process has run on processors since its start, all threads together.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct ProcessorTimes {
+    /// In its own code.
+    pub user: Duration,
+    /// In the system's, for it.
+    pub system: Duration,
+}
+
 /// What a node is started with.
 pub struct Start<P: Platform> {
     /// The directives.
@@ -74,6 +83,8 @@ pub struct Start<P: Platform> {
     pub threads: P::Threads,
     /// The process's resident bytes, for INFO.
     pub resident_bytes: fn() -> Option<u64>,
+    /// The process's time on processors, for INFO.
+    pub processor_times: fn() -> Option<ProcessorTimes>,
     /// The free bytes of the disk that holds `dir`, where the platform can tell.
     pub free_disk_bytes: Box<dyn Fn() -> Option<u64> + Send + Sync>,
 }
@@ -128,6 +139,7 @@ pub(crate) struct Shared<P: Platform> {
     arriving: Mutex<Option<mpsc::Receiver<Member>>>,
     /// The process's resident bytes, where the platform can tell.
     resident_bytes: fn() -> Option<u64>,
+    processor_times: fn() -> Option<ProcessorTimes>,
     free_disk_bytes: Box<dyn Fn() -> Option<u64> + Send + Sync>,
     pub(crate) run_id: String,
     pub(crate) started_ms: u64,
@@ -157,6 +169,7 @@ impl<P: Platform> Node<P> {
             random,
             threads,
             resident_bytes,
+            processor_times,
             free_disk_bytes,
         } = start;
         let inboxes: Arc<[Inbox]> = (0..threads.io_threads()).map(|_| Inbox::default()).collect();
@@ -196,6 +209,7 @@ impl<P: Platform> Node<P> {
             newcomers,
             arriving: Mutex::new(Some(arriving)),
             resident_bytes,
+            processor_times,
             free_disk_bytes,
             stopping,
             stop,
@@ -421,6 +435,10 @@ impl<P: Platform> Shared<P> {
 
     pub(crate) fn resident_bytes(&self) -> Option<u64> {
         (self.resident_bytes)()
+    }
+
+    pub(crate) fn processor_times(&self) -> Option<ProcessorTimes> {
+        (self.processor_times)()
     }
 
     /// Whether the disk has less than its reserve left. Looked up by the sealer, every second.

@@ -5,10 +5,11 @@ use std::fs;
 use std::io;
 use std::net::{TcpListener, TcpStream, UdpSocket};
 use std::thread;
+use std::time::Duration;
 
 use anyhow::{Context as _, anyhow};
 use node::config::{Config, Settings};
-use node::{Network, Node, OsThreads, Peers, Platform, Record, Serving, Start};
+use node::{Network, Node, OsThreads, Peers, Platform, ProcessorTimes, Record, Serving, Start};
 use raft::NodeId;
 use rpc::{PeerLinks, RpcConfig};
 use storage::{Opened, Store};
@@ -100,6 +101,7 @@ pub(crate) fn start(
         random: SystemRandom,
         threads: OsThreads::new(settings.io_threads_on(cores)),
         resident_bytes,
+        processor_times,
         free_disk_bytes: {
             let dir = settings.dir.clone();
             Box::new(move || storage::free_bytes(dir.as_ref()).ok())
@@ -147,6 +149,18 @@ fn own_ip() -> Option<String> {
 }
 
 /// The process's resident bytes, as the system counts them.
+/// Clock ticks a second, as Linux shows them to programs whatever its own timer does.
+const TICKS_PER_SECOND: u64 = 100;
+
+fn processor_times() -> Option<ProcessorTimes> {
+    let stat = fs::read_to_string("/proc/self/stat").ok()?;
+    // The second field is a name in parentheses that may hold anything.
+    let (_, behind_name) = stat.rsplit_once(')')?;
+    let mut fields = behind_name.split_ascii_whitespace().skip(11);
+    let mut time = || Some(Duration::from_millis(fields.next()?.parse::<u64>().ok()? * (1000 / TICKS_PER_SECOND)));
+    Some(ProcessorTimes { user: time()?, system: time()? })
+}
+
 fn resident_bytes() -> Option<u64> {
     let statm = fs::read_to_string("/proc/self/statm").ok()?;
     let pages: u64 = statm.split_ascii_whitespace().nth(1)?.parse().ok()?;

@@ -116,6 +116,7 @@ impl Host {
             random: SimRandom::new(self.seed.of("node", self.starts)),
             threads: threads.clone(),
             resident_bytes: || None,
+            processor_times: || None,
             free_disk_bytes: Box::new(|| None),
         };
         let node = Node::start(start).map_err(|why| format!("a node did not start: {why}"))?;
