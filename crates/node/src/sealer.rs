@@ -8,6 +8,7 @@ use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use raft::Clock;
+use tokio::time::Instant;
 
 use crate::node::Shared;
 use crate::platform::{Platform, Random};
@@ -15,11 +16,11 @@ use crate::replica::Replica;
 use crate::shard::{EntryWaiter, SealContext};
 use crate::tasks;
 
-/// How often it looks for keys that are due and for answers that are overdue.
+/// How often it looks for keys that are due and for answers that are overdue, where there can be any.
 const TICK: Duration = Duration::from_millis(100);
 
-/// Every second it looks how full the disk is and how far the clock is from the peers'.
-const TICKS_PER_LOOK_AROUND: u64 = 10;
+/// How often it looks how full the disk is and how far the clock is from the peers'.
+const LOOK_AROUND_EVERY: Duration = Duration::from_secs(1);
 
 /// A node whose clock is this far from its peers' median warns …
 const CLOCK_OFF_MS: u64 = 500;
@@ -28,21 +29,23 @@ const CLOCK_WRONG_MS: u64 = 5000;
 
 /// Runs until the node stops.
 pub(crate) async fn run<P: Platform>(node: Arc<Shared<P>>, replica: Arc<Replica>, group: raft::Group<EntryWaiter>) {
-    let mut ticks = tokio::time::interval(TICK);
-    ticks.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
-    let (mut proposed_at_ns, mut ticks_seen, mut warned) = (0, 0_u64, false);
+    let (mut ticked, mut looked_around) = (Instant::now(), Instant::now());
+    let (mut proposed_at_ns, mut warned) = (0, false);
     loop {
+        // An idle node has many replicas; each of its wakes counts.
+        let until_tick = if may_be_due(&replica) { TICK } else { LOOK_AROUND_EVERY };
         let tick = tokio::select! {
             biased;
             () = replica.shard.due.notified() => false,
-            _ = ticks.tick() => true,
+            () = tokio::time::sleep_until(ticked + until_tick) => true,
         };
         let now_ns = node.clock.monotonic_ns();
         if tick {
+            ticked = Instant::now();
             replica.shard.give_up_overdue(now_ns);
             replica.shard.retry();
-            ticks_seen += 1;
-            if ticks_seen.is_multiple_of(TICKS_PER_LOOK_AROUND) {
+            if looked_around.elapsed() >= LOOK_AROUND_EVERY {
+                looked_around = ticked;
                 look_at_disk(&node, &replica);
                 warned = look_at_clock(&node, &replica, warned);
             }
@@ -103,6 +106,13 @@ fn look_at_clock<P: Platform>(node: &Arc<Shared<P>>, replica: &Arc<Replica>, war
         drop(tasks::beside(async move { node.abdicate(&replica).await }));
     }
     is_off
+}
+
+/// Whether an answer may become overdue, or a key due, before anything else happens here. What is in flight may bring a
+/// first deadline.
+fn may_be_due(replica: &Replica) -> bool {
+    let has_deadlines = replica.shard.next_deadline_ms.load(Ordering::Relaxed) != u64::MAX;
+    !replica.shard.is_idle() || (replica.leads() && has_deadlines)
 }
 
 fn is_key_due<P: Platform>(node: &Shared<P>, replica: &Replica) -> bool {

@@ -261,8 +261,10 @@ impl Shard {
         if !open.batch.has_room(staged) {
             return Added::Full;
         }
+        // A sealer with nothing under way looks seldom: it has to know that something waits, also while it is paused.
+        let is_news = open.batch.is_empty() && open.unresolved == 0;
         open.batch.add(staged, route, protocol);
-        let due = open.is_due();
+        let due = open.is_due() || is_news;
         drop(open);
         if due {
             self.due.notify_one();

@@ -71,9 +71,10 @@ impl<W: Waiter, C: Clock> Observer<W, C> {
     /// Runs until openraft stops.
     pub(crate) async fn run(mut self) {
         let mut server = self.raft.server_metrics();
-        let period = self.lease_length / 8;
         loop {
             self.observe().await;
+            // Only a leader's lease goes on without other news. An idle node has many groups, and leads few.
+            let period = if self.status.borrow().leads() { self.lease_length / 8 } else { self.lease_length };
             let alive = tokio::select! {
                 biased;
                 changed = server.changed() => changed.is_ok(),
