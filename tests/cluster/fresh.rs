@@ -1,6 +1,7 @@
 //! Nodes that leave, come anew, or meet in unusual ways: each ends in what its user expects, or in an error and no change.
 
 use crate::harness::nodes::{Nodes, address, redis_cli_cluster};
+use crate::harness::server::free_port;
 use crate::harness::{Client, Value, wait_for};
 
 fn meet(nodes: &Nodes, asked: usize, other: usize) {
@@ -29,11 +30,16 @@ fn await_together(nodes: &Nodes, places: &[usize]) {
 #[test]
 fn nodes_meet_leave_and_return() {
     let nodes = Nodes::launch(5);
+    // One that is not there does not hold up the others.
+    let nobody = free_port();
+    assert_eq!(nodes.client(0).run(&format!("CLUSTER MEET 127.0.0.1 {nobody}")), Value::ok());
     // Two that are told of each other at once, and a third that both are told of.
     for (asked, other) in [(0, 1), (1, 0), (0, 2), (1, 2), (2, 0)] {
         meet(&nodes, asked, other);
     }
     await_together(&nodes, &[0, 1, 2]);
+    let log = std::fs::read_to_string(nodes.list[0].directory().join("log")).expect("its log");
+    assert!(!log.contains("CLUSTER MEET was given up"), "{log}");
     // Met again, nothing changes.
     meet(&nodes, 2, 1);
     // Two clusters of more than one node each do not become one, whoever is asked.

@@ -8,6 +8,7 @@
 //! Joined                 the own meta group is retired; the node goes on with its replica of the other's
 //! ```
 
+use std::collections::VecDeque;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
@@ -16,6 +17,7 @@ use bytes::Bytes;
 use raft::{Clock, GroupId, NodeId, PeerAddress, ReplicaId, TransportError};
 use topology::{Change, ClusterId, Meeting, Phase, Refusal, Topology};
 
+use super::MEETS_MAX;
 use super::open::{Ground, endpoint, forget, open_meta};
 use crate::formation;
 use crate::holdings::Joining;
@@ -46,30 +48,61 @@ fn busy() -> Attempt {
     Attempt::Again("the node did not answer, or is busy".to_owned())
 }
 
-/// Carries MEETs out, one after the other, for as long as the node lives.
+/// A MEET that is being carried out.
+struct Pending {
+    address: String,
+    /// How often the node had been reset when it was asked for: what was asked of another cluster is past.
+    reset_count: u64,
+    began_ns: u64,
+    /// When it was tried last.
+    tried_ns: Option<u64>,
+}
+
+/// Carries MEETs out, in turns, for as long as the node lives: one that nobody answers does not hold up the others.
 pub(super) async fn run<P: Platform>(ground: Ground<P>) {
     let waiting = ground.cluster().waiting_meets.lock().take();
     let mut meets = waiting.expect("a node carries its MEETs out once");
     resume(&ground).await;
-    while let Some((Meet { address }, reset_count)) = meets.recv().await {
-        let began_ns = ground.node.clock.monotonic_ns();
-        while ground.cluster().reset_count.load(Ordering::Relaxed) == reset_count {
-            let why = match meet(&ground, &address).await {
-                Attempt::Done => break,
-                Attempt::Refused(why) => {
-                    tracing::warn!(address, "CLUSTER MEET was refused: {why}");
-                    break;
-                }
-                Attempt::Again(why) => why,
-            };
-            // Looked at between attempts only: a join that has begun is not left half done.
-            if is_over(&ground, began_ns) {
-                tracing::warn!(address, "CLUSTER MEET was given up: {why}");
-                break;
-            }
-            tokio::time::sleep(AGAIN_AFTER).await;
+    let mut pending: VecDeque<Pending> = VecDeque::new();
+    loop {
+        while pending.len() < MEETS_MAX {
+            let next = if pending.is_empty() { meets.recv().await } else { meets.try_recv().ok() };
+            let Some((Meet { address }, reset_count)) = next else { break };
+            let began_ns = ground.node.clock.monotonic_ns();
+            pending.push_back(Pending { address, reset_count, began_ns, tried_ns: None });
+        }
+        let Some(mut next) = pending.pop_front() else { return };
+        if try_once(&ground, &mut next).await {
+            pending.push_back(next);
         }
     }
+}
+
+/// Tries a MEET, not sooner than it may be tried again; whether it is to be tried once more.
+async fn try_once<P: Platform>(ground: &Ground<P>, next: &mut Pending) -> bool {
+    let (clock, address) = (&ground.node.clock, next.address.as_str());
+    if let Some(tried_ns) = next.tried_ns {
+        let passed = Duration::from_nanos(clock.monotonic_ns().saturating_sub(tried_ns));
+        tokio::time::sleep(AGAIN_AFTER.saturating_sub(passed)).await;
+    }
+    if ground.cluster().reset_count.load(Ordering::Relaxed) != next.reset_count {
+        return false;
+    }
+    let why = match meet(ground, address).await {
+        Attempt::Done => return false,
+        Attempt::Refused(why) => {
+            tracing::warn!(address, "CLUSTER MEET was refused: {why}");
+            return false;
+        }
+        Attempt::Again(why) => why,
+    };
+    // Looked at between attempts only: a join that has begun is not left half done.
+    if is_over(ground, next.began_ns) {
+        tracing::warn!(address, "CLUSTER MEET was given up: {why}");
+        return false;
+    }
+    next.tried_ns = Some(clock.monotonic_ns());
+    true
 }
 
 fn is_over<P: Platform>(ground: &Ground<P>, began_ns: u64) -> bool {
