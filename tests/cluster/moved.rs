@@ -18,8 +18,10 @@ fn nodes_come_back_elsewhere_or_empty() {
 }
 
 fn assert_data(nodes: &Nodes) {
-    let master = nodes.master_of(0, "foo");
-    wait_for("what was written before", || (nodes.ask(master, "GET foo") == Some(Value::bulk("bar"))).then_some(()));
+    // Looked up each time: a master that was away for a moment may be shown as one until another is elected.
+    wait_for("what was written before", || {
+        (nodes.ask(nodes.master_of(0, "foo"), "GET foo") == Some(Value::bulk("bar"))).then_some(())
+    });
 }
 
 /// A replica, then a master: the cluster learns where it is by itself.
