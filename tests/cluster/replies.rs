@@ -158,6 +158,14 @@ fn refusals(nodes: &Nodes) {
     ] {
         assert_eq!(right.run(line), Value::Error(error.into()), "{line}");
     }
+    // Shown from the next reply on.
+    for (kind, shown) in
+        [("hostname", Value::bulk("?")), ("unknown-endpoint", Value::Null), ("ip", Value::bulk("127.0.0.1"))]
+    {
+        assert_eq!(right.run(&format!("CONFIG SET cluster-preferred-endpoint-type {kind}")), Value::ok());
+        let first = right.run("CLUSTER SLOTS").elements()[0].elements()[2].elements()[0].clone();
+        assert_eq!(first, shown, "{kind}");
+    }
     let takeover = right.run("CLUSTER FAILOVER TAKEOVER");
     assert!(takeover.is_error("ERR "), "{takeover:?}");
     assert!(right.run("CLUSTER FAILOVER").is_error("ERR You should send CLUSTER FAILOVER to a replica"));

@@ -303,6 +303,14 @@ impl Cluster {
         faces::Settings { myself: self.me(), endpoint, full_coverage: settings.cluster_require_full_coverage }
     }
 
+    /// Clients are shown things by other settings from now on, if they are others: whoever changed them sees that with the next reply.
+    pub(crate) fn show_by_settings(&self) {
+        let shown = self.routes();
+        if shown.face.as_ref().is_some_and(|face| *face.settings() != self.face_settings()) {
+            self.renew();
+        }
+    }
+
     /// Makes the routes anew from the topology, what was announced, and the replicas that are here.
     fn renew(&self) {
         // Held from before the topology is read, so that a newer view is not replaced by an older one.

@@ -218,6 +218,7 @@ impl<P: Platform> Node<P> {
             failed: watch::Sender::new(None),
             asked_to_stop: watch::Sender::new(false),
         });
+        shared.show_by_settings();
         let io = start_io(&threads, &shared)?;
         let node = Self { shared: Arc::clone(&shared), io: io.into() };
         threads.start(Place::Raft, Box::new(move || raft_work(shared, log_store, network)))?;
@@ -318,6 +319,16 @@ impl<P: Platform> Node<P> {
 }
 
 impl<P: Platform> Shared<P> {
+    /// From now on clients of a cluster are shown things by the directives of each moment.
+    fn show_by_settings(self: &Arc<Self>) {
+        let own = Arc::downgrade(self);
+        self.config.watch(move |_| {
+            if let Some(shared) = own.upgrade() {
+                shared.cluster.iter().for_each(Cluster::show_by_settings);
+            }
+        });
+    }
+
     /// This node.
     pub(crate) fn id(&self) -> NodeId {
         self.own.get()
