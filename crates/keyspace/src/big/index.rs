@@ -14,8 +14,10 @@ use triomphe::Arc;
 
 use super::ARC_BYTES;
 
-/// A partition that would hold more is divided: a table of 2048 buckets is full then, and never grows beyond them.
+/// No partition holds more: a table of 2048 buckets is full then, and never grows beyond them.
 const PART_PLACES_MAX: usize = 1792;
+/// By so many fewer a partition may be divided.
+const EARLIER_MAX_BITS: u32 = 9;
 /// Neighbours that hold fewer places together are merged.
 const MERGED_PLACES_MAX: usize = 896;
 
@@ -41,6 +43,13 @@ impl Part {
 /// The hash within a partition. The upper bits, which the table tells places apart by, are alike in a partition: others take their place.
 fn table_hash(hash: u64) -> u64 {
     hash << 32 | hash & 0xffff_ffff
+}
+
+/// A partition that would hold more is divided. Partitions fill alike: were it the same number for all, all of them would be divided at once, each
+/// for the time of many insertions.
+fn places_max(from: u64) -> usize {
+    let earlier = from.wrapping_mul(0x9e37_79b9_7f4a_7c15) >> (u64::BITS - EARLIER_MAX_BITS);
+    PART_PLACES_MAX - usize::try_from(earlier).expect("a few bits")
 }
 
 fn place_of(place: usize) -> u32 {
@@ -69,7 +78,7 @@ impl Index {
     /// Adds a place that is not listed. `hash_at` says the hash of any listed place.
     pub(super) fn insert(&mut self, hash: u64, place: usize, hash_at: impl Fn(usize) -> u64) {
         let mut at = self.part_of(hash);
-        if self.parts[at].table.len() >= PART_PLACES_MAX && self.divide(at, &hash_at) {
+        if self.parts[at].table.len() >= places_max(self.parts[at].from) && self.divide(at, &hash_at) {
             at = self.part_of(hash);
         }
         self.change(at, |table| {
