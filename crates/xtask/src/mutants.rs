@@ -174,9 +174,11 @@ fn cargo_in(tree: &Tree, copy: &Path, verb: &str) -> Command {
     cargo
 }
 
-/// The part of the simulator's words that names the seed.
+/// The part of the simulator's words that names the seed; what it panicked about, where a panic left it no words.
 fn verdict(said: &str) -> &str {
-    said.lines().find(|line| line.starts_with("seed ")).unwrap_or("an end without a word")
+    let mut behind_panic = said.lines().skip_while(|line| !line.contains("panicked at")).skip(1);
+    let named = said.lines().find(|line| line.starts_with("seed "));
+    named.or_else(|| behind_panic.next()).unwrap_or("an end without a word")
 }
 
 #[cfg(test)]
@@ -208,6 +210,7 @@ mod tests {
     #[test]
     fn the_verdict_is_the_line_that_names_the_seed() {
         assert_eq!(verdict("running\nseed 17 failed: lost a write\ntrace\n"), "seed 17 failed: lost a write");
-        assert_eq!(verdict("thread panicked\n"), "an end without a word");
+        assert_eq!(verdict("thread 'main' panicked at log.rs:1:2:\nit is shorter\n"), "it is shorter");
+        assert_eq!(verdict("killed\n"), "an end without a word");
     }
 }
