@@ -13,6 +13,7 @@ mod cluster;
 mod failover;
 mod load;
 mod machine;
+mod memory;
 mod restart;
 pub(crate) mod server;
 mod statistics;
@@ -35,10 +36,12 @@ enum Chore {
     Failover,
     Cluster,
     Restart,
+    Memory,
     Log,
 }
 
-const ALL: [Chore; 6] = [Chore::Standalone, Chore::Shard, Chore::Failover, Chore::Cluster, Chore::Restart, Chore::Log];
+const ALL: [Chore; 7] =
+    [Chore::Standalone, Chore::Shard, Chore::Failover, Chore::Cluster, Chore::Restart, Chore::Memory, Chore::Log];
 
 /// The command line, read.
 #[derive(Debug, PartialEq, Eq)]
@@ -127,6 +130,7 @@ fn run(setting: &Setting<'_>, chore: Chore) -> Outcome {
         Chore::Failover => failover::failover(setting),
         Chore::Cluster => cluster::cluster(setting),
         Chore::Restart => restart::restart(setting),
+        Chore::Memory => memory::memory(setting),
         Chore::Log => {
             println!("### The log on disk\n\n```text");
             let outcome = expect_success(&mut setting.tree.cargo(["bench", "--locked", "--quiet", "-p", "storage"]));
@@ -179,6 +183,7 @@ fn chore_of(word: &str) -> Outcome<Chore> {
         "failover" => Ok(Chore::Failover),
         "cluster" => Ok(Chore::Cluster),
         "restart" => Ok(Chore::Restart),
+        "memory" => Ok(Chore::Memory),
         "log" => Ok(Chore::Log),
         _ => Err(Error::Usage(format!("`bench` does not know `{word}`"))),
     }

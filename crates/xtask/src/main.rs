@@ -51,7 +51,8 @@ usage: cargo xtask <chore>
                       shard        SET over three voters against Redis, CPU and commands for each log entry
                       failover     gaps and losses when the leader is killed (--stop: stopped for 3 s)
                       cluster      the same of six nodes, each in turn; hand-over; CPU while idle
-                      restart      time from the start to the first answer, and memory for each key
+                      restart      time from the start to the first answer
+                      memory       resident memory of three sets of data against Valkey
                       log          the store under the log: cargo bench -p storage
                       --binary PATH  measure this server (default: builds target/release/cairn-server)
                       --pairs N    rounds (default 5)      --seconds N  of each measurement (default 5)

@@ -79,9 +79,9 @@ pub(crate) fn ask_once(port: u16, words: &[&str]) -> Option<Reply> {
 }
 
 /// Appends a command as an array of bulk strings.
-pub(crate) fn encode(bytes: &mut Vec<u8>, words: &[&str]) {
+pub(crate) fn encode<S: AsRef<str>>(bytes: &mut Vec<u8>, words: &[S]) {
     write!(bytes, "*{}\r\n", words.len()).expect("a vector takes all");
-    for word in words {
+    for word in words.iter().map(AsRef::as_ref) {
         write!(bytes, "${}\r\n{word}\r\n", word.len()).expect("a vector takes all");
     }
 }

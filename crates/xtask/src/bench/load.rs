@@ -7,7 +7,7 @@ use std::io::Read;
 use std::process::{Child, Command, Stdio};
 use std::time::Duration;
 
-use super::client::{Client, encode};
+use super::client::{Client, Reply, encode};
 use super::clock;
 use crate::stage::{Error, Outcome, not_started};
 
@@ -15,6 +15,8 @@ use crate::stage::{Error, Outcome, not_started};
 const VALUE_BYTES: usize = 64;
 /// Commands that the loader sends before it reads their replies: less than the socket's buffers hold.
 const CHUNK: u64 = 500;
+/// Bytes after which it does so in any case.
+const CHUNK_BYTES: usize = 128 << 10;
 /// How long the loader waits for one chunk.
 const CHUNK_LIMIT: Duration = Duration::from_secs(30);
 /// How long any run of redis-benchmark may take beyond ten times the time wanted.
@@ -129,28 +131,50 @@ pub(crate) fn value(number: u64) -> String {
     format!("{number:0VALUE_BYTES$}")
 }
 
-/// Sets the keys 0 to `count` - 1, pipelined on one connection.
-pub(crate) fn load_keys(port: u16, count: u64) -> Outcome {
-    let failed = |error: std::io::Error| Error::Failed(format!("loading keys: {error}"));
-    let mut client = Client::connect(port, CHUNK_LIMIT).map_err(failed)?;
-    let mut bytes = Vec::new();
-    let mut next = 0;
-    while next < count {
-        let end = count.min(next + CHUNK);
-        bytes.clear();
-        for number in next..end {
-            encode(&mut bytes, &["SET", &key(number), &value(number)]);
-        }
-        client.send(&bytes).map_err(failed)?;
-        for _ in next..end {
-            let reply = client.receive().map_err(failed)?;
-            if !reply.is_ok() {
-                return Err(Error::Failed(format!("loading keys: SET was answered {reply:?}")));
+/// Sends commands on one connection, many before it reads their replies. None of these may be an error.
+pub(crate) struct Loader {
+    client: Client,
+    bytes: Vec<u8>,
+    commands: u64,
+}
+
+impl Loader {
+    /// Connects.
+    pub(crate) fn connect(port: u16) -> Outcome<Self> {
+        let client = Client::connect(port, CHUNK_LIMIT).map_err(|error| Self::failed(&error))?;
+        Ok(Self { client, bytes: Vec::new(), commands: 0 })
+    }
+
+    /// Sends a command, or keeps it to be sent with others.
+    pub(crate) fn send<S: AsRef<str>>(&mut self, words: &[S]) -> Outcome {
+        encode(&mut self.bytes, words);
+        self.commands += 1;
+        if self.commands < CHUNK && self.bytes.len() < CHUNK_BYTES { Ok(()) } else { self.finish() }
+    }
+
+    /// Sends what was kept, and waits until everything was answered.
+    pub(crate) fn finish(&mut self) -> Outcome {
+        self.client.send(&self.bytes).map_err(|error| Self::failed(&error))?;
+        for _ in 0..std::mem::take(&mut self.commands) {
+            let reply = self.client.receive().map_err(|error| Self::failed(&error))?;
+            if let Reply::Error(why) = reply {
+                return Err(Self::failed(&format!("a command was answered {why}")));
             }
         }
-        next = end;
+        self.bytes.clear();
+        Ok(())
     }
-    Ok(())
+
+    fn failed(why: &dyn std::fmt::Display) -> Error {
+        Error::Failed(format!("loading: {why}"))
+    }
+}
+
+/// Sets the keys 0 to `count` - 1, pipelined on one connection.
+pub(crate) fn load_keys(port: u16, count: u64) -> Outcome {
+    let mut loader = Loader::connect(port)?;
+    (0..count).try_for_each(|number| loader.send(&["SET", &key(number), &value(number)]))?;
+    loader.finish()
 }
 
 /// How many of `pairs` of key and value the server does not have as they are, asked in pipelines.

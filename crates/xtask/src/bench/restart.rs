@@ -1,4 +1,4 @@
-//! `restart`: how long a killed server takes until it answers again, and what its keys take in memory.
+//! `restart`: how long a killed server takes until it answers again.
 //!
 //! Cairn alone, and redis-server with an append-only log as it comes. Both are killed with SIGKILL and started again in
 //! turn; the files are in the page cache, as they are after a crash of the process. Timed: from the start of the process
@@ -22,7 +22,6 @@ const SYNCED: Duration = Duration::from_secs(2);
 struct Contender {
     name: &'static str,
     server: Server,
-    bytes_per_key: f64,
     restarts_s: Vec<f64>,
 }
 
@@ -42,18 +41,16 @@ pub(crate) fn restart(setting: &Setting<'_>) -> Outcome {
     }
     println!("### Restart with {} keys\n", setting.keys);
     println!(
-        "16-byte keys, 64-byte values; kill -9, then from the start to the first right GET; medians of {} in turn. Memory is \
-         resident, after loading less before.\n",
+        "16-byte keys, 64-byte values; kill -9, then from the start to the first right GET; medians of {} in turn.\n",
         setting.pairs
     );
-    let mut table = Table::new(&["", "restart s", "Cairn's time ÷ its own (95 %)", "memory, bytes a key"]);
+    let mut table = Table::new(&["", "restart s", "Cairn's time ÷ its own (95 %)"]);
     for (place, contender) in contenders.iter().enumerate() {
         let ratio = Ratio::of(&contenders[0].restarts_s, &contender.restarts_s);
         table.row([
             contender.name.into(),
             format!("{:.2}", median(&contender.restarts_s)),
             if place == 0 { "–".into() } else { ratio.to_string() },
-            format!("{:.0}", contender.bytes_per_key),
         ]);
     }
     println!("{table}");
@@ -62,16 +59,12 @@ pub(crate) fn restart(setting: &Setting<'_>) -> Outcome {
 
 fn loaded(name: &'static str, server: Server, keys: u64) -> Outcome<Contender> {
     eprintln!("== loading {keys} keys into {name}");
-    let before = server.resident_bytes()?;
     load_keys(server.port(), keys)?;
-    let after = server.resident_bytes()?;
     clock::pause(SYNCED);
     // A rewrite in progress would be cut short by the kill; servers without such a field have none.
     let is_quiet = || (info_number(server.port(), "persistence", "aof_rewrite_in_progress") != Some(1)).then_some(());
     clock::wait_for("the rewrite of the log", START_LIMIT, is_quiet)?;
-    #[expect(clippy::cast_precision_loss, reason = "sizes of processes are far below 2^53")]
-    let bytes_per_key = after.saturating_sub(before) as f64 / keys as f64;
-    Ok(Contender { name, server, bytes_per_key, restarts_s: Vec::new() })
+    Ok(Contender { name, server, restarts_s: Vec::new() })
 }
 
 /// Kills the server, starts it and times it until it has the last key.
