@@ -18,7 +18,9 @@ use crate::sled_thread::{Batch, SledThread, Unapplied};
 use crate::{Error, Options, files, keys};
 
 /// How much may be in the journal that was not handed over to be applied to sled: many records share a batch, which pays
-/// for what sled does for each (it wakes all seven threads of its pool) and for the marks that each of them replaces.
+/// for what sled does for each (it wakes all seven threads of its pool) and for the marks that each of them replaces. The bytes
+/// include what sled holds meanwhile: when a snapshot had made a log of 118 MB superfluous, removing it in batches of 16,000
+/// keys took 137 MB of memory.
 const UNAPPLIED_RECORDS_MAX: usize = 128;
 const UNAPPLIED_BYTES_MAX: usize = 256 << 10;
 
@@ -117,7 +119,7 @@ impl Disk {
 
     /// What nobody waits for: hands over what has become much, ends a turn that has become long.
     pub(crate) fn tidy(&mut self, now: Instant) -> io::Result<()> {
-        if self.unapplied.records() >= UNAPPLIED_RECORDS_MAX || self.unapplied.bytes() >= UNAPPLIED_BYTES_MAX {
+        if self.unapplied.records() >= UNAPPLIED_RECORDS_MAX || self.unapplied.weight_bytes() >= UNAPPLIED_BYTES_MAX {
             self.apply()?;
         }
         if self.journal.at() == 0 {

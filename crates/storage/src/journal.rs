@@ -37,53 +37,62 @@ const TURN_BITS: u32 = 40;
 const REMOVED: u32 = u32::MAX;
 
 /// Changes that become durable together, with room for the head.
-pub(crate) struct Record(Vec<u8>);
+pub(crate) struct Record {
+    bytes: Vec<u8>,
+    removal_count: usize,
+}
 
 impl Record {
     /// No change.
     pub(crate) fn new() -> Self {
-        Self(vec![0; HEAD_BYTES])
+        Self { bytes: vec![0; HEAD_BYTES], removal_count: 0 }
     }
 
     /// Whether it has no change.
     pub(crate) fn is_empty(&self) -> bool {
-        self.0.len() == HEAD_BYTES
+        self.bytes.len() == HEAD_BYTES
     }
 
     /// Sets a key. Of several changes of one key the last one counts.
     pub(crate) fn insert(&mut self, key: &[u8], value: &[u8]) {
         let length = u32::try_from(value.len()).expect("values have at most 16 KiB");
         self.change(key, length);
-        self.0.extend_from_slice(value);
+        self.bytes.extend_from_slice(value);
     }
 
     /// Removes a key.
     pub(crate) fn remove(&mut self, key: &[u8]) {
         self.change(key, REMOVED);
+        self.removal_count += 1;
     }
 
     fn change(&mut self, key: &[u8], length: u32) {
-        self.0.push(u8::try_from(key.len()).expect("keys have at most 29 bytes"));
-        self.0.extend_from_slice(&length.to_le_bytes());
-        self.0.extend_from_slice(key);
+        self.bytes.push(u8::try_from(key.len()).expect("keys have at most 29 bytes"));
+        self.bytes.extend_from_slice(&length.to_le_bytes());
+        self.bytes.extend_from_slice(key);
+    }
+
+    /// How many of its changes are removals.
+    pub(crate) fn removal_count(&self) -> usize {
+        self.removal_count
     }
 
     /// Its changes, for [`changes`].
     pub(crate) fn body(&self) -> &[u8] {
-        &self.0[HEAD_BYTES..]
+        &self.bytes[HEAD_BYTES..]
     }
 
     fn bytes(&self) -> u64 {
-        self.0.len() as u64
+        self.bytes.len() as u64
     }
 
     fn seal(&mut self, generation: u64, number: u64) {
         let length = self.body().len() as u64;
-        self.0[4..12].copy_from_slice(&generation.to_le_bytes());
-        self.0[12..20].copy_from_slice(&number.to_le_bytes());
-        self.0[20..28].copy_from_slice(&length.to_le_bytes());
-        let crc = crc32fast::hash(&self.0[4..]);
-        self.0[..4].copy_from_slice(&crc.to_le_bytes());
+        self.bytes[4..12].copy_from_slice(&generation.to_le_bytes());
+        self.bytes[12..20].copy_from_slice(&number.to_le_bytes());
+        self.bytes[20..28].copy_from_slice(&length.to_le_bytes());
+        let crc = crc32fast::hash(&self.bytes[4..]);
+        self.bytes[..4].copy_from_slice(&crc.to_le_bytes());
     }
 }
 
@@ -181,7 +190,7 @@ impl Journal {
         let number = self.next;
         record.seal(self.generation, number);
         self.is_unsynced = true;
-        self.writer.append(&self.files[self.current], &record.0)?;
+        self.writer.append(&self.files[self.current], &record.bytes)?;
         self.next += 1;
         Ok(number)
     }

@@ -22,6 +22,7 @@ const QUEUED_BYTES_MAX: usize = 4 << 20;
 pub(crate) struct Unapplied {
     records: Vec<Record>,
     bytes: usize,
+    removal_count: usize,
     /// The number of the last record.
     last: u64,
 }
@@ -30,6 +31,7 @@ impl Unapplied {
     /// Adds the record with this number.
     pub(crate) fn push(&mut self, number: u64, record: Record) {
         self.bytes += record.body().len();
+        self.removal_count += record.removal_count();
         self.last = number;
         self.records.push(record);
     }
@@ -42,6 +44,12 @@ impl Unapplied {
     /// How long they are together.
     pub(crate) fn bytes(&self) -> usize {
         self.bytes
+    }
+
+    /// What sled holds in memory for them until they are applied, at most: to remove a key it reads the leaf that has it, and
+    /// nothing that it lets go of is freed before the end of the batch.
+    pub(crate) fn weight_bytes(&self) -> usize {
+        self.bytes + self.removal_count * keys::PART_BYTES
     }
 
     /// Applies them, atomically, with the number of the last one and of this `start`.

@@ -66,7 +66,7 @@ fn a_tail_that_was_cut_at_any_byte_ends_the_journal_there() {
     let (dir, journal) = filled(5, 30, 1);
     let path = dir.data().join("0");
     let whole = fs::read(&path).unwrap();
-    let (end, length) = (usize::try_from(journal.at()).unwrap(), record(1, 30).0.len());
+    let (end, length) = (usize::try_from(journal.at()).unwrap(), record(1, 30).bytes.len());
     for cut in 0..=end {
         for rest in [0, 0xFF] {
             let mut torn = whole.clone();
@@ -83,7 +83,7 @@ fn a_flipped_byte_ends_the_journal_too() {
     let (dir, journal) = filled(3, 10, 1);
     let path = dir.data().join("0");
     let whole = fs::read(&path).unwrap();
-    let (end, length) = (usize::try_from(journal.at()).unwrap(), record(1, 10).0.len());
+    let (end, length) = (usize::try_from(journal.at()).unwrap(), record(1, 10).bytes.len());
     for at in 0..end {
         let mut flipped = whole.clone();
         flipped[at] ^= 1;
@@ -108,7 +108,7 @@ fn what_an_earlier_turn_left_is_not_taken_for_a_record() {
         torn[cut..].copy_from_slice(&earlier[cut..]);
         fs::write(&path, &torn).unwrap();
         let numbers = replayed(&dir, 19, 1).unwrap();
-        let complete = u64::try_from(cut / record(1, 164).0.len()).unwrap();
+        let complete = u64::try_from(cut / record(1, 164).bytes.len()).unwrap();
         assert!(numbers == (20..=38 + complete).collect::<Vec<_>>(), "cut at {cut}: {numbers:?}");
     }
 }
@@ -119,7 +119,7 @@ fn what_an_earlier_start_left_is_not_taken_for_a_record() {
     let (dir, journal) = filled(6, 20, 1);
     drop(journal);
     let mut journal = Journal::begin(&dir.data(), FILE_BYTES, 3, 2).unwrap();
-    append(&mut journal, 4..5, 3 * record(1, 20).0.len() + 20 - record(1, 20).0.len());
+    append(&mut journal, 4..5, 3 * record(1, 20).bytes.len() + 20 - record(1, 20).bytes.len());
     // Behind it, where a record of this start would be, is number 5 of the earlier one or a part of it.
     assert_eq!(replayed(&dir, 3, 2).unwrap(), [4]);
 }
