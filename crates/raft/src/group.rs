@@ -433,7 +433,7 @@ impl<W: Waiter> Group<W> {
     }
 
     /// Writes a snapshot of what is applied now (or a little later) and waits for it. The log it covers is purged
-    /// soon after, but for the tail that memory holds.
+    /// soon after, but for what memory holds because a member lacks it.
     ///
     /// # Errors
     /// `Refused` when nothing was applied yet; `Stopped` when it could not be written, which stops the group.

@@ -82,6 +82,17 @@ impl<W: Waiter> LogState<W> {
         self.inner.lock().tail_first
     }
 
+    /// Lets go of the entries up to this index, which nobody is going to ask for.
+    pub(crate) fn release(&self, index: u64) {
+        let mut inner = self.inner.lock();
+        while inner.tail.front().is_some_and(|entry| entry.id.index() <= index) {
+            inner.drop_front();
+        }
+        if inner.tail.len() < inner.tail.capacity() / 4 {
+            inner.tail.shrink_to_fit();
+        }
+    }
+
     /// The last entry, durable or not.
     pub(crate) fn last(&self) -> Option<LogId> {
         self.inner.lock().last

@@ -106,6 +106,9 @@ impl<W: Waiter, C: Clock> Observer<W, C> {
         let status = self.status(&server, &data);
         let until_ns = self.lease_until_ns(&status, &data);
         self.lease.publish(status.term, until_ns);
+        if let Some(index) = releasable(&status) {
+            self.log.release(index);
+        }
         let purge = self.purgeable(&status);
         self.status.send_if_modified(|current| {
             let changed = *current != status;
@@ -176,11 +179,44 @@ impl<W: Waiter, C: Clock> Observer<W, C> {
         now_ns.saturating_add(u64::try_from(left.as_nanos()).unwrap_or(0))
     }
 
-    /// The log up to here may go: a snapshot holds it, and memory does not, so no follower that is only a little
-    /// behind needs it.
+    /// The log up to here may go: a snapshot holds it, and memory does not: see [`releasable`].
     fn purgeable(&self, status: &Status) -> Option<u64> {
         let upto = status.snapshot?.index.min(self.log.tail_first().checked_sub(1)?);
         let purged = status.purged.map(|LogId { index, .. }| index);
         (Some(upto) > purged).then_some(upto)
+    }
+}
+
+/// Up to where memory need not hold the log: a snapshot does, and every member has it, as the leader knows. So a follower that is only a
+/// little behind needs no snapshot, and a shard that rests keeps no tail. Who follows keeps its own, up to its bound:
+/// it may lead next.
+fn releasable(status: &Status) -> Option<u64> {
+    let snapshot = status.snapshot.filter(|_| status.leads())?;
+    let everywhere = status.matched.values().map(|matched| matched.map_or(0, |id| id.index)).min();
+    Some(everywhere.map_or(snapshot.index, |index| index.min(snapshot.index)))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn id(index: u64) -> LogId {
+        LogId { term: 1, index }
+    }
+
+    #[test]
+    fn memory_holds_what_somebody_lacks() {
+        let mut status = Status { role: Role::Leader, snapshot: Some(id(50)), ..Status::default() };
+        assert_eq!(releasable(&status), Some(50), "nobody else is there");
+        status.matched.insert(ReplicaId(2), Some(id(60)));
+        assert_eq!(releasable(&status), Some(50));
+        status.matched.insert(ReplicaId(3), Some(id(40)));
+        assert_eq!(releasable(&status), Some(40));
+        status.matched.insert(ReplicaId(4), None);
+        assert_eq!(releasable(&status), Some(0), "a member that was never heard of");
+        status.role = Role::Follower;
+        assert_eq!(releasable(&status), None);
+        status = Status { role: Role::Leader, ..Status::default() };
+        assert_eq!(releasable(&status), None, "without a snapshot the log is all there is");
     }
 }
