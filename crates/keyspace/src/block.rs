@@ -13,8 +13,10 @@ use std::ops::Range;
 
 const LOW_BITS: usize = 0x7f;
 const MORE: u8 = 0x80;
-/// What the allocator rounds up to.
+/// What the allocator rounds up to, at least.
 const GRAIN_BYTES: usize = 16;
+/// From here on it has four sizes for each doubling.
+const GRAINS_BYTES_MAX: usize = 128;
 /// Up to so many bytes a block grows to what it needs: there are many small ones, and most are never changed again.
 const EXACT_BYTES_MAX: usize = 1024;
 
@@ -93,8 +95,16 @@ pub(crate) fn reserve(block: &mut Vec<u8>, extra: usize) {
     let needed = block.len() + extra;
     if needed > block.capacity() {
         let spare = if needed <= EXACT_BYTES_MAX { 0 } else { needed / 8 };
-        block.reserve_exact((needed + spare).next_multiple_of(GRAIN_BYTES) - block.len());
+        block.reserve_exact(allocated(needed + spare) - block.len());
     }
+}
+
+/// What the allocator gives where so many bytes are asked for.
+fn allocated(bytes: usize) -> usize {
+    if bytes <= GRAINS_BYTES_MAX {
+        return bytes.next_multiple_of(GRAIN_BYTES);
+    }
+    bytes.next_multiple_of(1 << ((bytes - 1).ilog2() - 2))
 }
 
 /// Gives memory back after a removal, when more than half of it is unused.
@@ -135,6 +145,13 @@ mod tests {
             rest = behind;
         }
         assert!(rest.is_empty());
+    }
+
+    #[test]
+    fn a_block_takes_what_the_allocator_gives() {
+        let sizes = [1, 16, 17, 128, 129, 160, 161, 225, 256, 257, 513, 1025];
+        let given = [16, 16, 32, 128, 160, 160, 192, 256, 256, 320, 640, 1280];
+        assert_eq!(sizes.map(allocated), given);
     }
 
     #[test]

@@ -3,29 +3,30 @@
 use slot::{Slot, SlotSet};
 
 use crate::context::Context;
+use crate::key_box::KeyBox;
 use crate::keyspace::Keyspace;
 
 impl Keyspace {
     /// The keys of a slot of the context's database, those that are due among them.
     pub fn slot_key_count(&self, context: &Context, slot: Slot) -> usize {
-        let database = self.databases[context.database].as_ref();
-        database.and_then(|database| database.slot(slot)).map_or(0, |table| table.len())
+        self.databases[context.database].as_ref().map_or(0, |database| database.counts.at(slot.index()))
     }
 
     /// The keys of a slot of the context's database, in their order.
     pub fn slot_keys<'a>(&'a self, context: &'a Context, slot: Slot) -> impl Iterator<Item = &'a [u8]> {
         let hash_key = self.settings().hash_key;
-        let table = self.databases[context.database].as_ref().and_then(|database| database.slot(slot));
-        let parts = table.into_iter().flat_map(|table| table.parts());
-        let keys = parts.flat_map(move |part| part.sorted_from(hash_key, 0));
-        keys.filter(|(_, key_box)| !context.is_due(key_box.deadline_ms())).map(|(_, key_box)| key_box.key())
+        let keys = self.databases[context.database].iter().flat_map(move |database| database.walk(hash_key, slot, 0));
+        let of_slot = keys.take_while(move |key| key.slot == slot).map(|key| key.key_box);
+        of_slot.filter(|key_box| !context.is_due(key_box.deadline_ms())).map(KeyBox::key)
     }
 
     /// Those of the slots that hold keys, in any database.
     pub fn occupied_of(&self, slots: &SlotSet) -> SlotSet {
         let mut occupied = SlotSet::new();
-        for (slot, _) in self.databases.iter().flatten().flat_map(|database| database.occupied()) {
-            if slots.contains(slot) {
+        for database in self.databases.iter().flatten() {
+            for slot in
+                slots.iter().filter(|&slot| database.span(slot).is_some() && database.counts.at(slot.index()) > 0)
+            {
                 occupied.insert(slot);
             }
         }

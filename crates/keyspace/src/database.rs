@@ -1,52 +1,62 @@
 //! One database: its keys by slot.
 
 use slot::Slot;
+use triomphe::Arc;
 
 use crate::deadlines::Deadlines;
 use crate::fenwick::Counts;
-use crate::slot_table::SlotTable;
+use crate::part::{Part, Placed};
+use crate::span::{SPAN_COUNT, Span, position, span_of};
 
-const WORD_BITS: usize = u64::BITS as usize;
-
-/// The keys of a database by slot, a bitmap of the slots that hold any, counts by slot, and the deadlines. About 350 KiB
-/// before the first key, so a keyspace makes one on first use.
+/// The keys of a database by span of slots, counts by slot, and the deadlines. About 72 KiB before the first key, so a
+/// keyspace makes one on first use.
 pub struct Database {
-    slots: Vec<Option<SlotTable>>,
-    occupied: Vec<u64>,
+    /// Shared with frozen views as a whole: freezing takes a step for each.
+    spans: Vec<Option<Arc<Span>>>,
     pub(crate) counts: Counts,
     pub(crate) deadlines: Deadlines,
     /// Of each hash with fields that expire, the first of their deadlines.
     pub(crate) field_deadlines: Deadlines,
-    /// The bytes of boxes, buckets and values beside keys.
+    /// The bytes of boxes, what refers to them, and values beside keys.
     pub(crate) allocated_bytes: usize,
 }
 
 impl Database {
     pub(crate) fn new() -> Self {
-        let slot_count = usize::from(slot::SLOT_COUNT);
         Self {
-            slots: vec![const { None }; slot_count],
-            occupied: vec![0; slot_count / WORD_BITS],
-            counts: Counts::zeros(slot_count),
+            spans: vec![None; SPAN_COUNT],
+            counts: Counts::zeros(usize::from(slot::SLOT_COUNT)),
             deadlines: Deadlines::default(),
             field_deadlines: Deadlines::default(),
             allocated_bytes: 0,
         }
     }
 
-    /// The keys of a slot, if there are any.
-    pub(crate) fn slot(&self, slot: Slot) -> Option<&SlotTable> {
-        self.slots[slot.index()].as_ref()
+    /// The span of a slot, if it holds keys.
+    pub(crate) fn span(&self, slot: Slot) -> Option<&Span> {
+        self.spans[span_of(slot)].as_deref()
     }
 
-    /// The keys of a slot, if there are any, to be changed.
-    pub(crate) fn slot_mut(&mut self, slot: Slot) -> Option<&mut SlotTable> {
-        self.slots[slot.index()].as_mut()
+    /// The spans that hold keys, in order.
+    pub(crate) fn spans(&self) -> impl Iterator<Item = &Arc<Span>> {
+        self.spans.iter().flatten()
     }
 
-    /// The keys of a slot to which one is added.
-    pub(crate) fn slot_or_new(&mut self, slot: Slot) -> &mut SlotTable {
-        self.slots[slot.index()].get_or_insert_with(SlotTable::new)
+    /// The part for the keys of a slot with this hash, if its span holds keys.
+    pub(crate) fn part(&self, slot: Slot, hash: u64) -> Option<&Part> {
+        Some(self.span(slot)?.part(position(slot, hash)))
+    }
+
+    /// The same, to be changed.
+    pub(crate) fn part_mut(&mut self, slot: Slot, hash: u64) -> Option<&mut Part> {
+        let span = Arc::make_mut(self.spans[span_of(slot)].as_mut()?);
+        Some(span.part_mut(position(slot, hash)))
+    }
+
+    /// The same, to add a key.
+    pub(crate) fn part_or_new(&mut self, slot: Slot, hash: u64) -> &mut Part {
+        let span = self.spans[span_of(slot)].get_or_insert_with(|| Arc::new(Span::new()));
+        Arc::make_mut(span).part_mut(position(slot, hash))
     }
 
     /// Books that what took `before` bytes takes `after`.
@@ -56,43 +66,33 @@ impl Database {
     }
 
     /// A key was added.
-    pub(crate) fn count_added(&mut self, slot: Slot) {
+    pub(crate) fn count_added(&mut self, hash_key: [u64; 2], slot: Slot, hash: u64, scratch: &mut Vec<u8>) {
         self.counts.add(slot.index(), 1);
-        self.occupied[slot.index() / WORD_BITS] |= 1 << (slot.index() % WORD_BITS);
+        let span = self.spans[span_of(slot)].as_mut().expect("a key is there");
+        Arc::make_mut(span).maybe_split(hash_key, position(slot, hash), scratch);
     }
 
-    /// A key with this hash was removed.
-    pub(crate) fn count_removed(&mut self, hash_key: [u64; 2], slot: Slot, hash: u64) {
+    /// A key was removed.
+    pub(crate) fn count_removed(&mut self, slot: Slot, hash: u64, scratch: &mut Vec<u8>) {
         self.counts.subtract(slot.index(), 1);
-        let Some(table) = self.slot_mut(slot) else { return };
-        table.maybe_shrink(hash_key, hash);
-        if table.is_empty() {
-            self.slots[slot.index()] = None;
-            self.occupied[slot.index() / WORD_BITS] &= !(1 << (slot.index() % WORD_BITS));
+        let home = &mut self.spans[span_of(slot)];
+        let Some(span) = home else { return };
+        let span = Arc::make_mut(span);
+        if span.is_empty() {
+            *home = None;
+        } else {
+            span.maybe_merge(position(slot, hash), scratch);
         }
     }
 
-    /// The first slot from this one on that holds keys, with them.
-    pub(crate) fn occupied_from(&self, slot: u16) -> Option<(Slot, &SlotTable)> {
-        let start = usize::from(slot);
-        let mut word = start / WORD_BITS;
-        let mut bits = self.occupied.get(word)? & (u64::MAX << (start % WORD_BITS));
-        while bits == 0 {
-            word += 1;
-            bits = *self.occupied.get(word)?;
-        }
-        let index = word * WORD_BITS + bits.trailing_zeros() as usize;
-        let slot = Slot::new(u16::try_from(index).expect("a bitmap of 16384 bits")).expect("a bitmap of 16384 bits");
-        Some((slot, self.slot(slot).expect("the bitmap marks slots that hold keys")))
-    }
-
-    /// Every slot that holds keys, in order.
-    pub(crate) fn occupied(&self) -> impl Iterator<Item = (Slot, &SlotTable)> {
-        let mut next = Some(0u16);
-        std::iter::from_fn(move || {
-            let found = self.occupied_from(next?)?;
-            next = found.0.number().checked_add(1);
-            Some(found)
-        })
+    /// Every key from this slot and hash on, in (slot, hash, key) order. Looks at a part at a time.
+    pub(crate) fn walk(&self, hash_key: [u64; 2], slot: Slot, hash: u64) -> impl Iterator<Item = Placed<'_>> {
+        let (first, from) = (span_of(slot), position(slot, hash));
+        let spans = self.spans.iter().enumerate().skip(first);
+        let parts = spans.filter_map(|(at, span)| Some((at, span.as_deref()?))).flat_map(move |(at, span)| {
+            // In the spans behind, all keys come later.
+            span.parts_from(if at == first { from } else { 0 })
+        });
+        parts.flat_map(move |part| part.sorted_from(hash_key, slot, hash))
     }
 }

@@ -72,7 +72,8 @@ impl Keyspace {
     /// The first key at a place to which this applies.
     fn first_key(&self, place: Place, applies: impl Fn(&Self, &KeyBox) -> bool) -> Vec<u8> {
         let part = self.part(place).expect("a listed deadline belongs to a key");
-        let due = part.with_hash(self.settings().hash_key, place.hash).filter(|key_box| applies(self, key_box));
+        let due =
+            part.with_hash(self.settings().hash_key, place.slot, place.hash).filter(|key_box| applies(self, key_box));
         due.map(KeyBox::key).min().expect("a listed deadline belongs to a key").to_vec()
     }
 

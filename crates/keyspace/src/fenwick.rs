@@ -55,6 +55,11 @@ impl Counts {
         }
     }
 
+    /// The count of a place.
+    pub(crate) fn at(&self, place: usize) -> usize {
+        self.before(place + 1) - self.before(place)
+    }
+
     /// The sum over the places in front of this one.
     pub(crate) fn before(&self, place: usize) -> usize {
         let (mut at, mut sum) = (place, 0);
@@ -100,6 +105,7 @@ mod tests {
         let places: Vec<_> = (0..counts.total()).map(|rank| counts.locate(rank)).collect();
         assert_eq!(places, [(0, 0), (0, 1), (7, 0), (16383, 0), (16383, 1), (16383, 2)]);
         assert_eq!((counts.before(7), counts.before(8), counts.before(16384)), (2, 3, 6));
+        assert_eq!((counts.at(0), counts.at(1), counts.at(16383)), (2, 0, 3));
         counts.subtract(0, 1);
         assert_eq!(counts.locate(1), (7, 0));
     }

@@ -1,20 +1,21 @@
 //! The whole state at one moment, and its fingerprint.
 
 use slot::Slot;
+use triomphe::Arc;
 
 use crate::context::DATABASE_COUNT;
 use crate::deletions::Deletions;
 use crate::digest::Digest;
 use crate::key_box::Body;
 use crate::keyspace::{Found, Keyspace};
-use crate::part::Part;
+use crate::part::{Part, Placed};
 use crate::settings::Settings;
-use crate::slot_table::SlotTable;
+use crate::span::Span;
 use crate::strings::StringRef;
 use crate::{Collection, Value};
 
 /// The state as it was when [`Keyspace::freeze`] was called. Shares all data with the keyspace; what a later write touches is copied, a
-/// part of a slot at a time.
+/// part of a span at a time.
 pub struct Frozen {
     /// The settings of the shard.
     pub settings: Settings,
@@ -26,8 +27,8 @@ pub struct Frozen {
     pub expires_actively: bool,
     /// The last deletions.
     pub deletions: Deletions,
-    /// The occupied slots, in order of (database, slot).
-    tables: Vec<(usize, Slot, SlotTable)>,
+    /// The spans that hold keys, in order of (database, slot).
+    spans: Vec<(usize, Arc<Span>)>,
 }
 
 /// A key of a frozen state.
@@ -47,32 +48,26 @@ pub struct FrozenKey<'a> {
 }
 
 impl Frozen {
-    /// The number of occupied slots, over all databases.
-    pub fn slot_count(&self) -> usize {
-        self.tables.len()
+    /// The number of spans that hold keys, over all databases. A span is sixteen neighbouring slots of one database; they come in order of
+    /// (database, slot).
+    pub fn span_count(&self) -> usize {
+        self.spans.len()
     }
 
-    /// How many parts the occupied slot with this index has. A part holds few thousand keys.
+    /// How many parts the span with this index has. A part holds few hundred keys.
     pub fn part_count(&self, index: usize) -> usize {
-        self.tables[index].2.parts().count()
+        self.spans[index].1.part_count()
     }
 
-    /// The keys of a part of a slot, in (hash, key) order: the first part's come before the second's. For whoever walks with breaks: what
+    /// The keys of a part of a span, in (slot, hash, key) order: the first part's come before the second's. For whoever walks with breaks: what
     /// was walked over before is not sorted again.
     pub fn keys_of_part(&self, index: usize, part: usize) -> impl Iterator<Item = FrozenKey<'_>> {
-        let (database, _, table) = &self.tables[index];
-        let part = table.parts().nth(part).expect("the part is below their count");
-        self.keys_of(*database, part)
-    }
-
-    /// The keys of the occupied slot with this index, in (hash, key) order.
-    pub fn keys_of_slot(&self, index: usize) -> impl Iterator<Item = FrozenKey<'_>> {
-        let (database, _, table) = &self.tables[index];
-        table.parts().flat_map(move |part| self.keys_of(*database, part))
+        let (database, span) = &self.spans[index];
+        self.keys_of(*database, span.part_at(part))
     }
 
     fn keys_of<'a>(&self, database: usize, part: &'a Part) -> impl Iterator<Item = FrozenKey<'a>> + use<'a> {
-        part.sorted_from(self.settings.hash_key, 0).into_iter().map(move |(_, key_box)| {
+        part.sorted_from(self.settings.hash_key, Slot::FIRST, 0).into_iter().map(move |Placed { key_box, .. }| {
             let found = Found { key_box, part };
             let collection = match key_box.body() {
                 Body::Inline { .. } => None,
@@ -91,7 +86,8 @@ impl Frozen {
 
     /// Every key, in the order of the keyspace.
     pub fn keys(&self) -> impl Iterator<Item = FrozenKey<'_>> {
-        (0..self.tables.len()).flat_map(|index| self.keys_of_slot(index))
+        let parts = self.spans.iter().flat_map(|(database, span)| span.parts_from(0).map(move |part| (database, part)));
+        parts.flat_map(|(database, part)| self.keys_of(*database, part))
     }
 
     /// A fingerprint of everything that a snapshot keeps: two replicas that applied the same entries agree on it.
@@ -139,11 +135,11 @@ impl FrozenKey<'_> {
 }
 
 impl Keyspace {
-    /// The state as it is now, to be encoded while the keyspace goes on. Takes one step per occupied slot.
+    /// The state as it is now, to be encoded while the keyspace goes on. Takes one step per span of sixteen slots.
     pub fn freeze(&self) -> Frozen {
         let databases = self.databases.iter().enumerate().take(DATABASE_COUNT);
-        let tables = databases.flat_map(|(at, database)| {
-            database.iter().flat_map(|database| database.occupied()).map(move |(slot, table)| (at, slot, table.clone()))
+        let spans = databases.flat_map(|(at, database)| {
+            database.iter().flat_map(|database| database.spans()).map(move |span| (at, span.clone()))
         });
         Frozen {
             settings: *self.settings(),
@@ -151,7 +147,7 @@ impl Keyspace {
             revision: self.revision(),
             expires_actively: self.expires_actively(),
             deletions: self.deletions.clone(),
-            tables: tables.collect(),
+            spans: spans.collect(),
         }
     }
 

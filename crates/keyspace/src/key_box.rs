@@ -1,13 +1,14 @@
 //! One key, one allocation.
 //!
 //! ```text
-//! bucket:     [ pointer ]                                            8 bytes in the slot's hash table
+//! part:       [ pointer ] [ print ]                                  10 bytes in the key's part
 //!                  |
-//! allocation: [ count 8 | head 8 | key length 4 | access mark 4 | tail length 8 | tail ... ]
+//! allocation: [ count 8 | head 8 | key length or place 4 | access mark 4 | tail length 8 | tail ... ]
 //! head:       [ tag 8 bits | revision 56 bits ]
 //! tag:        [ - | - | raw | deadline | beside | type 3 bits ]
 //! tail:       [ key | deadline 8, if the tag says so | body ]
-//! body:       the string's bytes, or, if the tag says `beside`, the u32 place of the value in its part
+//! body:       the string's bytes; nothing, if the tag says `beside`: then the place of the value in its part stands instead of the
+//!             key's length, which is what the deadline leaves of the tail
 //! ```
 //!
 //! A box that only its table refers to is changed in place; one that a frozen view shares is copied. The access mark is
@@ -17,10 +18,13 @@ use std::sync::atomic::{AtomicU32, Ordering};
 
 use triomphe::{Arc, ThinArc};
 
-use crate::collection::ValueType;
+use crate::collection::{Collection, ValueType};
 
 /// What every allocation of a key costs besides its tail.
 const OVERHEAD_BYTES: usize = 32;
+/// What a part has for a key: the pointer and the print; and for a value beside it.
+const LISTED_BYTES: usize = size_of::<KeyBox>() + size_of::<u16>();
+const BESIDE_BYTES: usize = size_of::<Option<Collection>>();
 const DEADLINE_BYTES: usize = 8;
 const REVISION_BITS: u32 = 56;
 /// The last revision that a key can hold: a million changes a second for two thousand years.
@@ -33,7 +37,8 @@ const RAW: u8 = 1 << 5;
 
 struct Header {
     head: u64,
-    key_bytes: u32,
+    /// Of a value beside the key its place, else the bytes of the key.
+    extent: u32,
     access_mark: AtomicU32,
 }
 
@@ -76,13 +81,12 @@ impl KeyBox {
             tag |= DEADLINE;
             scratch.extend_from_slice(&deadline_ms.to_le_bytes());
         }
-        match body {
-            Body::Inline { bytes, .. } => scratch.extend_from_slice(bytes),
-            Body::Beside { place, .. } => scratch.extend_from_slice(&place.to_le_bytes()),
+        if let Body::Inline { bytes, .. } = body {
+            scratch.extend_from_slice(bytes);
         }
         let header = Header {
             head: u64::from(tag) << REVISION_BITS | revision,
-            key_bytes: u32::try_from(key.len()).expect("an entry bounds its arguments to 4 GiB"),
+            extent: extent(key.len(), body),
             access_mark: AtomicU32::new(0),
         };
         Self(ThinArc::from_header_and_slice(header, scratch))
@@ -98,7 +102,7 @@ impl KeyBox {
 
     /// The key's name.
     pub(crate) fn key(&self) -> &[u8] {
-        &self.0.slice[..self.header().key_bytes as usize]
+        &self.0.slice[..self.key_bytes()]
     }
 
     /// The revision of the command that changed the key last.
@@ -111,23 +115,31 @@ impl KeyBox {
         if self.tag() & DEADLINE == 0 {
             return None;
         }
-        let at = self.header().key_bytes as usize;
+        let at = self.key_bytes();
         let bytes = self.0.slice[at..at + DEADLINE_BYTES].try_into().expect("the tag says that there are 8 bytes");
         Some(u64::from_le_bytes(bytes))
     }
 
-    fn body_start(&self) -> usize {
-        self.header().key_bytes as usize + if self.tag() & DEADLINE == 0 { 0 } else { DEADLINE_BYTES }
+    fn deadline_bytes(&self) -> usize {
+        if self.tag() & DEADLINE == 0 { 0 } else { DEADLINE_BYTES }
+    }
+
+    fn key_bytes(&self) -> usize {
+        if self.tag() & BESIDE == 0 {
+            self.header().extent as usize
+        } else {
+            self.0.slice.len() - self.deadline_bytes()
+        }
     }
 
     /// What the key refers to.
     pub(crate) fn body(&self) -> Body<'_> {
-        let (tag, body) = (self.tag(), &self.0.slice[self.body_start()..]);
+        let tag = self.tag();
         if tag & BESIDE == 0 {
-            Body::Inline { bytes: body, raw: tag & RAW != 0 }
+            let bytes = &self.0.slice[self.key_bytes() + self.deadline_bytes()..];
+            Body::Inline { bytes, raw: tag & RAW != 0 }
         } else {
-            let place = u32::from_le_bytes(body.try_into().expect("a place has four bytes"));
-            Body::Beside { value_type: self.value_type(), place }
+            Body::Beside { value_type: self.value_type(), place: self.header().extent }
         }
     }
 
@@ -143,24 +155,25 @@ impl KeyBox {
 
     /// Replaces everything but the name, in place when the length allows it and nobody shares the box.
     pub(crate) fn replace(&mut self, scratch: &mut Vec<u8>, revision: u64, deadline_ms: Option<u64>, body: Body<'_>) {
-        let key_bytes = self.header().key_bytes as usize;
+        let key_bytes = self.key_bytes();
         let deadline_bytes = if deadline_ms.is_some() { DEADLINE_BYTES } else { 0 };
         let body_bytes = match body {
             Body::Inline { bytes, .. } => bytes.len(),
-            Body::Beside { .. } => size_of::<u32>(),
+            Body::Beside { .. } => 0,
         };
         let in_place = self.0.slice.len() == key_bytes + deadline_bytes + body_bytes
             && self.0.with_arc_mut(|arc| {
                 let Some(unique) = Arc::get_mut(arc) else { return false };
                 let tag = body.tag() | if deadline_ms.is_some() { DEADLINE } else { 0 };
-                unique.header_mut().head = u64::from(tag) << REVISION_BITS | revision;
+                let header = unique.header_mut();
+                header.head = u64::from(tag) << REVISION_BITS | revision;
+                header.extent = extent(key_bytes, body);
                 let tail = &mut unique.slice_mut()[key_bytes..];
                 if let Some(deadline_ms) = deadline_ms {
                     tail[..DEADLINE_BYTES].copy_from_slice(&deadline_ms.to_le_bytes());
                 }
-                match body {
-                    Body::Inline { bytes, .. } => tail[deadline_bytes..].copy_from_slice(bytes),
-                    Body::Beside { place, .. } => tail[deadline_bytes..].copy_from_slice(&place.to_le_bytes()),
+                if let Body::Inline { bytes, .. } = body {
+                    tail[deadline_bytes..].copy_from_slice(bytes);
                 }
                 true
             });
@@ -176,7 +189,7 @@ impl KeyBox {
     pub(crate) fn restamp(&mut self, scratch: &mut Vec<u8>, revision: u64, deadline_ms: Option<u64>) {
         let same_length = self.deadline_ms().is_some() == deadline_ms.is_some();
         let tag = u64::from(self.tag()) << REVISION_BITS;
-        let deadline_at = self.header().key_bytes as usize;
+        let deadline_at = self.key_bytes();
         let in_place = same_length
             && self.0.with_arc_mut(|arc| {
                 let Some(unique) = Arc::get_mut(arc) else { return false };
@@ -204,8 +217,16 @@ impl KeyBox {
         self.header().access_mark.store(mark, Ordering::Relaxed);
     }
 
-    /// The bytes of the allocation, and its bucket.
+    /// The bytes of the allocation, and of what its part has for it.
     pub(crate) fn allocated_bytes(&self) -> usize {
-        OVERHEAD_BYTES + size_of::<Self>() + self.0.slice.len()
+        let beside_bytes = if self.tag() & BESIDE == 0 { 0 } else { BESIDE_BYTES };
+        OVERHEAD_BYTES + LISTED_BYTES + beside_bytes + self.0.slice.len()
+    }
+}
+
+fn extent(key_bytes: usize, body: Body<'_>) -> u32 {
+    match body {
+        Body::Inline { .. } => u32::try_from(key_bytes).expect("an entry bounds its arguments to 4 GiB"),
+        Body::Beside { place, .. } => place,
     }
 }

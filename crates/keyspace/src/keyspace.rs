@@ -160,13 +160,13 @@ impl Keyspace {
     }
 
     pub(crate) fn part(&self, place: Place) -> Option<&Part> {
-        Some(self.databases[place.database].as_ref()?.slot(place.slot)?.part(place.hash))
+        self.databases[place.database].as_ref()?.part(place.slot, place.hash)
     }
 
     /// The part of a key that is there.
     pub(crate) fn part_mut(&mut self, place: Place) -> &mut Part {
         let database = self.databases[place.database].as_mut().expect("the key is there");
-        database.slot_mut(place.slot).expect("the key is there").part_mut(place.hash)
+        database.part_mut(place.slot, place.hash).expect("the key is there")
     }
 
     // Reading.
@@ -314,14 +314,12 @@ impl Keyspace {
         let (beside_bytes, field_deadline_ms) = (new.beside_bytes(), new.next_deadline_ms());
         let hash_key = self.settings.hash_key;
         let database = self.databases[place.database].get_or_insert_with(|| Box::new(Database::new()));
-        let table = database.slot_or_new(place.slot);
         let access_mark = seconds(self.clock_ms);
-        let mut stamp = Stamp { revision, deadline_ms, access_mark, hash_key, scratch: &mut self.scratch };
-        let part = table.part_mut(place.hash);
+        let mut stamp = Stamp { revision, deadline_ms, access_mark, scratch: &mut self.scratch };
+        let part = database.part_or_new(place.slot, place.hash);
         let put = part.put(&mut stamp, place.hash, key, new);
         if put.replaced.is_none() {
-            table.maybe_split(hash_key, place.hash, &mut self.scratch);
-            database.count_added(place.slot);
+            database.count_added(hash_key, place.slot, place.hash, &mut self.scratch);
         }
         let slot = place.slot.number();
         let before_ms = put.replaced.flatten();
@@ -345,10 +343,9 @@ impl Keyspace {
 
     /// Takes a key out, and the books with it, but for the note that it is gone.
     fn unlink_at(&mut self, place: Place, key: &[u8]) -> Option<(Value, KeyBox)> {
-        let hash_key = self.settings.hash_key;
         let database = self.databases[place.database].as_mut()?;
-        let (key_box, collection) = database.slot_mut(place.slot)?.part_mut(place.hash).remove(place.hash, key)?;
-        database.count_removed(hash_key, place.slot, place.hash);
+        let (key_box, collection) = database.part_mut(place.slot, place.hash)?.remove(place.hash, key)?;
+        database.count_removed(place.slot, place.hash, &mut self.scratch);
         let deadline_ms = key_box.deadline_ms();
         database.deadlines.change(deadline_ms, None, place.slot.number(), place.hash);
         let field_deadline_ms = collection.as_ref().and_then(Collection::next_deadline_ms);
@@ -388,7 +385,7 @@ impl Keyspace {
         let revision = self.draw_revision();
         self.note_touched(place, key);
         let database = self.databases[place.database].as_mut().expect("the key is there");
-        let part = database.slot_mut(place.slot).expect("the key is there").part_mut(place.hash);
+        let part = database.part_mut(place.slot, place.hash).expect("the key is there");
         let key_box = part.find_mut(place.hash, key).expect("the key is there");
         let (before_ms, before) = (key_box.deadline_ms(), key_box.allocated_bytes());
         key_box.restamp(&mut self.scratch, revision, deadline_ms);

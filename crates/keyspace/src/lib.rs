@@ -5,10 +5,9 @@
 //! nor replies: refusals are a [`DataError`].
 //!
 //! ```text
-//! Keyspace -> Database (16, on first use) -> SlotTable (16384, on first use) -> Part -> KeyBox [key | deadline | string]
-//!                |  bitmap of occupied slots      one part, or many by hash      |  \-> place
-//!                |  counts by slot (Fenwick)                                     \-> slab of Collections
-//!                \  deadlines in order
+//! Keyspace -> Database (16, on first use) -> Span (16 slots, on first use) -> Part -> KeyBox [key | deadline | string]
+//!                |  counts by slot (Fenwick)     parts by (slot, hash)        |  \-> place
+//!                \  deadlines in order                                        \-> Collections
 //! ```
 //!
 //! Invariants:
@@ -78,8 +77,8 @@ mod random;
 mod scan;
 mod set;
 mod settings;
-mod slot_table;
 mod sorted_set;
+mod span;
 mod stream;
 mod strings;
 mod watch;

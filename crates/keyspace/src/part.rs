@@ -1,28 +1,44 @@
-//! Keys whose hashes lie in one range, and the values beside them: the unit of copy-on-write.
+//! Keys whose positions lie in one range, and the values beside them: the unit of copy-on-write.
+//!
+//! ```text
+//! keys:    [ box ][ box ][ box ] ...            in no order
+//! prints:  [ u16 ][ u16 ][ u16 ] ...            of each key, sixteen bits of its hash
+//! values:  [ - ][ Collection ][ - ] ...         by the place that a key's box names
+//! ```
+//!
+//! A part holds so few keys that one is looked for by comparing all prints: they lie in two or three lines of the cache. All three grow
+//! in small steps, because there are many parts of any size.
 
-use hashbrown::HashTable;
-use hashbrown::hash_table::Entry;
 use siphasher::sip::SipHasher13;
+use slot::Slot;
 
 use crate::collection::Collection;
 use crate::key_box::{Body, KeyBox};
+use crate::span::position;
+
+/// Prints that are compared at once.
+const LANES: usize = 16;
+/// By how many items a vector grows: of a size that the allocator has, beyond 64 pointers too.
+const GROWTH: usize = 8;
+const GROWTH_FROM_64: usize = 16;
 
 /// The hash of a key's name, with the shard's key.
 pub(crate) fn hash_of(hash_key: [u64; 2], key: &[u8]) -> u64 {
     SipHasher13::new_with_keys(hash_key[0], hash_key[1]).hash(key)
 }
 
-/// The hash within a part's table. The upper bits, which the table tells keys apart by, are alike in the parts of a divided slot: others take
-/// their place.
-fn table_hash(hash: u64) -> u64 {
-    hash << 32 | hash & 0xffff_ffff
+/// The bits of a hash in which the keys of a part differ: the upper ones are part of their position.
+fn print_of(hash: u64) -> u16 {
+    let [low, high, ..] = hash.to_le_bytes();
+    u16::from_le_bytes([low, high])
 }
 
-/// A hash table of keys, and the values that are not kept with their key.
+/// See the module.
 #[derive(Clone, Default)]
 pub(crate) struct Part {
-    keys: HashTable<KeyBox>,
-    values: Slab,
+    keys: Vec<KeyBox>,
+    prints: Vec<u16>,
+    values: Vec<Option<Collection>>,
 }
 
 /// What a key shall hold.
@@ -55,149 +71,202 @@ pub(crate) struct Put {
     pub(crate) box_bytes: (usize, usize),
 }
 
+/// A key with what it is ordered by, before its name.
+pub(crate) struct Placed<'a> {
+    pub(crate) slot: Slot,
+    pub(crate) hash: u64,
+    pub(crate) key_box: &'a KeyBox,
+}
+
 impl Part {
     pub(crate) fn len(&self) -> usize {
         self.keys.len()
     }
 
+    /// The index of a key.
+    fn index_of(&self, hash: u64, key: &[u8]) -> Option<usize> {
+        let print = print_of(hash);
+        let is_right = |&index: &usize| self.prints[index] == print && self.keys[index].key() == key;
+        let (blocks, rest) = self.prints.as_chunks::<LANES>();
+        for (number, block) in blocks.iter().enumerate() {
+            // Without leaving early: this way it becomes a few instructions for all of them.
+            if block.iter().fold(false, |is_there, &other| is_there | (other == print)) {
+                let found = (number * LANES..(number + 1) * LANES).find(is_right);
+                if found.is_some() {
+                    return found;
+                }
+            }
+        }
+        (self.prints.len() - rest.len()..self.prints.len()).find(is_right)
+    }
+
     pub(crate) fn find(&self, hash: u64, key: &[u8]) -> Option<&KeyBox> {
-        self.keys.find(table_hash(hash), |found| found.key() == key)
+        self.index_of(hash, key).map(|index| &self.keys[index])
     }
 
     pub(crate) fn find_mut(&mut self, hash: u64, key: &[u8]) -> Option<&mut KeyBox> {
-        self.keys.find_mut(table_hash(hash), |found| found.key() == key)
+        self.index_of(hash, key).map(|index| &mut self.keys[index])
     }
 
-    /// The keys with this hash.
-    pub(crate) fn with_hash(&self, hash_key: [u64; 2], hash: u64) -> impl Iterator<Item = &KeyBox> {
-        self.keys.iter_hash(table_hash(hash)).filter(move |found| hash_of(hash_key, found.key()) == hash)
+    /// The keys of a slot with this hash.
+    pub(crate) fn with_hash(&self, hash_key: [u64; 2], slot: Slot, hash: u64) -> impl Iterator<Item = &KeyBox> {
+        let alike = self.keys.iter().zip(&self.prints).filter(move |&(_, &print)| print == print_of(hash));
+        let right =
+            move |key_box: &&KeyBox| hash_of(hash_key, key_box.key()) == hash && Slot::of_key(key_box.key()) == slot;
+        alike.map(|(key_box, _)| key_box).filter(right)
     }
 
     /// Gives a key a body, a revision and a deadline, whether it is there or not.
     pub(crate) fn put(&mut self, stamp: &mut Stamp<'_>, hash: u64, key: &[u8], new: NewBody<'_>) -> Put {
-        let Self { keys, values } = self;
-        let hash_key = stamp.hash_key;
-        let entry = keys.entry(
-            table_hash(hash),
-            |found| found.key() == key,
-            |moved| table_hash(hash_of(hash_key, moved.key())),
-        );
-        let collection = match &entry {
-            Entry::Occupied(found) => found.get().place().map(|place| values.release(place)),
-            Entry::Vacant(_) => None,
-        };
+        let found = self.index_of(hash, key);
+        let collection = found.and_then(|index| self.keys[index].place()).map(|place| self.release(place));
         let body = match new {
             NewBody::Inline(bytes, raw) => Body::Inline { bytes, raw },
             NewBody::Beside(collection) => {
-                Body::Beside { value_type: collection.value_type(), place: values.store(collection) }
+                Body::Beside { value_type: collection.value_type(), place: self.store(collection) }
             }
         };
-        match entry {
-            Entry::Occupied(mut found) => {
-                let key_box = found.get_mut();
-                let (before, deadline_ms) = (key_box.allocated_bytes(), key_box.deadline_ms());
-                key_box.replace(stamp.scratch, stamp.revision, stamp.deadline_ms, body);
-                key_box.mark_access(stamp.access_mark);
-                let box_bytes = (before, key_box.allocated_bytes());
-                Put { replaced: Some(deadline_ms), collection, box_bytes }
-            }
-            Entry::Vacant(room) => {
-                let key_box = KeyBox::new(stamp.scratch, key, stamp.revision, stamp.deadline_ms, body);
-                key_box.mark_access(stamp.access_mark);
-                let box_bytes = (0, key_box.allocated_bytes());
-                room.insert(key_box);
-                Put { replaced: None, collection, box_bytes }
-            }
-        }
+        let Some(index) = found else {
+            let key_box = KeyBox::new(stamp.scratch, key, stamp.revision, stamp.deadline_ms, body);
+            key_box.mark_access(stamp.access_mark);
+            let box_bytes = (0, key_box.allocated_bytes());
+            self.push(key_box, print_of(hash));
+            return Put { replaced: None, collection, box_bytes };
+        };
+        let key_box = &mut self.keys[index];
+        let (before, deadline_ms) = (key_box.allocated_bytes(), key_box.deadline_ms());
+        key_box.replace(stamp.scratch, stamp.revision, stamp.deadline_ms, body);
+        key_box.mark_access(stamp.access_mark);
+        Put { replaced: Some(deadline_ms), collection, box_bytes: (before, key_box.allocated_bytes()) }
+    }
+
+    /// Adds a key that is not there.
+    fn push(&mut self, key_box: KeyBox, print: u16) {
+        push(&mut self.keys, key_box);
+        push(&mut self.prints, print);
     }
 
     /// Takes a key out, and the value beside it.
     pub(crate) fn remove(&mut self, hash: u64, key: &[u8]) -> Option<(KeyBox, Option<Collection>)> {
-        let found = self.keys.find_entry(table_hash(hash), |found| found.key() == key).ok()?;
-        let (key_box, _) = found.remove();
-        let collection = key_box.place().map(|place| self.values.release(place));
+        let index = self.index_of(hash, key)?;
+        let key_box = self.keys.swap_remove(index);
+        self.prints.swap_remove(index);
+        let collection = key_box.place().map(|place| self.release(place));
+        give_back(&mut self.keys);
+        give_back(&mut self.prints);
+        give_back(&mut self.values);
         Some((key_box, collection))
     }
 
-    /// Every key with its hash, in the order of the table: sort before showing it.
-    pub(crate) fn hashed(&self, hash_key: [u64; 2]) -> impl Iterator<Item = (u64, &KeyBox)> {
-        self.keys.iter().map(move |key_box| (hash_of(hash_key, key_box.key()), key_box))
+    /// How many keys are of this slot.
+    pub(crate) fn count_of(&self, slot: Slot) -> usize {
+        self.keys.iter().filter(|key_box| Slot::of_key(key_box.key()) == slot).count()
     }
 
-    /// Every key from this hash on, in (hash, key) order.
-    pub(crate) fn sorted_from(&self, hash_key: [u64; 2], from: u64) -> Vec<(u64, &KeyBox)> {
-        let mut sorted: Vec<_> = self.hashed(hash_key).filter(|&(hash, _)| hash >= from).collect();
-        sorted.sort_unstable_by(|left, right| (left.0, left.1.key()).cmp(&(right.0, right.1.key())));
+    /// Every key from this slot and hash on, in (slot, hash, key) order.
+    pub(crate) fn sorted_from(&self, hash_key: [u64; 2], slot: Slot, hash: u64) -> Vec<Placed<'_>> {
+        let placed = self.keys.iter().map(|key_box| {
+            let key = key_box.key();
+            Placed { slot: Slot::of_key(key), hash: hash_of(hash_key, key), key_box }
+        });
+        let mut sorted: Vec<_> = placed.filter(|key| (key.slot, key.hash) >= (slot, hash)).collect();
+        sorted.sort_unstable_by(|left, right| {
+            (left.slot, left.hash, left.key_box.key()).cmp(&(right.slot, right.hash, right.key_box.key()))
+        });
         sorted
     }
 
     /// The value at a place that a key's body named.
     pub(crate) fn value(&self, place: u32) -> &Collection {
-        self.values.slots[place as usize].as_ref().expect("a body names a place that is taken")
+        self.values[place as usize].as_ref().expect("a body names a place that is taken")
     }
 
-    /// Takes a value out for a moment; [`Part::put_back`] follows.
+    /// Takes a value out for a moment; [`Part::put_back`] follows, before anything else is put.
     pub(crate) fn lift(&mut self, place: u32) -> Collection {
-        self.values.slots[place as usize].take().expect("a body names a place that is taken")
+        self.values[place as usize].take().expect("a body names a place that is taken")
     }
 
     /// Ends [`Part::lift`].
     pub(crate) fn put_back(&mut self, place: u32, value: Collection) {
-        let old = self.values.slots[place as usize].replace(value);
+        let old = self.values[place as usize].replace(value);
         debug_assert!(old.is_none(), "only a lifted value is put back");
     }
 
-    /// Divides the part in two: hashes below `middle` stay.
+    /// Puts a value into some place.
+    fn store(&mut self, value: Collection) -> u32 {
+        let free = self.values.iter().position(Option::is_none);
+        let place = free.unwrap_or(self.values.len());
+        match free {
+            Some(free) => self.values[free] = Some(value),
+            None => push(&mut self.values, Some(value)),
+        }
+        u32::try_from(place).expect("a part holds few keys")
+    }
+
+    /// Takes a value out of its place.
+    fn release(&mut self, place: u32) -> Collection {
+        let value = self.lift(place);
+        while self.values.last().is_some_and(Option::is_none) {
+            self.values.pop();
+        }
+        value
+    }
+
+    /// The position that halves the part; `None` if all keys have the same.
+    pub(crate) fn middle(&self, hash_key: [u64; 2]) -> Option<u64> {
+        let mut positions: Vec<u64> = self.keys.iter().map(|key_box| position_of(hash_key, key_box)).collect();
+        positions.sort_unstable();
+        let (first, middle) = (*positions.first()?, positions[positions.len() / 2]);
+        if middle > first { Some(middle) } else { positions.into_iter().find(|&position| position > first) }
+    }
+
+    /// Divides the part in two: positions below `middle` stay.
     pub(crate) fn split(&mut self, hash_key: [u64; 2], middle: u64, scratch: &mut Vec<u8>) -> Self {
-        let keys = std::mem::take(self).into_hashed(hash_key);
+        let Self { keys, prints, mut values } = std::mem::take(self);
         let mut upper = Self::default();
-        for (hash, mut key_box, collection) in keys {
-            let home = if hash < middle { &mut *self } else { &mut upper };
-            if let Some(collection) = collection {
-                let body = Body::Beside { value_type: collection.value_type(), place: home.values.store(collection) };
-                let (revision, deadline_ms) = (key_box.revision(), key_box.deadline_ms());
-                key_box.replace(scratch, revision, deadline_ms, body);
-            }
-            home.keys.insert_unique(table_hash(hash), key_box, |moved| table_hash(hash_of(hash_key, moved.key())));
+        for (key_box, print) in keys.into_iter().zip(prints) {
+            let home = if position_of(hash_key, &key_box) < middle { &mut *self } else { &mut upper };
+            home.adopt(key_box, print, &mut values, scratch);
         }
         upper
     }
 
-    fn into_hashed(mut self, hash_key: [u64; 2]) -> impl Iterator<Item = (u64, KeyBox, Option<Collection>)> {
-        std::mem::take(&mut self.keys).into_iter().map(move |key_box| {
-            let collection = key_box.place().map(|place| self.values.release(place));
-            (hash_of(hash_key, key_box.key()), key_box, collection)
-        })
+    /// Takes in all keys of another part, which has none of this one's.
+    pub(crate) fn absorb(&mut self, other: Self, scratch: &mut Vec<u8>) {
+        let Self { keys, prints, mut values } = other;
+        for (key_box, print) in keys.into_iter().zip(prints) {
+            self.adopt(key_box, print, &mut values, scratch);
+        }
     }
 
-    /// Gives memory back after many removals.
-    pub(crate) fn maybe_shrink(&mut self, hash_key: [u64; 2]) {
-        if self.keys.capacity() > 64 && self.keys.len() < self.keys.capacity() / 8 {
-            self.keys.shrink_to(self.keys.len() * 2, |moved| table_hash(hash_of(hash_key, moved.key())));
+    /// Takes in a key of another part, whose values these are.
+    fn adopt(&mut self, mut key_box: KeyBox, print: u16, values: &mut [Option<Collection>], scratch: &mut Vec<u8>) {
+        if let Some(place) = key_box.place() {
+            let value = values[place as usize].take().expect("a body names a place that is taken");
+            let body = Body::Beside { value_type: value.value_type(), place: self.store(value) };
+            let (revision, deadline_ms) = (key_box.revision(), key_box.deadline_ms());
+            key_box.replace(scratch, revision, deadline_ms, body);
         }
+        self.push(key_box, print);
     }
 }
 
-/// Values with a place each; freed places are used again.
-#[derive(Clone, Default)]
-struct Slab {
-    slots: Vec<Option<Collection>>,
-    free: Vec<u32>,
+fn position_of(hash_key: [u64; 2], key_box: &KeyBox) -> u64 {
+    position(Slot::of_key(key_box.key()), hash_of(hash_key, key_box.key()))
 }
 
-impl Slab {
-    fn store(&mut self, value: Collection) -> u32 {
-        if let Some(place) = self.free.pop() {
-            self.slots[place as usize] = Some(value);
-            return place;
-        }
-        self.slots.push(Some(value));
-        u32::try_from(self.slots.len() - 1).expect("a part holds few thousand keys")
+/// Adds an item, with room for few more.
+fn push<T>(items: &mut Vec<T>, item: T) {
+    if items.len() == items.capacity() {
+        items.reserve_exact(if items.len() < 64 { GROWTH } else { GROWTH_FROM_64 });
     }
+    items.push(item);
+}
 
-    fn release(&mut self, place: u32) -> Collection {
-        self.free.push(place);
-        self.slots[place as usize].take().expect("a body names a place that is taken")
+/// Gives memory back when half of it is unused.
+fn give_back<T>(items: &mut Vec<T>) {
+    if items.capacity() > 2 * GROWTH && items.len() < items.capacity() / 2 {
+        items.shrink_to(items.len() + GROWTH);
     }
 }
 
@@ -209,8 +278,61 @@ pub(crate) struct Stamp<'a> {
     pub(crate) deadline_ms: Option<u64>,
     /// The access mark that the key shall have.
     pub(crate) access_mark: u32,
-    /// The shard's hash key.
-    pub(crate) hash_key: [u64; 2],
     /// Any vector.
     pub(crate) scratch: &'a mut Vec<u8>,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{SetValue, Value};
+
+    const HASH_KEY: [u64; 2] = [1, 2];
+
+    fn put(part: &mut Part, key: &[u8], new: NewBody<'_>) {
+        let mut stamp = Stamp { revision: 1, deadline_ms: None, access_mark: 0, scratch: &mut Vec::new() };
+        part.put(&mut stamp, hash_of(HASH_KEY, key), key, new);
+    }
+
+    fn set() -> Collection {
+        let Value::Collection(collection) = Value::of(<SetValue as crate::CollectionValue>::empty()) else {
+            unreachable!("a set is a collection");
+        };
+        collection
+    }
+
+    /// Values stay with their keys while parts are halved and merged, and places are used again.
+    #[test]
+    fn values_go_with_their_keys() {
+        let mut part = Part::default();
+        for number in 0..100u8 {
+            let new = if number % 3 == 0 { NewBody::Beside(set()) } else { NewBody::Inline(&[number], false) };
+            put(&mut part, &[number], new);
+        }
+        for number in (0..100u8).step_by(2) {
+            let (_, collection) = part.remove(hash_of(HASH_KEY, &[number]), &[number]).unwrap();
+            assert_eq!(collection.is_some(), number % 3 == 0);
+        }
+        let middle = part.middle(HASH_KEY).unwrap();
+        let upper = part.split(HASH_KEY, middle, &mut Vec::new());
+        assert!(part.len() > 20 && upper.len() > 20);
+        part.absorb(upper, &mut Vec::new());
+        assert_eq!(part.len(), 50);
+        for number in (1..100u8).step_by(2) {
+            let key_box = part.find(hash_of(HASH_KEY, &[number]), &[number]).unwrap();
+            match key_box.body() {
+                Body::Inline { bytes, .. } => assert_eq!(bytes, [number]),
+                Body::Beside { place, .. } => assert_eq!(part.value(place).value_type().name(), "set"),
+            }
+        }
+        assert!(part.values.iter().all(Option::is_some), "no place is left behind");
+    }
+
+    #[test]
+    fn keys_of_one_position_cannot_be_halved() {
+        let mut part = Part::default();
+        assert_eq!(part.middle(HASH_KEY), None);
+        put(&mut part, b"a", NewBody::Inline(b"", false));
+        assert_eq!(part.middle(HASH_KEY), None);
+    }
 }

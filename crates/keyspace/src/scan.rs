@@ -14,8 +14,8 @@ use crate::collection::ValueType;
 use crate::context::Context;
 use crate::key_box::KeyBox;
 use crate::keyspace::Keyspace;
+use crate::part::Placed;
 use crate::random::Random;
-use crate::slot_table::SlotTable;
 
 /// The cursor that begins a walk, and the one that says that it is over.
 pub const SCAN_DONE: u64 = 0;
@@ -59,29 +59,19 @@ impl Keyspace {
         let mut page = ScanPage { cursor: SCAN_DONE, keys: Vec::new() };
         let Some(database) = &self.databases[context.database] else { return page };
         let hash_key = self.settings().hash_key;
-        let mut slot_from = u16::try_from(cursor >> HASH_BITS).unwrap_or(u16::MAX);
-        let mut hash_from = cursor << HASH_DROPPED_BITS;
-        let mut seen = 0;
-        while let Some((slot, table)) = database.occupied_from(slot_from) {
-            if slot.number() != slot_from {
-                hash_from = 0;
+        let Some(slot) = scan_slot(cursor) else { return page };
+        let (mut seen, mut last) = (0, None);
+        for Placed { slot, hash, key_box } in database.walk(hash_key, slot, cursor << HASH_DROPPED_BITS) {
+            let this = u64::from(slot.number()) << HASH_BITS | hash >> HASH_DROPPED_BITS;
+            if seen >= count && last != Some(this) {
+                page.cursor = this;
+                return page;
             }
-            for part in table.parts_from(hash_from) {
-                let mut prefix = None;
-                for (hash, key_box) in part.sorted_from(hash_key, hash_from) {
-                    let this = hash >> HASH_DROPPED_BITS;
-                    if seen >= count && prefix != Some(this) {
-                        page.cursor = u64::from(slot.number()) << HASH_BITS | this;
-                        return page;
-                    }
-                    prefix = Some(this);
-                    seen += 1;
-                    if !context.is_due(key_box.deadline_ms()) {
-                        page.keys.push(ScannedKey { name: key_box.key(), value_type: key_box.value_type() });
-                    }
-                }
+            last = Some(this);
+            seen += 1;
+            if !context.is_due(key_box.deadline_ms()) {
+                page.keys.push(ScannedKey { name: key_box.key(), value_type: key_box.value_type() });
             }
-            (slot_from, hash_from) = (slot.number() + 1, 0);
         }
         page
     }
@@ -89,9 +79,9 @@ impl Keyspace {
     /// Every key of the database, in the order of the keyspace.
     pub fn keys<'a>(&'a self, context: &'a Context) -> impl Iterator<Item = &'a [u8]> {
         let hash_key = self.settings().hash_key;
-        let tables = self.databases[context.database].iter().flat_map(|database| database.occupied());
-        let keys = tables.flat_map(|(_, table)| table.parts()).flat_map(move |part| part.sorted_from(hash_key, 0));
-        keys.filter(|(_, key_box)| !context.is_due(key_box.deadline_ms())).map(|(_, key_box)| key_box.key())
+        let databases = self.databases[context.database].iter();
+        let keys = databases.flat_map(move |database| database.walk(hash_key, Slot::FIRST, 0)).map(|key| key.key_box);
+        keys.filter(|key_box| !context.is_due(key_box.deadline_ms())).map(KeyBox::key)
     }
 
     /// Some key of the database, each equally likely, by the context's seed. `None`: none was found that is not due.
@@ -105,25 +95,10 @@ impl Keyspace {
             }
             let (slot, rank) = database.counts.locate(random.below(total));
             let slot = u16::try_from(slot).ok().and_then(Slot::new).expect("counts are by slot");
-            let key_box = self.key_at_rank(database.slot(slot)?, rank)?;
+            let key_box = database.span(slot)?.key_at_rank(self.settings().hash_key, slot, rank)?;
             if !context.is_due(key_box.deadline_ms()) {
                 return Some(key_box.key());
             }
-        }
-        None
-    }
-
-    /// The key with this rank in (hash, key) order.
-    fn key_at_rank<'a>(&self, table: &'a SlotTable, mut rank: usize) -> Option<&'a KeyBox> {
-        for part in table.parts() {
-            if rank < part.len() {
-                let mut hashed: Vec<_> = part.hashed(self.settings().hash_key).collect();
-                let by_order = |left: &(u64, &KeyBox), right: &(u64, &KeyBox)| {
-                    (left.0, left.1.key()).cmp(&(right.0, right.1.key()))
-                };
-                return Some(hashed.select_nth_unstable_by(rank, by_order).1.1);
-            }
-            rank -= part.len();
         }
         None
     }

@@ -1,11 +1,11 @@
 //! Small hashes: one block.
 //!
 //! ```text
-//! block: [ field | value ][ field | value ] ...          in the order in which the fields came
+//! block: nothing, or [ count u32 | field | value | field | value ... ]          in the order in which the fields came
 //! field, value: elements as in `block`
 //! ```
 //!
-//! Everything walks over the block; a removal shifts what follows, a new value of another length too.
+//! The count stands in the block, because a hash is then three words long: there may be millions of small ones. Everything walks over the block; a removal shifts what follows, a new value of another length too.
 
 use crate::block::{self, element_bytes, write_element};
 
@@ -13,8 +13,10 @@ use crate::block::{self, element_bytes, write_element};
 #[derive(Clone, Default)]
 pub(super) struct PackedHash {
     block: Vec<u8>,
-    count: u32,
 }
+
+/// The bytes of the count.
+const HEAD_BYTES: usize = size_of::<u32>();
 
 /// Where a pair stands in the block.
 struct Place {
@@ -26,7 +28,12 @@ struct Place {
 
 impl PackedHash {
     pub(super) fn len(&self) -> usize {
-        self.count as usize
+        self.block.first_chunk().map_or(0, |count| u32::from_le_bytes(*count) as usize)
+    }
+
+    fn set_len(&mut self, count: usize) {
+        let count = u32::try_from(count).expect("a block of 4 GiB is never made");
+        self.block[..HEAD_BYTES].copy_from_slice(&count.to_le_bytes());
     }
 
     pub(super) fn allocated_bytes(&self) -> usize {
@@ -34,7 +41,7 @@ impl PackedHash {
     }
 
     pub(super) fn pairs(&self) -> Pairs<'_> {
-        Pairs { block: &self.block, at: 0, left: self.len() }
+        Pairs { block: &self.block, at: HEAD_BYTES, left: self.len() }
     }
 
     pub(super) fn get(&self, field: &[u8]) -> Option<&[u8]> {
@@ -65,19 +72,20 @@ impl PackedHash {
 
     /// Adds a field that is not there.
     pub(super) fn push(&mut self, field: &[u8], value: &[u8]) {
-        let end = self.block.len();
-        let room = block::replace(&mut self.block, end..end, element_bytes(field) + element_bytes(value));
-        let (field_room, value_room) = room.split_at_mut(element_bytes(field));
+        let (count, end) = (self.len(), self.block.len());
+        let head = if end == 0 { HEAD_BYTES } else { 0 };
+        let room = block::replace(&mut self.block, end..end, head + element_bytes(field) + element_bytes(value));
+        let (field_room, value_room) = room[head..].split_at_mut(element_bytes(field));
         write_element(field_room, field);
         write_element(value_room, value);
-        self.count += 1;
+        self.set_len(count + 1);
     }
 
     /// Removes a field; says whether it was there.
     pub(super) fn remove(&mut self, field: &[u8]) -> bool {
         let Some(place) = self.find(field) else { return false };
         block::replace(&mut self.block, place.start..place.end, 0);
-        self.count -= 1;
+        self.set_len(self.len() - 1);
         true
     }
 }

@@ -22,7 +22,7 @@ pub struct SnapshotWriter {
 /// Where to go on.
 #[derive(Clone, Copy, Default)]
 struct Place {
-    slot: usize,
+    span: usize,
     part: usize,
     key: usize,
     /// Within the value of that key; 0: the key was not begun.
@@ -49,7 +49,7 @@ impl SnapshotWriter {
             let written = self.out.len();
             self.fill(self.given + bytes_max);
             self.digest.stream(&self.out[written..]);
-            if self.next.slot == self.frozen.slot_count() {
+            if self.next.span == self.frozen.span_count() {
                 self.end();
             }
         }
@@ -61,10 +61,10 @@ impl SnapshotWriter {
     /// Writes keys until the output has that length or there are no more.
     fn fill(&mut self, bytes_max: usize) {
         let mut room = Room { out: &mut self.out, bytes_max };
-        while self.next.slot < self.frozen.slot_count() {
-            let part_count = self.frozen.part_count(self.next.slot);
+        while self.next.span < self.frozen.span_count() {
+            let part_count = self.frozen.part_count(self.next.span);
             while self.next.part < part_count {
-                for key in self.frozen.keys_of_part(self.next.slot, self.next.part).skip(self.next.key) {
+                for key in self.frozen.keys_of_part(self.next.span, self.next.part).skip(self.next.key) {
                     if room.out.len() >= bytes_max {
                         return;
                     }
@@ -80,9 +80,9 @@ impl SnapshotWriter {
                         None => self.next = Place { key: self.next.key + 1, element: 0, ..self.next },
                     }
                 }
-                self.next = Place { slot: self.next.slot, part: self.next.part + 1, ..Place::default() };
+                self.next = Place { span: self.next.span, part: self.next.part + 1, ..Place::default() };
             }
-            self.next = Place { slot: self.next.slot + 1, ..Place::default() };
+            self.next = Place { span: self.next.span + 1, ..Place::default() };
         }
     }
 
