@@ -132,7 +132,10 @@ fn client_commands_answer_as_valkey_does() {
         "LADDR x SKIPME no",
         "SKIPME no NOT-FLAGS N",
     ];
+    let count = |mut client: Client| client.run("CLIENT LIST").text().lines().count();
     for filter in filters {
+        // Each counts those that it kills: none of the connections of before may be on its way out.
+        wait_for("lone clients", || (count(pair.cairn.client()) + count(pair.valkey.client()) == 2).then_some(()));
         pair.agree(&[&format!("CLIENT KILL {filter}")]);
         // What is shown of a client differs; whether one is shown does not.
         let list = format!("CLIENT LIST {filter}");

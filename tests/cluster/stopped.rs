@@ -98,7 +98,7 @@ impl Asking {
         let (over, answers) = (Arc::new(AtomicBool::new(false)), Arc::new(AtomicUsize::new(0)));
         let client = |number: usize| {
             let (over, answers) = (Arc::clone(&over), Arc::clone(&answers));
-            let words: &[&[u8]] = if number % 2 == 0 { &[b"INCR", b"counted"] } else { &[b"GET", b"counted"] };
+            let words: &[&[u8]] = if number.is_multiple_of(2) { &[b"INCR", b"counted"] } else { &[b"GET", b"counted"] };
             std::thread::spawn(move || {
                 let mut client = Client::try_connect(wire::local(port), REPLY_WITHIN).expect("a node that listens");
                 let mut heard = BTreeMap::new();

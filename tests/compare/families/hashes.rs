@@ -50,8 +50,11 @@ pub(crate) const FAMILY: Family = Family {
     ..Family::NONE
 };
 
-fn rule(name: &str, _: &[&[u8]]) -> Option<Rule> {
+fn rule(name: &str, words: &[&[u8]]) -> Option<Rule> {
+    let has = |word: &str| words.iter().any(|given| given.eq_ignore_ascii_case(word.as_bytes()));
     Some(match name {
+        // As for the keys' own EXPIRE.
+        "HEXPIRE" | "HPEXPIRE" if has("GT") || has("LT") => Rule::Near(1),
         "HKEYS" | "HVALS" => Rule::AnyOrder,
         "HGETALL" => Rule::AnyOrderOfPairs,
         "HRANDFIELD" => Rule::Shape,

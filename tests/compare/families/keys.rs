@@ -103,6 +103,8 @@ fn rule(name: &str, words: &[&[u8]]) -> Option<Rule> {
         // Small integers are one value there, counted as INT_MAX; there are none such here.
         "OBJECT" if has("REFCOUNT") => Rule::Anything,
         "KEYS" => Rule::AnyOrder,
+        // Which of two equal times to live is the later one the servers' clocks say: whether it was set is 0 or 1.
+        "EXPIRE" | "PEXPIRE" if has("GT") || has("LT") => Rule::Near(1),
         "TTL" | "EXPIRETIME" => Rule::Close(2),
         "PTTL" | "PEXPIRETIME" => Rule::Close(3000),
         // A fingerprint goes by the text of a score, of which valkey-server has two.
