@@ -55,6 +55,10 @@ async fn lead_home<P: Platform>(node: &Shared<P>, is_forced: bool) -> Result<(),
         return Err("You should send CLUSTER FAILOVER to a replica".to_owned());
     }
     let (Some(group), Some(cluster)) = (home.group(), &node.cluster) else { return Err(NOT_READY.to_owned()) };
+    if !is_forced {
+        // One that follows closely on another: whom the change of voters under way leaves with a vote is what counts.
+        group.status().wait_for(|status| !status.joint).await.map_err(|_| STOPPING)?;
+    }
     let was_learner = !group.status().borrow().voters.contains_key(&group.me().replica);
     if was_learner {
         become_voter(node, cluster, group).await?;
