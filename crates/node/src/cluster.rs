@@ -54,7 +54,8 @@ use crate::replica::Replica;
 
 /// How long a node that is told something may take to say that it heard it; nobody waits for that.
 const TOLD_WITHIN: Duration = Duration::from_millis(500);
-/// How long a node that is stopping takes for that, at most; if it is back before, no harm is done.
+/// How long a node that is stopping takes for that, at most. One that is back before says so; should that be lost, a hidden leader
+/// shows itself earlier than it must.
 const LEAVING_FOR_NS: u64 = 10_000_000_000;
 /// MEETs that may wait for each other.
 const MEETS_MAX: usize = 64;
@@ -234,6 +235,11 @@ impl Cluster {
         if self.topology().is_some_and(|topology| topology.node(node).is_some()) {
             leaving.insert(node, now_ns + LEAVING_FOR_NS);
         }
+    }
+
+    /// A node says that it is here, whatever it said before.
+    pub(crate) fn returns(&self, node: NodeId) {
+        self.leaving.lock().remove(&node);
     }
 
     /// Whether a node has said so lately.

@@ -63,6 +63,8 @@ pub(crate) enum Request {
     Doubts(GroupId),
     /// This node is stopping: leadership is not to be given to it.
     Leaves(NodeId),
+    /// This node was stopping, perhaps, and is back.
+    Returns(NodeId),
 }
 
 /// What the leader of a cluster's meta group says of the nodes: these, and no others, are not heard of.
@@ -159,6 +161,10 @@ impl Request {
                 out.u8(16);
                 out.0.extend_from_slice(&node.0);
             }
+            Self::Returns(node) => {
+                out.u8(17);
+                out.0.extend_from_slice(&node.0);
+            }
             Self::Here(cluster, node, address) => {
                 out.u8(13);
                 out.group(*cluster);
@@ -186,6 +192,7 @@ impl Request {
             14 => Self::Offsets(read.group()?),
             15 => Self::Doubts(read.group()?),
             16 => Self::Leaves(NodeId(read.array()?)),
+            17 => Self::Returns(NodeId(read.array()?)),
             13 => Self::Here(read.group()?, NodeId(read.array()?), read.text()?),
             12 => Self::IsMember(read.group()?, ReplicaId(read.u64()?)),
             11 => {
@@ -481,6 +488,7 @@ mod tests {
             hand_over,
             silent,
             Request::Leaves(NodeId([9; 20])),
+            Request::Returns(NodeId([9; 20])),
             Request::Knows(GroupId(4), NodeId([8; 20])),
             Request::IsMember(GroupId(4), ReplicaId(7)),
         ] {

@@ -135,6 +135,10 @@ impl<P: Platform> Peers<P> {
                 self.node.cluster.iter().for_each(|cluster| cluster.leaves(topology::NodeId(node.0), now_ns));
                 Answer::Accepted(None)
             }
+            Some(Request::Returns(node)) => {
+                self.node.cluster.iter().for_each(|cluster| cluster.returns(topology::NodeId(node.0)));
+                Answer::Accepted(None)
+            }
             Some(Request::IsMember(group, replica)) => cluster::is_member(&self.node, group, replica),
             Some(Request::Knows(cluster, node)) => {
                 // Who does not lead may not have heard of a node that has just joined.

@@ -3,7 +3,7 @@
 //! All of a node's places are tasks of one set. Cutting the power drops the set, after the disk and the links were
 //! taken away; what openraft still runs for a moment reaches nobody.
 
-use std::cell::RefCell;
+use std::cell::{Cell, RefCell};
 use std::rc::Rc;
 
 use node::config::{self, Config, Invocation};
@@ -37,6 +37,8 @@ pub(crate) struct Host {
     id: NodeId,
     /// How often it was started.
     starts: u64,
+    /// Its node was told to stop, and was not started since.
+    takes_leave: Cell<bool>,
     running: Option<Running>,
 }
 
@@ -84,7 +86,20 @@ impl Host {
     ) -> Self {
         let disk = SimDisk::new(number, seed.of("disk", 0), pace, trace.clone());
         let (record, id) = (SimRecord::default(), node_id(seed, 0));
-        Self { number, part, seed, net, trace, clock, disk, record, id, starts: 0, running: None }
+        Self {
+            number,
+            part,
+            seed,
+            net,
+            trace,
+            clock,
+            disk,
+            record,
+            id,
+            starts: 0,
+            takes_leave: Cell::new(false),
+            running: None,
+        }
     }
 
     /// The id of the node that its disk is of.
@@ -101,6 +116,7 @@ impl Host {
     pub(crate) fn start(&mut self) -> Result<(), String> {
         assert!(self.running.is_none(), "a host that runs is not started");
         self.starts += 1;
+        self.takes_leave.set(false);
         self.trace.note(Topic::Fault, self.number, "start", &[]);
         let (transport, inbox) = self.net.up(self.number, self.id);
         let (net, number, threads) = (self.net.clone(), self.number, SimThreads::default());
@@ -142,6 +158,11 @@ impl Host {
         self.starts
     }
 
+    /// Whether its node has said that it is stopping, and has not begun anew.
+    pub(crate) fn takes_leave(&self) -> bool {
+        self.takes_leave.get()
+    }
+
     /// Why its node could not go on, if it could not.
     pub(crate) fn failure(&self) -> Option<String> {
         self.running.as_ref()?.failure.borrow().clone()
@@ -169,6 +190,7 @@ impl Host {
     pub(crate) fn stop(&self) -> Option<impl Future<Output = ()> + use<>> {
         let running = self.running.as_ref()?;
         self.trace.note(Topic::Fault, self.number, "stop", &[]);
+        self.takes_leave.set(true);
         // Its group stops, and that is no failure now.
         running.watching.abort();
         let node = running.node.clone();

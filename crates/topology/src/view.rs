@@ -142,8 +142,9 @@ impl View {
         let mut shards = Vec::new();
         let mut slots = vec![NOBODY; usize::from(SLOT_COUNT)].into_boxed_slice();
         for (&id, shard) in topology.shards() {
-            let announced = overlay.leaders.get(&id).filter(|leader| topology.node(leader.node).is_some());
-            let leader = shard.leader.into_iter().chain(announced.copied()).max_by_key(|leader| leader.term);
+            // One that the topology does not know, or not any more, cannot be shown. The one before it does not lead either.
+            let announced = overlay.leaders.get(&id).copied();
+            let leader = shard.leader.into_iter().chain(announced).max_by_key(|leader| leader.term);
             let place = leader.and_then(|leader| place_of(&nodes, leader.node));
             let open = shard.open_slots();
             let shard_place = u16::try_from(shards.len()).expect("there are no more shards than nodes");

@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use raft::{Group, GroupError, Member, NodeId, PeerAddress, Status, Waiter};
-use topology::{Change, Endpoint, Group as Wanted, Members, ReplicaId, Step, Topology, next_step};
+use topology::{Change, Endpoint, Group as Wanted, Members, ReplicaId, Standing, Step, Topology, next_step};
 
 /// How long one step may take; it is tried again.
 const STEP_WITHIN: Duration = Duration::from_secs(5);
@@ -41,7 +41,13 @@ pub(super) async fn realise<W: Waiter>(group: &Group<W>, wanted: Wanted, topolog
             let voters: BTreeSet<_> = voters.into_iter().map(|id| raft::ReplicaId(id.0)).collect();
             change_voters(group, &status, voters).await.map(Left::HandOver)
         }
-        Step::RemoveLearners(learners) => {
+        Step::RemoveLearners(mut learners) => {
+            if wanted == Wanted::Meta {
+                learners.retain(|learner| !is_counted_on(&status, *learner, topology));
+            }
+            if learners.is_empty() {
+                return None;
+            }
             let learners = learners.into_iter().map(|id| raft::ReplicaId(id.0)).collect();
             report("removing learners", within(group.remove_learners(learners)).await);
             None
@@ -51,6 +57,14 @@ pub(super) async fn realise<W: Waiter>(group: &Group<W>, wanted: Wanted, topolog
             Some(Left::Tell(Change::MembershipDone { group: wanted, at: status.members_at, voters, learners }))
         }
     }
+}
+
+/// Whether a shard may still count on the node of a learner of the meta group. Until then the node must hear what the topology says: were it
+/// to lead that shard, nobody else could tell it to hand over.
+fn is_counted_on(status: &Status, learner: ReplicaId, topology: &Topology) -> bool {
+    let Some(member) = status.learners.get(&raft::ReplicaId(learner.0)) else { return false };
+    let mut held = topology.shards().values().flat_map(|shard| &shard.replicas);
+    held.any(|replica| replica.node.0 == member.node.0 && replica.is != Standing::Absent)
 }
 
 /// A leader that is to leave hands over first, to the replica that is returned; where nobody of those that stay votes yet, it

@@ -38,13 +38,17 @@ pub(super) async fn run<P: Platform>(ground: Ground<P>) -> io::Result<()> {
     let cluster = ground.cluster();
     drop(tasks::beside(renew(ground.clone())));
     let mut news = cluster.news();
+    let mut is_back = false;
     loop {
         tokio::select! {
             biased;
             _ = news.changed() => (),
             () = tokio::time::sleep(LOOK_EVERY) => (),
         }
-        if let Some(topology) = cluster.topology() {
+        if let Some(topology) = cluster.topology().filter(|topology| cluster.is_current(topology)) {
+            if !std::mem::replace(&mut is_back, true) {
+                cluster.tell_others(&topology, &ground.transport, &Request::Returns(ground.node.id()));
+            }
             hold(&ground, &topology).await?;
         }
         tokio::time::sleep(PAUSE).await;
@@ -63,9 +67,6 @@ async fn renew<P: Platform>(ground: Ground<P>) {
 /// Opens what this node should hold, ends what it should not.
 async fn hold<P: Platform>(ground: &Ground<P>, topology: &Topology) -> io::Result<()> {
     let cluster = ground.cluster();
-    if !cluster.is_current(topology) {
-        return Ok(());
-    }
     let held = ground.node.holdings().shards;
     let wanted: Vec<(ShardId, &WantedReplica)> =
         topology.held_by(cluster.me()).filter_map(|(group, replica)| Some((group.shard()?, replica))).collect();

@@ -277,7 +277,22 @@ impl Operator {
             if let Owner::Host(master) = self.owner(steady_slot(shard)).await {
                 self.ask(host, command(["CLUSTER", "REPLICATE", &self.id(master)])).await;
             }
+            self.relieve(host).await;
             time::sleep(LOOK_EVERY).await;
+        }
+    }
+
+    /// While a host leads with slots it can neither go nor change sides: those who follow it are asked to take over.
+    async fn relieve(&self, of: usize) {
+        let leads = |line: &Line| line.host == of && line.text.contains("master") && line.text.split(' ').count() > 8;
+        if !self.lines(0).await.iter().any(leads) {
+            return;
+        }
+        let shard = self.shard_of(of).await;
+        for host in (0..MEMBERS).filter(|&host| host != of) {
+            if shard.is_some() && self.shard_of(host).await == shard {
+                self.ask(host, command(["CLUSTER", "FAILOVER"])).await;
+            }
         }
     }
 
@@ -300,18 +315,10 @@ impl Operator {
         self.begin("lets the spare host go".to_owned());
         let (id, members): (String, Vec<usize>) = (self.id(SPARE), (0..MEMBERS).collect());
         while !self.knows(0, &members).await {
-            // While it leads it cannot go: those who follow it are asked to take over.
             for host in 0..MEMBERS {
                 self.ask(host, command(["CLUSTER", "FORGET", &id])).await;
             }
-            if self.lines(0).await.iter().any(|line| line.host == SPARE && line.text.contains("master")) {
-                let shard = self.shard_of(SPARE).await;
-                for host in 0..MEMBERS {
-                    if shard.is_some() && self.shard_of(host).await == shard {
-                        self.ask(host, command(["CLUSTER", "FAILOVER"])).await;
-                    }
-                }
-            }
+            self.relieve(SPARE).await;
             time::sleep(LOOK_EVERY).await;
         }
         self.until(SPARE, command(["CLUSTER", "RESET", "SOFT"]), async |operator| {

@@ -4,7 +4,7 @@
 //! always   two replicas that applied the same are equal; of two replicas that accept commands now, no slot is of both
 //!          an answer that a slot was served comes from a node one of whose replicas serves it by its own log
 //!          the leader of a shard that a node knows is never of an older term than the one it knew before, or than it leads in
-//!          a hidden replica that leads does not show itself at once
+//!          a hidden replica that leads does not show itself at once, unless all that are at home have said that they are stopping
 //! in the end   one cluster, of the nodes that should be in it, none on its way; every shard with slots has three voters on
 //!          different nodes, all that hold a replica are members, and all replicas are equal
 //! ```
@@ -36,6 +36,8 @@ pub(crate) struct Watch {
     shown: BTreeSet<(GroupId, u64, NodeId)>,
     /// Since when a life of a host leads a shard that its node is hidden in.
     hidden: BTreeMap<(usize, u64, GroupId), Instant>,
+    /// By host, the shard that its node was at home in when it was seen last.
+    homes: BTreeMap<usize, GroupId>,
     /// Monotonic clocks jump in this run: how long a leader has waited is not known.
     clocks_jump: bool,
     /// When a command on a slot was served last.
@@ -88,6 +90,7 @@ impl Watch {
             memories: BTreeMap::new(),
             shown: BTreeSet::new(),
             hidden: BTreeMap::new(),
+            homes: BTreeMap::new(),
             clocks_jump,
             served: BTreeMap::new(),
             wrong: None,
@@ -159,6 +162,7 @@ impl Watch {
         let now = Instant::now();
         for (host, probe) in known(probes) {
             let (node, life) = (hosts.all[host].id(), hosts.all[host].life());
+            self.homes.extend(probe.home.map(|home| (host, home)));
             for replica in &probe.replicas {
                 let place = (host, life, replica.group);
                 let other_leads = replica.status.leader.as_ref().is_some_and(|leader| leader.node != node);
@@ -176,13 +180,18 @@ impl Watch {
                 }
                 let host = hosts.all.iter().position(|host| host.id() == node);
                 let since = host.and_then(|host| self.hidden.get(&(host, hosts.all[host].life(), group)));
-                if let Some(since) = since.filter(|since| now - **since < HIDDEN_FOR) {
+                if let Some(since) = since.filter(|since| now - **since < HIDDEN_FOR && self.has_home(hosts, group)) {
                     let ms = (now - *since).as_millis();
                     return Err(format!("{node} is hidden in {group} and was shown to lead it after {ms} ms"));
                 }
             }
         }
         Ok(())
+    }
+
+    /// Whether a node that is at home in a shard has not taken its leave: a hidden leader waits for no others.
+    fn has_home(&self, hosts: &Hosts, group: GroupId) -> bool {
+        self.homes.iter().any(|(host, home)| *home == group && !hosts.all[*host].takes_leave())
     }
 }
 

@@ -48,9 +48,12 @@ fn the_higher_term_is_believed() {
     // The topology catches up, and goes ahead.
     world.apply(&Change::LeaderChanged { shard: shard(1), term: 7, node: node(1) });
     assert_eq!(leader(&overlay, &world), node(1));
-    // A leader that nobody knows is no place to send anybody.
+    // A leader that nobody knows, one that was forgotten for example, is no place to send anybody; nor is the one before it.
     overlay.announce(shard(1), 9, node(99));
-    assert_eq!(leader(&overlay, &world), node(1));
+    let view = View::new(&world.topology, &overlay);
+    let route = view.route(slot(0)).unwrap();
+    assert_eq!((route.term, route.node), (9, None));
+    assert_eq!(view.nodes()[0].role, Role::Following(None));
 }
 
 /// A hidden replica that leads makes its node a master of both, and of one role.
