@@ -157,14 +157,8 @@ impl Request {
             }
             Self::Offsets(group) => out.about(14, *group),
             Self::Doubts(group) => out.about(15, *group),
-            Self::Leaves(node) => {
-                out.u8(16);
-                out.0.extend_from_slice(&node.0);
-            }
-            Self::Returns(node) => {
-                out.u8(17);
-                out.0.extend_from_slice(&node.0);
-            }
+            Self::Leaves(node) => out.about_node(16, *node),
+            Self::Returns(node) => out.about_node(17, *node),
             Self::Here(cluster, node, address) => {
                 out.u8(13);
                 out.group(*cluster);
@@ -340,6 +334,12 @@ impl Writer {
     fn about(&mut self, kind: u8, group: GroupId) {
         self.u8(kind);
         self.group(group);
+    }
+
+    /// A message of this kind that names a node and says no more.
+    fn about_node(&mut self, kind: u8, node: NodeId) {
+        self.u8(kind);
+        self.0.extend_from_slice(&node.0);
     }
 
     pub(crate) fn group(&mut self, group: GroupId) {

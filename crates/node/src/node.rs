@@ -118,6 +118,8 @@ pub(crate) struct Shared<P: Platform> {
     wished: ShardSettings,
     pub(crate) clock: P::Clock,
     pub(crate) random: P::Random,
+    /// Its groups tick together, counted from here.
+    ticks_from: tokio::time::Instant,
     /// The replica whose data a client of this node sees where nothing else is said.
     home: RwLock<Arc<Replica>>,
     pub(crate) crews: Crews,
@@ -195,6 +197,7 @@ impl<P: Platform> Node<P> {
             wished,
             clock,
             random,
+            ticks_from: tokio::time::Instant::now(),
             home: RwLock::new(Arc::new(home)),
             crews,
             cluster,
@@ -386,6 +389,7 @@ impl<P: Platform> Shared<P> {
         let mut config = GroupConfig::new(group, me, self.random.next_u64());
         config.election_timeout_ms = (election_timeout.min_ms, election_timeout.max_ms);
         config.clock_rate_ppm = self.clock.rate_ppm();
+        config.ticks_from = self.ticks_from;
         config.tail_bytes_max = P::LOG_BOUNDS.tail_bytes_max;
         config.snapshot_log_bytes = P::LOG_BOUNDS.snapshot_log_bytes;
         config

@@ -116,7 +116,7 @@ impl<W: Waiter> Group<W> {
         C: Clock,
         M: Machine<Waiter = W>,
     {
-        let local = Local::new(config.seed, config.clock_rate_ppm);
+        let local = Local::new(config.seed, config.clock_rate_ppm, config.beat());
         runtime::scope(local, Box::pin(Self::open_here(config, log, transport, clock, machine))).await
     }
 

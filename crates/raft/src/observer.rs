@@ -79,7 +79,7 @@ impl<W: Waiter, C: Clock> Observer<W, C> {
                 biased;
                 changed = server.changed() => changed.is_ok(),
                 () = self.progress.changed.notified() => true,
-                () = SeededRuntime::sleep(period) => true,
+                () = SeededRuntime::sleep_until(LocalInstant::now() + period) => true,
             };
             if !alive || self.raft.metrics().borrow_watched().running_state.is_err() {
                 return self.stopped();

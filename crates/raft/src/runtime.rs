@@ -26,6 +26,9 @@ type Tokio = openraft::impls::TokioRuntime;
 
 const MILLION: u128 = 1_000_000;
 
+/// openraft waits for so little (1 us) to gather completions of the log; a tick is never that near, but by chance.
+const NEAR: Duration = Duration::from_micros(100);
+
 tokio::task_local! {
     static LOCAL: Local;
 }
@@ -35,17 +38,18 @@ pub(crate) struct Local {
     seed: Cell<u64>,
     rate_ppm: i32,
     base: time::Instant,
+    beat: Beat,
 }
 
 impl Local {
     /// A root: the tasks of one group draw from `seed`, and their clocks gain `rate_ppm` millionths.
-    pub(crate) fn new(seed: u64, rate_ppm: i32) -> Self {
+    pub(crate) fn new(seed: u64, rate_ppm: i32, beat: Beat) -> Self {
         assert!(rate_ppm > -500_000 && rate_ppm < 500_000, "a clock that is off by half is no clock");
-        Self { seed: Cell::new(seed), rate_ppm, base: time::Instant::now() }
+        Self { seed: Cell::new(seed), rate_ppm, base: time::Instant::now(), beat }
     }
 
     fn child(&self) -> Self {
-        Self { seed: Cell::new(mix(self.draw())), rate_ppm: self.rate_ppm, base: self.base }
+        Self { seed: Cell::new(mix(self.draw())), rate_ppm: self.rate_ppm, base: self.base, beat: self.beat }
     }
 
     /// The next number of this task's own sequence.
@@ -78,6 +82,24 @@ impl Local {
             0 => local,
             _ => scale(local, MILLION, self.factor()),
         }
+    }
+}
+
+/// When the groups of a node look at their timers: all at once, so that a node that is idle wakes once for all of them.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Beat {
+    /// Some moment at which they do.
+    pub(crate) origin: time::Instant,
+    /// From one to the next.
+    pub(crate) period: Duration,
+}
+
+impl Beat {
+    /// The first one at or after a moment.
+    fn at_or_after(&self, moment: time::Instant) -> time::Instant {
+        let period = self.period.as_nanos().max(1);
+        let since = moment.saturating_duration_since(self.origin).as_nanos();
+        self.origin + Duration::from_nanos(u64::try_from(since.div_ceil(period) * period).unwrap_or(u64::MAX))
     }
 }
 
@@ -178,8 +200,14 @@ impl AsyncRuntime for SeededRuntime {
         time::sleep(LOCAL.try_with(|local| local.real_duration(duration)).unwrap_or(duration))
     }
 
+    /// Up to the first beat at or after `deadline`, for that is how openraft ticks. What is nearer than [`NEAR`] is no tick.
     fn sleep_until(deadline: LocalInstant) -> time::Sleep {
-        time::sleep_until(LOCAL.try_with(|local| local.to_real(deadline.0)).unwrap_or(deadline.0))
+        let on_the_beat = |local: &Local| {
+            let real = local.to_real(deadline.0);
+            let is_near = real.saturating_duration_since(time::Instant::now()) < NEAR;
+            if is_near { real } else { local.beat.at_or_after(real) }
+        };
+        time::sleep_until(LOCAL.try_with(on_the_beat).unwrap_or(deadline.0))
     }
 
     fn timeout<R, F: Future<Output = R> + Send>(duration: Duration, future: F) -> time::Timeout<F> {
@@ -204,5 +232,43 @@ impl AsyncRuntime for SeededRuntime {
 
     fn block_on<F: Future<Output = T>, T>(&mut self, future: F) -> T {
         self.0.block_on(future)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Two groups of a node whose ticks begin apart wake together, and as often as the beat says.
+    #[tokio::test(start_paused = true)]
+    async fn all_that_tick_wake_on_the_beat() {
+        let origin = time::Instant::now();
+        let beat = Beat { origin, period: Duration::from_millis(25) };
+        let ticks = async |first_ms: u64| {
+            let mut at = LocalInstant(origin + Duration::from_millis(first_ms));
+            let mut woken = Vec::new();
+            for _ in 0..4 {
+                SeededRuntime::sleep_until(at).await;
+                woken.push(origin.elapsed().as_millis());
+                at += Duration::from_millis(19);
+            }
+            woken
+        };
+        let (one, other) = (scope(Local::new(1, 0, beat), ticks(3)), scope(Local::new(2, 0, beat), ticks(17)));
+        let (one, other) = tokio::join!(one, other);
+        assert_eq!(one, [25, 25, 50, 75]);
+        assert_eq!(other, [25, 50, 75, 75]);
+    }
+
+    /// What is waited for to gather completions of the log waits for no beat.
+    #[tokio::test(start_paused = true)]
+    async fn what_is_near_is_not_held_up() {
+        let origin = time::Instant::now();
+        let beat = Beat { origin, period: Duration::from_millis(25) };
+        let wait = async {
+            SeededRuntime::sleep_until(LocalInstant(origin + Duration::from_micros(1))).await;
+            origin.elapsed()
+        };
+        assert!(scope(Local::new(1, 0, beat), wait).await <= Duration::from_millis(1));
     }
 }
