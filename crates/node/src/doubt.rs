@@ -17,7 +17,6 @@ use std::io;
 use std::time::Duration;
 
 use raft::{GroupId, LogChange, LogStore, Member, NodeId, PeerAddress, StoredMembers, Transport};
-use tokio::sync::oneshot;
 
 use crate::formation::{Identity, ask};
 use crate::messages::{Answer, Request};
@@ -81,7 +80,7 @@ pub(crate) async fn settle<P: Platform, T: Transport>(
         let is_whole = |member: &Member| is_other(&member) && said.whole.contains(&member.node);
         let whole: BTreeSet<_> = members.voters().filter(|voter| is_whole(voter)).map(|voter| voter.replica).collect();
         if silent.is_empty() && members.voters().next().is_some() && !members.can_decide(|id| whole.contains(&id)) {
-            submit_and_wait(store, group, LogChange::Vouch).await?;
+            store.submit_and_wait(group, LogChange::Vouch).await?;
             node.doubts.lock().remove(&group);
             tracing::warn!(
                 %group,
@@ -135,12 +134,5 @@ pub(crate) async fn begin_fresh<L: LogStore>(store: &L, group: GroupId) -> io::R
     if is_empty && store.newest_snapshot(group).is_ok_and(|newest| newest.is_none()) {
         return Ok(());
     }
-    submit_and_wait(store, group, LogChange::Forget).await
-}
-
-async fn submit_and_wait<L: LogStore>(store: &L, group: GroupId, change: LogChange) -> io::Result<()> {
-    let (tell, done) = oneshot::channel();
-    // Whoever asked may have gone.
-    store.submit(group, change, Box::new(move |result| drop(tell.send(result))));
-    done.await.unwrap_or_else(|_| Err(io::Error::other("the log store stopped")))
+    store.submit_and_wait(group, LogChange::Forget).await
 }

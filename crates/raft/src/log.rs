@@ -18,7 +18,7 @@ use futures_util::stream::{self, Stream};
 use openraft::storage::{IOFlushed, RaftLogStorage};
 use openraft::{LogState as RaftLogState, RaftLogReader};
 use parking_lot::Mutex;
-use tokio::sync::{Notify, oneshot};
+use tokio::sync::Notify;
 
 use crate::codec::{decode_vote, encode_vote};
 use crate::entry::Entry;
@@ -267,7 +267,7 @@ impl<L: LogStore, W: Waiter> Log<L, W> {
             return Ok(());
         }
         self.submit(LogChange::Truncate { keep: snapshot.index.checked_sub(1) });
-        self.submit_and_wait(LogChange::Purge(snapshot)).await?;
+        self.store.submit_and_wait(self.group, LogChange::Purge(snapshot)).await?;
         let mut inner = self.state.inner.lock();
         inner.last = Some(snapshot);
         inner.tail_first = snapshot.index + 1;
@@ -293,13 +293,6 @@ impl<L: LogStore, W: Waiter> Log<L, W> {
             }
         };
         self.store.submit(self.group, change, Box::new(done));
-    }
-
-    async fn submit_and_wait(&self, change: LogChange) -> io::Result<()> {
-        let (sender, receiver) = oneshot::channel();
-        let done = move |result| drop(sender.send(result));
-        self.store.submit(self.group, change, Box::new(done));
-        receiver.await.unwrap_or_else(|_| Err(io::Error::other("the log store stopped")))
     }
 
     /// At most `bytes_max` of the entries `from..to`, at least one if there is one.
@@ -409,7 +402,7 @@ impl<L: LogStore, W: Waiter> RaftLogStorage<Types<W>> for Log<L, W> {
 
     async fn save_vote(&mut self, vote: &RaftVote) -> io::Result<()> {
         self.state.inner.lock().check()?;
-        self.submit_and_wait(LogChange::Vote(encode_vote(vote))).await?;
+        self.store.submit_and_wait(self.group, LogChange::Vote(encode_vote(vote))).await?;
         self.state.inner.lock().vote = Some(*vote);
         Ok(())
     }

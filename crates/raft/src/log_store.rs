@@ -8,6 +8,7 @@ use std::future::Future;
 use std::io;
 
 use bytes::Bytes;
+use tokio::sync::oneshot;
 
 use crate::ids::{GroupId, LogId};
 
@@ -96,6 +97,18 @@ pub trait LogStore: Clone + Send + Sync + 'static {
     /// `done` is called when this one has (for those that never need a sync of their own: when it was written).
     /// The queue is bounded in bytes by the callers: openraft awaits the votes and pipelines few appends.
     fn submit(&self, group: GroupId, change: LogChange, done: Done);
+
+    /// Queues a change at once, as [`LogStore::submit`] does; what is returned waits for its answer.
+    fn submit_and_wait(
+        &self,
+        group: GroupId,
+        change: LogChange,
+    ) -> impl Future<Output = io::Result<()>> + Send + use<Self> {
+        let (tell, done) = oneshot::channel();
+        // Whoever asked may have gone.
+        self.submit(group, change, Box::new(move |result| drop(tell.send(result))));
+        async { done.await.unwrap_or_else(|_| Err(io::Error::other("the log store stopped"))) }
+    }
 
     /// Says when the group's appends are answered, from the next one on. Not kept: a start begins with [`Durability::Always`]. A
     /// store that is stricter than it has to be need not listen.
