@@ -7,7 +7,6 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::future::Future;
 use std::io;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
 
 use bytes::Bytes;
 use futures_util::FutureExt;
@@ -26,7 +25,7 @@ use crate::log::{Log, LogState};
 use crate::log_store::LogStore;
 use crate::machine::{Machine, Refusal, Waiter};
 use crate::member::Member;
-use crate::network::Network;
+use crate::network::{self, AskEligible, Network};
 use crate::observer::{ClockPair, Observer};
 use crate::reads::{ReadError, Reads};
 use crate::reply::{Reply, Waiting};
@@ -59,6 +58,9 @@ struct Inner<W: Waiter> {
     progress: Arc<Progress>,
     lease: Arc<Lease>,
     reads: Arc<Reads>,
+    eligible: AskEligible,
+    /// Whether this replica votes and may be elected: it has not just started.
+    may_vote: watch::Receiver<bool>,
     status: watch::Receiver<Status>,
     stopping: watch::Sender<bool>,
 }
@@ -139,12 +141,13 @@ impl<W: Waiter> Group<W> {
         let waiting = Arc::new(Waiting::new());
         let progress = Arc::new(Progress::new(config.snapshot_log_bytes));
         let state = State::new(machine, snapshots.clone(), waiting.clone(), progress.clone());
+        let eligible = network::ask_eligible(transport.clone(), group, me, config.lease_length());
         let network = Network { transport, log: log.state().clone(), group, me, patience: config.patience() };
         let voted = log.has_voted();
         let raft_config = Arc::new(config.to_raft(!voted)?);
         let log_state = log.state().clone();
         let raft = Raft::build(me.0, raft_config, network, log, state).await.map_err(io::Error::other)?;
-        let may_vote = Arc::new(AtomicBool::new(!voted));
+        let may_vote = watch::Sender::new(!voted);
         let lease = Arc::new(Lease::default());
         let (status, status_seen) = watch::channel(Status::default());
         let inner = Inner {
@@ -153,7 +156,7 @@ impl<W: Waiter> Group<W> {
                 group,
                 me,
                 snapshots,
-                may_vote: may_vote.clone(),
+                may_vote: may_vote.subscribe(),
                 receiving: Mutex::new(None),
             }),
             log: log_state.clone(),
@@ -161,6 +164,8 @@ impl<W: Waiter> Group<W> {
             progress: progress.clone(),
             lease: lease.clone(),
             reads: Arc::default(),
+            eligible,
+            may_vote: may_vote.subscribe(),
             status: status_seen,
             stopping: watch::Sender::new(false),
             raft: raft.clone(),
@@ -203,7 +208,7 @@ impl<W: Waiter> Group<W> {
     }
 
     /// Gives this replica its vote back when no promise from before its start can be alive.
-    async fn keep_silent(self, may_vote: Arc<AtomicBool>) {
+    async fn keep_silent(self, may_vote: watch::Sender<bool>) {
         let me = self.inner.config.me.replica.0;
         let alone = self.inner.raft.with_raft_state(move |state| {
             let voters: Vec<u64> = state.membership_state.effective().voter_ids().collect();
@@ -213,12 +218,19 @@ impl<W: Waiter> Group<W> {
         if !alone {
             SeededRuntime::sleep(self.inner.config.silence()).await;
         }
-        may_vote.store(true, Ordering::Release);
+        may_vote.send_replace(true);
         self.inner.raft.runtime_config().elect(true);
         if alone {
             // Nobody else can hold a promise: there is nothing to wait for. It fails only when stopping.
             let _ = self.inner.raft.trigger().elect(true).await;
         }
+    }
+
+    /// Waits until this replica may be elected: one that has voted before its start keeps its vote to itself for a lease and a
+    /// tenth.
+    pub async fn eligible(&self) {
+        // It fails when the group stops: then there is nothing to wait for.
+        let _ = self.inner.may_vote.clone().wait_for(|may_vote| *may_vote).await;
     }
 
     /// The group.
@@ -361,24 +373,27 @@ impl<W: Waiter> Group<W> {
         GroupError::NotLeader(self.inner.status.borrow().leader.clone())
     }
 
-    /// Hands leadership to another voter. The lease is closed first, and the caller has stopped proposing; then
+    /// Hands leadership to another voter that says that it may be elected. The lease is closed first, and the caller has stopped proposing; then
     /// the target gets up to a lease of time to hold the whole log, and only then is the transfer begun.
     ///
     /// # Errors
-    /// `Refused` when the target is no other voter or did not catch up: this replica leads on, its lease is open
+    /// `Refused` when the target is no other voter, does not answer, has just started or did not catch up: this replica leads on, its lease is open
     /// again. `Unknown` when the transfer was begun and the target does not lead (yet): this replica then answers
     /// reads by rounds only, until the next election, which comes soon, since it sends no more heartbeats.
     pub async fn transfer_leader(&self, to: ReplicaId) -> Result<(), GroupError> {
         let inner = &*self.inner;
-        let (term, voters) = {
+        let (term, target) = {
             let server = inner.raft.server_metrics().borrow_watched().clone();
             if !server.state.is_leader() {
                 return Err(self.not_leader());
             }
-            (server.vote.leader_id.term, server.membership_config.voter_ids().collect::<Vec<_>>())
+            let is_other = to != inner.config.me.replica && server.membership_config.voter_ids().any(|id| id == to.0);
+            let target = server.membership_config.membership().get_node(&to.0).filter(|_| is_other).cloned();
+            (server.vote.leader_id.term, target.ok_or_else(|| refused("the target is not another voter of the group"))?)
         };
-        if to == inner.config.me.replica || !voters.contains(&to.0) {
-            return Err(refused("the target is not another voter of the group"));
+        // BEFORE openraft is told: it sends no more heartbeats from then on, whether the target can be elected or not.
+        if !(inner.eligible)(&target).await {
+            return Err(refused("the target does not answer, or has just started and keeps its vote to itself"));
         }
         inner.lease.close(term);
         let mut reopen = Reopen(Some(&inner.lease));

@@ -47,6 +47,8 @@ pub(crate) enum Kind {
     SnapshotStart = 5,
     SnapshotChunk = 6,
     SnapshotFinish = 7,
+    /// May the replica be elected? Asked before leadership is handed to it.
+    Eligible = 8,
 }
 
 impl Kind {
@@ -64,6 +66,7 @@ impl Kind {
             5 => Self::SnapshotStart,
             6 => Self::SnapshotChunk,
             7 => Self::SnapshotFinish,
+            8 => Self::Eligible,
             _ => return None,
         })
     }
@@ -197,6 +200,10 @@ pub(crate) fn read_vote<W: Waiter>(mut reader: Reader) -> Option<VoteRequest<Typ
     request.leadership_transfer = reader.bool()?;
     reader.end()?;
     Some(request)
+}
+
+pub(crate) fn encode_eligible(route: &Route) -> Bytes {
+    header(Kind::Eligible, route, 0).freeze()
 }
 
 pub(crate) fn encode_vote_answer<W: Waiter>(answer: &VoteResponse<Types<W>>) -> Bytes {

@@ -81,6 +81,21 @@ impl<T: Transport, W: Waiter> RaftNetworkFactory<Types<W>> for Network<T, W> {
     }
 }
 
+/// Asks a member whether it may be elected: it answers, and does not keep its vote to itself.
+pub(crate) type AskEligible = Box<dyn Fn(&Member) -> BoxFuture<'static, bool> + Send + Sync>;
+
+/// For a replica of a group; an answer may take `within`.
+pub(crate) fn ask_eligible<T: Transport>(transport: T, group: GroupId, me: ReplicaId, within: Duration) -> AskEligible {
+    Box::new(move |member| {
+        let message = message::encode_eligible(&Route { group, to: member.replica, from: me });
+        let answer = transport.request(&member.address(), Class::Control, message.into(), within);
+        Box::pin(async move {
+            let answer = answer.await.ok().and_then(message::read_answer);
+            answer.is_some_and(|(status, _)| status == Status::Done)
+        })
+    })
+}
+
 type Error<W> = RPCError<Types<W>>;
 
 fn unreachable<W: Waiter>(why: &str) -> Error<W> {

@@ -7,13 +7,12 @@
 use std::future::{Future, ready};
 use std::pin::Pin;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
 
 use bytes::Bytes;
 use futures_util::FutureExt;
 use openraft::storage::Snapshot;
 use openraft::{OptionalSend, Raft};
-use tokio::sync::Mutex;
+use tokio::sync::{Mutex, watch};
 use tokio::task::coop::unconstrained;
 
 use crate::codec::Reader;
@@ -36,7 +35,7 @@ pub(crate) struct Server<W: Waiter> {
     pub(crate) me: ReplicaId,
     pub(crate) snapshots: Arc<dyn Snapshots>,
     /// Set once this replica owes no promise from before its start.
-    pub(crate) may_vote: Arc<AtomicBool>,
+    pub(crate) may_vote: watch::Receiver<bool>,
     pub(crate) receiving: Mutex<Option<Receiving>>,
 }
 
@@ -66,6 +65,7 @@ impl<W: Waiter> Server<W> {
             Kind::Append => self.append(body),
             Kind::Vote | Kind::PreVote => self.vote(kind, body),
             Kind::Transfer => self.transfer(body),
+            Kind::Eligible => answer(if *self.may_vote.borrow() { Status::Done } else { Status::Retry }),
             Kind::SnapshotStart | Kind::SnapshotChunk | Kind::SnapshotFinish => {
                 let server = self.clone();
                 Box::pin(async move {
@@ -91,7 +91,7 @@ impl<W: Waiter> Server<W> {
     fn vote(&self, kind: Kind, body: Reader) -> Answer {
         let Some(request) = message::read_vote(body) else { return answer(Status::Gone) };
         // RAFT: a voter that restarted has forgotten the lease it promised; it keeps silent for as long as one lasts.
-        if !self.may_vote.load(Ordering::Acquire) {
+        if !*self.may_vote.borrow() {
             return answer(Status::Retry);
         }
         let raft = self.raft.clone();
@@ -109,7 +109,7 @@ impl<W: Waiter> Server<W> {
 
     fn transfer(&self, body: Reader) -> Answer {
         let Some(request) = message::read_transfer(body) else { return answer(Status::Gone) };
-        if !self.may_vote.load(Ordering::Acquire) {
+        if !*self.may_vote.borrow() {
             return answer(Status::Retry);
         }
         let raft = self.raft.clone();

@@ -59,6 +59,8 @@ async fn lead_home<P: Platform>(node: &Shared<P>, is_forced: bool) -> Result<(),
         // One that follows closely on another: whom the change of voters under way leaves with a vote is what counts.
         group.status().wait_for(|status| !status.joint).await.map_err(|_| STOPPING)?;
     }
+    // One that has just started is handed nothing yet.
+    group.eligible().await;
     let was_learner = !group.status().borrow().voters.contains_key(&group.me().replica);
     if was_learner {
         become_voter(node, cluster, group).await?;

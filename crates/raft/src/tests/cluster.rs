@@ -19,7 +19,7 @@ use crate::transport::{Class, PeerAddress, Pieces, Transport, TransportError};
 use crate::{Clock, Group, GroupConfig, GroupId, LogId, Member, NodeId, ReplicaId, Status};
 
 /// One way over a link, in virtual time.
-const LATENCY: Duration = Duration::from_millis(1);
+pub(super) const LATENCY: Duration = Duration::from_millis(1);
 /// How long a test waits for anything, in virtual time.
 const PATIENCE: Duration = Duration::from_secs(30);
 

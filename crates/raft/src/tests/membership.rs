@@ -6,7 +6,7 @@ use std::time::Duration;
 use openraft::AsyncRuntime;
 use tokio::time;
 
-use super::cluster::{Cluster, simulate};
+use super::cluster::{Cluster, LATENCY, simulate};
 use crate::runtime::SeededRuntime;
 use crate::{Clock, GroupError, Role};
 
@@ -108,10 +108,14 @@ fn the_lease_is_closed_while_leadership_is_handed_over() {
         time::sleep(Duration::from_millis(200)).await;
         assert!(lease.holds(clock.monotonic_ns()));
         let transfer = group.transfer_leader(cluster.replica_id(target));
+        // The target is asked first whether it may be elected.
+        let mut was_closed = false;
         let watch = async {
             loop {
                 time::sleep(Duration::from_millis(1)).await;
-                assert!(!lease.holds(clock.monotonic_ns()));
+                let holds = lease.holds(clock.monotonic_ns());
+                assert!(!(holds && was_closed));
+                was_closed |= !holds;
             }
         };
         tokio::select! {
@@ -119,6 +123,7 @@ fn the_lease_is_closed_while_leadership_is_handed_over() {
             done = transfer => done.unwrap(),
             () = watch => {}
         }
+        assert!(was_closed);
     });
 }
 
@@ -144,6 +149,27 @@ fn a_transfer_to_a_target_that_is_away_changes_nothing() {
     });
 }
 
+/// A voter that has just started keeps its vote to itself: nothing is handed to it, and the leader leads on.
+#[test]
+fn a_transfer_to_a_target_that_has_just_started_changes_nothing() {
+    simulate(async {
+        let mut cluster = Cluster::formed(3, 41).await;
+        let (leader, target) = (cluster.leader().await, cluster.follower().await);
+        let term = cluster.status(leader).term;
+        cluster.crash(target).await;
+        cluster.start(target).await;
+        let id = cluster.write().await;
+        cluster.level(id).await;
+        let done = cluster.group(leader).transfer_leader(cluster.replica_id(target)).await;
+        assert!(matches!(done, Err(GroupError::Refused(_))), "{done:?}");
+        time::sleep(Duration::from_secs(1)).await;
+        assert_eq!(cluster.status(leader).term, term);
+        cluster.group(target).eligible().await;
+        cluster.group(leader).transfer_leader(cluster.replica_id(target)).await.unwrap();
+        assert_eq!(cluster.leader().await, target);
+    });
+}
+
 /// The target is cut off at the very moment: the lease stays closed until the next election, which comes.
 #[test]
 fn a_transfer_that_fails_halfway_ends_in_an_election() {
@@ -155,7 +181,8 @@ fn a_transfer_that_fails_halfway_ends_in_an_election() {
         let group = cluster.group(leader);
         let transfer = group.transfer_leader(cluster.replica_id(target));
         let cut = async {
-            tokio::task::yield_now().await;
+            // It has said by then that it may be elected.
+            time::sleep(LATENCY * 2).await;
             cluster.isolate(target);
             std::future::pending::<()>().await;
         };
