@@ -109,6 +109,20 @@ pub fn disabled(command: ClusterCommand, arguments: Arguments<'_>, reply: &mut R
     }
 }
 
+/// Answers a command of the cluster on a node that knows no topology yet. It may be of a cluster that was lost before it told this node
+/// anything: then RESET is its way out.
+pub fn unready(command: ClusterCommand, arguments: Arguments<'_>, reply: &mut Reply) -> Action {
+    let action = match command {
+        ClusterCommand::KeySlot => Ok(key_slot(arguments, reply)),
+        ClusterCommand::Reset => changes::is_hard_reset(arguments).map(|hard| Action::Reset { hard }),
+        _ => Err(Refused::Loading),
+    };
+    action.unwrap_or_else(|refused| {
+        reply.error(refused.to_string());
+        Action::Replied
+    })
+}
+
 /// CLUSTER KEYSLOT key
 fn key_slot(arguments: Arguments<'_>, reply: &mut Reply) -> Action {
     reply.integer(i64::from(Slot::of_key(arguments.get(2).unwrap_or_default()).number()));

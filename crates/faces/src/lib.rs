@@ -25,7 +25,7 @@ mod redirect;
 mod replication;
 mod reports;
 
-pub use cluster::{Action, Answer, FailoverMode, disabled};
+pub use cluster::{Action, Answer, FailoverMode, disabled, unready};
 pub use face::{Face, Link, PreferredEndpoint, Settings, Transport};
 pub use redirect::{CROSS_SLOT, DOWN, DOWN_FOR_WRITES, NOT_SERVED, TRY_AGAIN};
 pub use reports::{LinkRow, NodeFacts, SlotStats, Traffic, write_links};

@@ -220,16 +220,22 @@ impl Face {
 
     /// CLUSTER RESET [HARD | SOFT]
     pub(super) fn reset(&self, arguments: Arguments<'_>, facts: &dyn NodeFacts) -> Result<Action, Refused> {
-        if arguments.len() > 3 {
-            return Err(shape(arguments));
-        }
-        let hard = is(arguments, 2, "hard");
-        if arguments.len() == 3 && !hard && !is(arguments, 2, "soft") {
-            return Err(CommandError::Syntax.into());
-        }
+        let hard = is_hard_reset(arguments)?;
         if facts.key_count() > 0 && self.myself().is_some_and(ViewNode::leads) {
             return Err(Refused::KeysBeforeReset);
         }
         Ok(Action::Reset { hard })
     }
+}
+
+/// Whether CLUSTER RESET [HARD | SOFT] is hard.
+pub(super) fn is_hard_reset(arguments: Arguments<'_>) -> Result<bool, Refused> {
+    if arguments.len() > 3 {
+        return Err(shape(arguments));
+    }
+    let hard = is(arguments, 2, "hard");
+    if arguments.len() == 3 && !hard && !is(arguments, 2, "soft") {
+        return Err(CommandError::Syntax.into());
+    }
+    Ok(hard)
 }

@@ -34,6 +34,8 @@ pub(super) enum Refused {
     NotAMember,
     /// FLUSHSLOTS with keys.
     KeysBeforeFlush,
+    /// The topology is not known yet.
+    Loading,
     /// RESET with keys.
     KeysBeforeReset,
     /// REPLICATE on a node that has something to lose.
@@ -139,6 +141,7 @@ impl fmt::Display for Refused {
             Self::NotAMaster => "ERR The specified node is not a master",
             Self::NotAMember => "ERR This node is not a member of its cluster any more",
             Self::KeysBeforeFlush => "ERR DB must be empty to perform CLUSTER FLUSHSLOTS.",
+            Self::Loading => "LOADING Redis is loading the dataset in memory",
             Self::KeysBeforeReset => "ERR CLUSTER RESET can't be called with master nodes containing keys",
             Self::NotEmpty => "ERR To set a master the node must be empty and without assigned slots.",
             Self::ReplicateMyself => "ERR Can't replicate myself",

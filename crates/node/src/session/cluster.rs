@@ -58,8 +58,10 @@ impl<P: Platform> Session<P> {
         }
         let routes = Arc::clone(self.routes());
         let Some(face) = &routes.face else {
-            reply.error("LOADING Redis is loading the dataset in memory");
-            return Step::Done;
+            return match faces::unready(command, arguments, reply) {
+                Action::Reset { hard } => Step::Later(Later::Cluster(ClusterWork::Reset { hard })),
+                _ => Step::Done,
+            };
         };
         if command == ClusterCommand::Shards {
             return Step::Later(Later::Cluster(ClusterWork::Shards));

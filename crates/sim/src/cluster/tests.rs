@@ -71,9 +71,30 @@ impl Few {
     }
 }
 
-/// A node joins another that loses its power so long after it was met, for good or for a while. Returns whether the joiner was
-/// still asking when MEETs that come to nothing have been given up.
-async fn meets_one_that_goes(few: Few, after_ms: u64, returns: bool) -> bool {
+/// What becomes of a node that another joins, and that loses its power meanwhile.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Fate {
+    /// It is gone for good.
+    Gone,
+    /// It is, and the other starts anew.
+    GoneForOneThatRestarts,
+    /// It comes back.
+    Returns,
+}
+
+/// Where a joiner is when MEETs that come to nothing have been given up.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Joiner {
+    /// In a cluster, be it its own.
+    Somewhere,
+    /// Still asking.
+    Asking,
+    /// In a cluster that it has heard nothing of.
+    Nowhere,
+}
+
+/// A node joins another that loses its power so long after it was met.
+async fn meets_one_that_goes(few: Few, after_ms: u64, fate: Fate) -> Joiner {
     let (joined, joiner) = (few.by_id[0], few.by_id[1]);
     few.meet(joiner, joined).await;
     time::sleep(Duration::from_millis(after_ms)).await;
@@ -81,7 +102,7 @@ async fn meets_one_that_goes(few: Few, after_ms: u64, returns: bool) -> bool {
     time::sleep(DECIDED_WITHIN).await;
     let (known, was_asking) = few.standing(joiner);
     assert_eq!(few.joining(joiner).await.is_some(), was_asking, "after {after_ms} ms: INFO says the same");
-    if returns {
+    if fate == Fate::Returns {
         few.stage.hosts.borrow_mut().all[joined].start().unwrap();
         time::sleep(SOON).await;
         // What was given up is begun anew; what was not has come about meanwhile.
@@ -89,29 +110,53 @@ async fn meets_one_that_goes(few: Few, after_ms: u64, returns: bool) -> bool {
         time::sleep(SOON).await;
         assert_eq!([few.standing(joiner), few.standing(joined)], [(2, false); 2], "after {after_ms} ms");
     } else if was_asking || known == 0 {
+        if fate == Fate::GoneForOneThatRestarts {
+            few.stage.hosts.borrow_mut().all[joiner].cut_power();
+            few.stage.hosts.borrow_mut().all[joiner].start().unwrap();
+            time::sleep(DECIDED_WITHIN).await;
+        }
         assert_eq!(few.ask(joiner, command(["CLUSTER", "RESET"])).await, Value::Simple(b"OK".to_vec()));
         assert_eq!((few.standing(joiner), few.joining(joiner).await), ((1, false), None), "after {after_ms} ms");
     }
     few.stage.hosts.borrow().check().unwrap();
-    was_asking
+    match known {
+        _ if was_asking => Joiner::Asking,
+        0 => Joiner::Nowhere,
+        _ => Joiner::Somewhere,
+    }
 }
 
 #[test]
 fn a_join_goes_on_only_where_it_may_have_been_decided() {
     let was_asking = |after_ms: &u64| {
         let seed = Seed::new(*after_ms);
-        let run = async { meets_one_that_goes(Few::new::<2>(seed, 5).await, *after_ms, false).await };
+        let run =
+            async { meets_one_that_goes(Few::new::<2>(seed, 5).await, *after_ms, Fate::Gone).await == Joiner::Asking };
         in_virtual_time(seed, run).unwrap()
     };
     let asking = (0..60).step_by(4).filter(was_asking).count();
     assert!((1..15).contains(&asking), "{asking} of 15 were asked and did not answer: the moments are not those");
 }
 
+/// It may have moved into the cluster that was lost before it told it anything: then it knows no topology at all.
+#[test]
+fn a_node_whose_cluster_is_lost_begins_anew_after_a_restart() {
+    let meets = |after_ms: u64| {
+        let (seed, fate) = (Seed::new(after_ms), Fate::GoneForOneThatRestarts);
+        let run = async { meets_one_that_goes(Few::new::<2>(seed, 5).await, after_ms, fate).await };
+        in_virtual_time(seed, run).unwrap()
+    };
+    let found: Vec<Joiner> = (0..60).step_by(2).map(meets).collect();
+    assert!(found.contains(&Joiner::Asking) && found.contains(&Joiner::Nowhere), "the moments are not those");
+}
+
 #[test]
 fn a_join_is_completed_when_the_other_returns() {
     let was_asking = |after_ms: &u64| {
         let seed = Seed::new(*after_ms);
-        let run = async { meets_one_that_goes(Few::new::<2>(seed, 5).await, *after_ms, true).await };
+        let run = async {
+            meets_one_that_goes(Few::new::<2>(seed, 5).await, *after_ms, Fate::Returns).await == Joiner::Asking
+        };
         in_virtual_time(seed, run).unwrap()
     };
     let asking = (0..60).step_by(4).filter(was_asking).count();
