@@ -18,6 +18,7 @@
 //!
 //! Apply itself never reads a [`Config`]: it reads the [`ShardSettings`] of its own state.
 
+mod kept;
 mod load;
 mod params;
 mod print;
@@ -37,7 +38,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use parking_lot::{Mutex, RwLock};
 
 pub use load::{Invocation, LoadError, Loaded, load};
-pub use params::{Home, Kind, Param, param};
+pub use params::{Form, Home, Kind, Param, param, params};
 pub use print::{help, sample};
 pub use rewrite::rewrite;
 pub use settings::{
@@ -149,7 +150,7 @@ impl Config {
     pub fn get(&self, patterns: &[&[u8]]) -> Vec<(String, String)> {
         let settings = self.current();
         let mut found = Vec::new();
-        for param in PARAMS {
+        for param in params() {
             for name in [param.name, param.alias].into_iter().filter(|name| !name.is_empty()) {
                 let matching = |pattern: &&&[u8]| keyspace::matches_glob(pattern, name.as_bytes(), true);
                 let Some(pattern) = patterns.iter().find(matching) else { continue };

@@ -5,6 +5,7 @@
 
 use keyspace::parse_memory;
 
+use super::kept::KEPT;
 use super::settings::Settings;
 use super::table::PARAMS;
 
@@ -104,6 +105,54 @@ pub enum Kind {
         /// Parses the words and writes the field, or says why not and changes nothing.
         set: fn(&mut Settings, &[&str]) -> Result<(), String>,
     },
+    /// A text of this form, which nobody reads.
+    Kept(Form),
+}
+
+/// What the text of a directive that is only kept must be.
+pub enum Form {
+    /// A decimal number.
+    Integer {
+        /// The smallest value.
+        min: i64,
+        /// The largest value.
+        max: i64,
+    },
+    /// A number of bytes, with the units k, kb, m, mb, g, gb.
+    Memory,
+    /// One of some words.
+    Choice(&'static [&'static str]),
+    /// One string, taken as it is.
+    Text,
+    /// So many numbers.
+    Numbers(usize),
+    /// Nothing but the empty string: why not.
+    Empty(&'static str),
+}
+
+impl Form {
+    /// The words as they are shown, if they are of this form.
+    fn read(&self, words: &[&str]) -> Result<String, String> {
+        if let Self::Numbers(count) = self {
+            let numbers = words.iter().all(|word| integer(word, i64::MIN, i64::MAX).is_ok());
+            let fits = words.len() == *count && numbers;
+            return fits.then(|| words.join(" ")).ok_or_else(|| format!("argument must be {count} numbers"));
+        }
+        let &[word] = words else { return Err("wrong number of arguments".to_owned()) };
+        match self {
+            Self::Integer { min, max } => integer(word, *min, *max).map(|value| value.to_string()),
+            Self::Memory => memory_between(word, 0, i64::MAX as u64).map(|value| value.to_string()),
+            Self::Choice(words) => choice(word, words).map(|at| words[at].to_owned()),
+            Self::Text | Self::Numbers(_) => Ok(word.to_owned()),
+            Self::Empty(why) => {
+                if word.is_empty() {
+                    Ok(String::new())
+                } else {
+                    Err((*why).to_owned())
+                }
+            }
+        }
+    }
 }
 
 impl Param {
@@ -192,13 +241,14 @@ impl Param {
             Kind::Choice { words, get, .. } => vec![words[get(settings)].to_owned()],
             Kind::Text { get, .. } => vec![get(settings).to_owned()],
             Kind::Words { get, .. } => get(settings),
+            Kind::Kept(_) => vec![settings.kept.get(self.name).map_or(self.default, String::as_str).to_owned()],
         }
     }
 
     /// Sets the value from one text, as CONFIG SET does. An error says what is wrong; nothing was changed then.
     pub fn set_text(&self, settings: &mut Settings, text: &str) -> Result<(), String> {
         match self.kind {
-            Kind::Words { .. } => {
+            Kind::Words { .. } | Kind::Kept(Form::Numbers(_)) => {
                 self.set_words(settings, &text.split(' ').filter(|w| !w.is_empty()).collect::<Vec<_>>())
             }
             _ => self.set_words(settings, &[text]),
@@ -210,6 +260,10 @@ impl Param {
         if let Kind::Words { set, .. } = self.kind {
             return set(settings, words);
         }
+        if let Kind::Kept(form) = &self.kind {
+            settings.kept.insert(self.name, form.read(words)?);
+            return Ok(());
+        }
         let &[word] = words else { return Err("wrong number of arguments".to_owned()) };
         match &self.kind {
             Kind::Flag { set, .. } => set(settings, flag(word)?),
@@ -220,7 +274,7 @@ impl Param {
                 (self.check)(word)?;
                 set(settings, word.to_owned());
             }
-            Kind::Words { .. } => unreachable!("returned above"),
+            Kind::Words { .. } | Kind::Kept(_) => unreachable!("returned above"),
         }
         Ok(())
     }
@@ -255,9 +309,14 @@ pub(super) fn node_name(text: &str) -> Result<(), &'static str> {
     if text.contains(is_unfit) { Err("Announced human node name contained invalid character") } else { Ok(()) }
 }
 
+/// Every row: those that somebody reads, then those that are only kept.
+pub fn params() -> impl Iterator<Item = &'static Param> {
+    PARAMS.iter().chain(KEPT)
+}
+
 /// The row of a name or of an older name, in any case.
 pub fn param(name: &str) -> Option<&'static Param> {
-    PARAMS.iter().find(|param| param.answers_to(name))
+    params().find(|param| param.answers_to(name))
 }
 
 /// The rows whose truth is in the shard's log.

@@ -2,6 +2,7 @@
 
 use std::fmt::Write as _;
 
+use super::kept::KEPT;
 use super::params::{Kind, Param};
 use super::table::PARAMS;
 
@@ -27,6 +28,8 @@ pub fn help() -> String {
         let _ = writeln!(out, "  --{} {}{}", param.name, usage(param), default(param));
         wrap(&mut out, "        ", &doc(param));
     }
+    out.push_str("\nKept for files of Redis, without effect:\n");
+    wrap(&mut out, "  ", &kept_names());
     out
 }
 
@@ -45,7 +48,13 @@ pub fn sample() -> String {
         };
         let _ = writeln!(out, "{set}{} {value}", param.name);
     }
+    out.push('\n');
+    wrap(&mut out, "# ", &format!("Kept for files of Redis, without effect: {}", kept_names()));
     out
+}
+
+fn kept_names() -> String {
+    KEPT.iter().map(|param| param.name).collect::<Vec<_>>().join(" ")
 }
 
 fn doc(param: &Param) -> String {
@@ -70,6 +79,7 @@ fn usage(param: &Param) -> String {
         Kind::Choice { words, .. } => words.join("|"),
         Kind::Text { .. } => "text".to_owned(),
         Kind::Words { usage, .. } => (*usage).to_owned(),
+        Kind::Kept(_) => "value".to_owned(),
     }
 }
 

@@ -10,9 +10,9 @@ use std::fs::{self, File};
 use std::io::{self, Write as _};
 use std::path::{Path, PathBuf};
 
+use super::params::params;
 use super::params::{Kind, Param, param};
 use super::settings::Settings;
-use super::table::PARAMS;
 use super::words;
 
 /// Stands above what the file did not name. Found again by the next rewrite.
@@ -32,7 +32,7 @@ pub fn rewrite(original: &str, settings: &Settings) -> String {
             Some(_) => {}
         }
     }
-    let missing = PARAMS.iter().filter(|param| !written.contains(param.name));
+    let missing = params().filter(|param| !written.contains(param.name));
     for param in missing.filter(|param| param.text(settings) != param.default_text()) {
         if !generated {
             out.push(GENERATED.to_owned());

@@ -3,12 +3,13 @@
 //! Plain data. A value here has passed its row's checks; [`Settings::check`] holds the rules that need more
 //! than one directive. Numbers carry their unit in the name.
 
+use std::collections::BTreeMap;
 use std::fmt;
 use std::net::IpAddr;
 
 use keyspace::PackedLimits;
 
-use super::table::PARAMS;
+use super::params::params;
 
 /// The distance between the client port and the peer port, as between Redis's client port and its cluster bus.
 pub const PEER_PORT_OFFSET: u16 = 10_000;
@@ -16,6 +17,8 @@ pub const PEER_PORT_OFFSET: u16 = 10_000;
 /// All directives of one process, typed.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Settings {
+    /// By name, what is kept for files of Redis and read by nobody.
+    pub kept: BTreeMap<&'static str, String>,
     /// Addresses to listen on, in the order given.
     pub bind: Vec<BindAddress>,
     /// TCP port for clients; 0: no TCP.
@@ -385,7 +388,7 @@ impl Settings {
     /// Every directive at the default of its row.
     pub fn defaults() -> Self {
         let mut settings = Self::default();
-        for param in PARAMS {
+        for param in params() {
             param.set_text(&mut settings, param.default).expect("a table test parses every default");
         }
         settings

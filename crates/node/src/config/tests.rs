@@ -40,7 +40,7 @@ fn file(text: &str) -> Result<Loaded, String> {
 #[test]
 fn names_are_unique_lower_case_and_documented() {
     let mut seen = std::collections::BTreeSet::new();
-    for param in PARAMS {
+    for param in params() {
         for name in [param.name, param.alias] {
             assert_eq!(name, name.to_ascii_lowercase());
             assert!(name.is_empty() || seen.insert(name), "{name} twice");
@@ -51,7 +51,7 @@ fn names_are_unique_lower_case_and_documented() {
 
 #[test]
 fn every_value_comes_back_as_it_is_shown() {
-    for param in PARAMS {
+    for param in params() {
         let mut values = vec![param.default.to_owned()];
         match &param.kind {
             Kind::Flag { .. } => values.extend(["yes".to_owned(), "no".to_owned()]),
@@ -60,7 +60,9 @@ fn every_value_comes_back_as_it_is_shown() {
             Kind::Choice { words, .. } => values.extend(words.iter().map(|word| (*word).to_owned())),
             Kind::Text { .. } if (param.check)("a \"b\" c").is_ok() => values.push("a \"b\" c".to_owned()),
             Kind::Text { .. } => values.push("a-b.c".to_owned()),
-            Kind::Words { .. } => {}
+            Kind::Kept(Form::Integer { min, max }) => values.extend([min.to_string(), max.to_string()]),
+            Kind::Kept(Form::Choice(words)) => values.extend(words.iter().map(|word| (*word).to_owned())),
+            Kind::Kept(_) | Kind::Words { .. } => {}
         }
         for (at, value) in values.iter().enumerate() {
             let mut settings = Settings::defaults();
@@ -86,7 +88,7 @@ fn every_row_writes_a_field_of_its_own() {
             Kind::Memory { max, .. } => max.to_string(),
             Kind::Choice { words, .. } => words[words.len() - 1].to_owned(),
             Kind::Text { .. } => "other".to_owned(),
-            Kind::Words { .. } => continue,
+            Kind::Kept(_) | Kind::Words { .. } => continue,
         };
         let mut settings = Settings::defaults();
         param.set_text(&mut settings, &other).unwrap();
@@ -358,6 +360,25 @@ fn the_sample_file_says_the_defaults() {
         assert!(sample().contains(&format!("{} ", param.name)), "{}", param.name);
         assert!(help().contains(&format!("--{} ", param.name)), "{}", param.name);
     }
+}
+
+#[test]
+fn what_only_redis_reads_is_taken_as_redis_takes_it() {
+    let loaded =
+        file("hz 100\nRepl-Ping-Slave-Period 3\noom-score-adj-values 0 1 2\nrepl-backlog-size 2mb\nrdbchecksum YES")
+            .unwrap();
+    let notes: Vec<&str> = loaded.notes.iter().filter_map(|note| note.split(' ').next()).collect();
+    assert_eq!(notes, ["hz", "oom-score-adj-values", "repl-backlog-size", "repl-ping-replica-period"]);
+    let shown = |name: &str| param(name).unwrap().text(&loaded.settings);
+    assert_eq!(shown("slave-priority"), "100");
+    assert_eq!((shown("repl-ping-replica-period"), shown("repl-backlog-size")), ("3".to_owned(), "2097152".to_owned()));
+    let refused = |line: &str| file(line).unwrap_err();
+    assert!(refused("hz fast").contains("argument couldn't be parsed into an integer"));
+    assert!(refused("rdbcompression maybe").contains("argument(s) must be one of the following: yes, no"));
+    assert!(refused("oom-score-adj-values 1 2").contains("argument must be 3 numbers"));
+    assert!(refused("notify-keyspace-events KEA").contains("keyspace notifications are not there yet"));
+    let text = rewrite("hz 100\n", &loaded.settings);
+    assert_eq!(file(&text).unwrap().settings, loaded.settings);
 }
 
 #[test]
