@@ -9,6 +9,7 @@ use rustix::process::Signal;
 use crate::harness::load::Load;
 use crate::harness::server::POWER_CUT;
 use crate::harness::trio::Trio;
+use crate::harness::wire::Value;
 use crate::harness::{Dice, Server, wait_for};
 
 /// Cuts of each test. `CAIRN_TEST_POWER_CUTS` says another number, for long runs by hand.
@@ -89,7 +90,13 @@ fn a_relaxed_shard_survives_what_one_voter_forgets() {
 /// When most of a relaxed shard's voters forgot, they go on together, and say so.
 #[test]
 fn a_relaxed_shard_whose_voters_all_lose_their_power_goes_on_and_says_what_that_means() {
-    let mut trio = Trio::start_program(POWER_CUT, &["--appendfsync", "everysec"]);
+    let mut trio = Trio::start_program(POWER_CUT, &[]);
+    let leader = trio.leader();
+    assert_eq!(trio.nodes[leader].client().run("CONFIG SET appendfsync everysec"), Value::ok());
+    // A voter is relaxed once it has applied that, not before: each has, and has then acknowledged a write.
+    let everysec = Value::bulk("everysec");
+    let is_relaxed = |node: &Server| node.client().run("CONFIG GET appendfsync").elements().contains(&everysec);
+    wait_for("three relaxed voters", || trio.nodes.iter().all(is_relaxed).then_some(()));
     trio.write_somewhere(&[0, 1, 2], &[b"SET", b"long", b"ago"]);
     trio.level();
     for node in &mut trio.nodes {
