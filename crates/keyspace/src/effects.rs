@@ -21,6 +21,8 @@ pub struct Effects {
     pub touched: Vec<TouchedKey>,
     /// Big values that nothing refers to any more, for another thread to drop.
     pub discarded: Vec<Collection>,
+    /// Two databases have exchanged their keys.
+    pub swapped: bool,
     /// Databases that were emptied, for another thread to drop.
     pub flushed: Vec<Box<Database>>,
 }

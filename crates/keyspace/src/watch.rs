@@ -72,6 +72,7 @@ impl Keyspace {
             self.deletions.push(revision, Deleted::Database(left));
             self.deletions.push(revision, Deleted::Database(right));
         }
+        self.effects.swapped = true;
         self.databases.swap(left, right);
     }
 }
