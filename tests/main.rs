@@ -10,6 +10,7 @@
 
 mod harness;
 
+mod blocking;
 mod clients;
 mod cluster;
 mod compare;

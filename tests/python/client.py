@@ -41,6 +41,29 @@ def pipelines(r):
         assert pipe.execute() == [True, 2, "2", 1]
 
 
+def waiting(r):
+    assert r.blpop(["queue", "other"], timeout=0.01) is None
+
+    def push():
+        mine = connect()
+        while mine.info("clients")["blocked_clients"] == 0:
+            time.sleep(0.001)
+        mine.rpush("queue", "job")
+        mine.close()
+
+    pushing = threading.Thread(target=push)
+    pushing.start()
+    assert list(r.blpop(["other", "queue"], timeout=60)) == ["queue", "job"]
+    pushing.join()
+    r.rpush("queue", "a", "b")
+    assert r.blmove("queue", "done", 1, "LEFT", "RIGHT") == "a"
+    assert r.brpoplpush("queue", "done", 1) == "b"
+    assert list(r.blmpop(1, 2, "none", "done", direction="LEFT", count=2)) == ["done", ["b", "a"]]
+    r.zadd("scores", {"one": 1})
+    assert list(r.bzpopmin("scores", 1)) == ["scores", "one", 1.0]
+    assert not r.xread({"stream": "$"}, block=1)
+
+
 def watching(r):
     r.set("counter", 0)
 
@@ -179,7 +202,7 @@ def pools():
 def main():
     r = connect(decode_responses=True)
     r.flushall()
-    for part in (pipelines, watching, types, expiry, scans, connection):
+    for part in (pipelines, waiting, watching, types, expiry, scans, connection):
         part(r)
     binary()
     pools()

@@ -83,6 +83,8 @@ pub(crate) const COMMANDS: &[Spec] = &[
         "Holds all commands, or writes, for some time.",
     )
     .flags(SESSION.with(Flags::ADMIN)),
+    Spec::node("CLIENT|UNBLOCK", AtLeast(3), crate::NodeCommand::ClientUnblock, "Ends the waiting of a session.")
+        .flags(SESSION.with(Flags::ADMIN)),
     Spec::node("CLIENT|UNPAUSE", Exactly(2), crate::NodeCommand::ClientUnpause, "Ends a pause.")
         .flags(SESSION.with(Flags::ADMIN)),
 ];

@@ -1,6 +1,7 @@
 //! Why a command failed, and the line that says so. The only place with these texts; families with many have a file below.
 
 mod bitmaps;
+mod blocking;
 mod debug;
 mod geo;
 mod hashes;
@@ -14,6 +15,7 @@ use std::fmt;
 use keyspace::DataError;
 
 pub use bitmaps::BitmapError;
+pub use blocking::TimeoutError;
 pub use debug::DebugError;
 pub use geo::GeoError;
 pub use hashes::HashError;
@@ -55,6 +57,8 @@ pub enum CommandError {
         /// The subcommand as the client wrote it.
         name: String,
     },
+    /// A time to wait is none.
+    Timeout(TimeoutError),
     /// A stream command refused.
     Stream(StreamError),
     /// There is no such key.
@@ -198,6 +202,12 @@ impl From<DataError> for CommandError {
     }
 }
 
+impl From<TimeoutError> for CommandError {
+    fn from(error: TimeoutError) -> Self {
+        Self::Timeout(error)
+    }
+}
+
 impl From<StreamError> for CommandError {
     fn from(error: StreamError) -> Self {
         Self::Stream(error)
@@ -220,6 +230,7 @@ impl fmt::Display for CommandError {
             Self::SubcommandSyntax { container, name } => {
                 write!(f, "ERR unknown subcommand or wrong number of arguments for '{name}'. Try {container} HELP.")
             }
+            Self::Timeout(error) => error.fmt(f),
             Self::Stream(error) => error.fmt(f),
             Self::NoSuchKey => f.write_str(data_error(DataError::NoSuchKey)),
             Self::NotInteger => f.write_str("ERR value is not an integer or out of range"),

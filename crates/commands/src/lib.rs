@@ -47,6 +47,7 @@
 #![warn(clippy::cast_possible_truncation)]
 
 mod args;
+mod blocking;
 mod describe;
 mod error;
 mod run;
@@ -73,11 +74,12 @@ mod strings;
 mod transactions;
 
 pub use args::Args;
+pub use blocking::{HasAnswer, TimeoutPlace, Wait, Waits, has_answer, is_null, read_or_wait, servable, wait_of};
 pub use cluster::ClusterCommand;
 pub use describe::describe;
 pub use error::{
     BitmapError, CommandError, CommandResult, DebugError, GeoError, HashError, HyperLogLogError, KeyError, StreamError,
-    StringError,
+    StringError, TimeoutError,
 };
 pub use hashes::{FieldsetCommand, Fieldsets};
 pub use keys::Migration;

@@ -1,16 +1,24 @@
-//! Lists, but for the commands that wait.
+//! Lists. The commands that wait have a file below.
+
+mod waiting;
 
 use std::ops::Range;
 
-use keyspace::{Context, DataError, Keyspace, ListEnd, ListValue, parse_integer};
+use keyspace::{Context, DataError, Keyspace, ListEnd, ListValue, ValueType, parse_integer};
 use resp::Reply;
 
 use crate::args::Args;
+use crate::blocking::{TimeoutPlace, Waits};
 use crate::error::{CommandError, CommandResult};
 use crate::spec::{Arity::*, KeyUse, Keys, Spec};
 
 const TWO: Keys = Keys::Range { first: 1, last: 2, step: 1 };
 const COUNTED: Keys = Keys::Counted { count: 1, also: None };
+/// All arguments but the last.
+const ALL_BUT_LAST: Keys = Keys::Range { first: 1, last: -2, step: 1 };
+const fn waits(place: isize) -> Waits {
+    Waits { wants: ValueType::List, timeout: TimeoutPlace::Seconds(place), has_answer: None }
+}
 
 #[rustfmt::skip]
 pub(crate) const COMMANDS: &[Spec] = &[
@@ -21,6 +29,9 @@ pub(crate) const COMMANDS: &[Spec] = &[
     Spec::write("LPOP",      AtLeast(2), Keys::One(1), lpop,      "Removes and returns the first elements of a list.").fast().uses(&[KeyUse::TAKE]),
     Spec::write("RPOP",      AtLeast(2), Keys::One(1), rpop,      "Removes and returns the last elements of a list.").fast().uses(&[KeyUse::TAKE]),
     Spec::write("LMPOP",     AtLeast(4), COUNTED,      lmpop,     "Removes and returns elements of the first list that is there.").uses(&[KeyUse::TAKE]),
+    Spec::write("BLPOP",     AtLeast(3), ALL_BUT_LAST, waiting::blpop, "LPOP of the first list that is there; waits for one.").waits(waits(-1)).uses(&[KeyUse::TAKE]),
+    Spec::write("BRPOP",     AtLeast(3), ALL_BUT_LAST, waiting::brpop, "RPOP of the first list that is there; waits for one.").waits(waits(-1)).uses(&[KeyUse::TAKE]),
+    Spec::write("BLMPOP",    AtLeast(5), Keys::Counted { count: 2, also: None }, waiting::blmpop, "As LMPOP; waits for a list.").waits(waits(1)).uses(&[KeyUse::TAKE]),
     Spec::read ("LLEN",      Exactly(2), Keys::One(1), llen,      "Returns the length of a list.").fast().uses(&[KeyUse::LOOK]),
     Spec::read ("LINDEX",    Exactly(3), Keys::One(1), lindex,    "Returns an element of a list by its index."),
     Spec::read ("LRANGE",    Exactly(4), Keys::One(1), lrange,    "Returns a range of elements of a list."),
@@ -33,6 +44,10 @@ pub(crate) const COMMANDS: &[Spec] = &[
     Spec::write("LMOVEM",    AtLeast(5), TWO,          lmovem,    "Moves elements from an end of one list to an end of another.").denyoom().uses(&[KeyUse::TAKE, KeyUse::ADD]),
     Spec::write("LMOVE",     Exactly(5), TWO,          lmove,     "Moves an element from an end of one list to an end of another.").denyoom().uses(&[KeyUse::TAKE, KeyUse::ADD]),
     Spec::write("RPOPLPUSH", Exactly(3), TWO,          rpoplpush, "Moves the last element of one list to the front of another.").denyoom().uses(&[KeyUse::TAKE, KeyUse::ADD]),
+    // From the documentation of Redis 8.10: redis.io/docs/latest/commands/blmovem.
+    Spec::write("BLMOVEM",   AtLeast(6), TWO,          waiting::blmovem, "As LMOVEM; waits for the elements.").denyoom().waits(Waits { has_answer: Some(waiting::has_enough), ..waits(5) }).uses(&[KeyUse::TAKE, KeyUse::ADD]),
+    Spec::write("BLMOVE",    Exactly(6), TWO,          waiting::blmove, "As LMOVE; waits for an element.").denyoom().waits(waits(5)).uses(&[KeyUse::TAKE, KeyUse::ADD]),
+    Spec::write("BRPOPLPUSH", Exactly(4), TWO,         waiting::brpoplpush, "As RPOPLPUSH; waits for an element.").denyoom().waits(waits(3)).uses(&[KeyUse::TAKE, KeyUse::ADD]),
 ];
 
 /// The place of an index that may count from the end, if it is within the list.
@@ -216,34 +231,48 @@ fn pop_array(
     }
 }
 
-fn lmpop(keyspace: &mut Keyspace, args: &mut Args<'_>, context: &Context, reply: &mut Reply) -> CommandResult {
-    let key_count = args.integer().ok().filter(|&count| count > 0);
-    let key_count = magnitude(key_count.ok_or(CommandError::NoKeys)?);
-    if key_count >= args.remaining() {
-        return Err(CommandError::Syntax);
-    }
-    let keys = args.rest().take(key_count);
-    for _ in 0..key_count {
-        args.bytes()?;
-    }
-    let end = take_end(args)?;
-    let mut count = 1;
-    if args.keyword("COUNT") {
-        let number = parse_integer(args.bytes()?).filter(|&count| count > 0);
-        count = magnitude(number.ok_or(CommandError::CountNotPositive)?);
-    }
-    args.end()?;
-    let settings = *keyspace.settings();
-    for key in keys {
-        if let Some(mut list) = keyspace.edit::<ListValue>(context, key)? {
-            reply.array(2);
-            reply.bulk(key);
-            pop_array(&mut list, end, count, &settings, reply);
-            return Ok(());
+/// What LMPOP pops: from which keys, where, and how many.
+struct Pops<'a> {
+    keys: Vec<&'a [u8]>,
+    end: ListEnd,
+    count: usize,
+}
+
+impl<'a> Pops<'a> {
+    fn parse(args: &mut Args<'a>) -> Result<Self, CommandError> {
+        let key_count = args.integer().ok().filter(|&count| count > 0);
+        let key_count = magnitude(key_count.ok_or(CommandError::NoKeys)?);
+        if key_count >= args.remaining() {
+            return Err(CommandError::Syntax);
         }
+        let keys = (0..key_count).map(|_| args.bytes()).collect::<Result<_, _>>()?;
+        let end = take_end(args)?;
+        let mut count = 1;
+        if args.keyword("COUNT") {
+            let number = parse_integer(args.bytes()?).filter(|&count| count > 0);
+            count = magnitude(number.ok_or(CommandError::CountNotPositive)?);
+        }
+        args.end()?;
+        Ok(Self { keys, end, count })
     }
-    reply.null_array();
-    Ok(())
+
+    fn run(self, keyspace: &mut Keyspace, context: &Context, reply: &mut Reply) -> CommandResult {
+        let settings = *keyspace.settings();
+        for key in self.keys {
+            if let Some(mut list) = keyspace.edit::<ListValue>(context, key)? {
+                reply.array(2);
+                reply.bulk(key);
+                pop_array(&mut list, self.end, self.count, &settings, reply);
+                return Ok(());
+            }
+        }
+        reply.null_array();
+        Ok(())
+    }
+}
+
+fn lmpop(keyspace: &mut Keyspace, args: &mut Args<'_>, context: &Context, reply: &mut Reply) -> CommandResult {
+    Pops::parse(args)?.run(keyspace, context, reply)
 }
 
 fn lmove(keyspace: &mut Keyspace, args: &mut Args<'_>, context: &Context, reply: &mut Reply) -> CommandResult {
@@ -319,6 +348,17 @@ fn lmovem(keyspace: &mut Keyspace, args: &mut Args<'_>, context: &Context, reply
     let (source, target) = (args.bytes()?, args.bytes()?);
     let (from, to) = (take_end(args)?, take_end(args)?);
     let many = Many::parse(args)?;
+    move_elements(keyspace, context, (source, from), (target, to), &many, reply)
+}
+
+fn move_elements(
+    keyspace: &mut Keyspace,
+    context: &Context,
+    (source, from): (&[u8], ListEnd),
+    (target, to): (&[u8], ListEnd),
+    many: &Many,
+    reply: &mut Reply,
+) -> CommandResult {
     let length = keyspace.read::<ListValue>(context, source)?.map_or(0, ListValue::len);
     if length == 0 || many.exactly && length < many.count {
         reply.null_array();

@@ -41,6 +41,8 @@ pub enum NodeCommand {
     ClientKill,
     /// `CLIENT PAUSE timeout [WRITE | ALL]`
     ClientPause,
+    /// `CLIENT UNBLOCK id [TIMEOUT | ERROR]`
+    ClientUnblock,
     /// `CLIENT UNPAUSE`
     ClientUnpause,
     /// `SLOWLOG GET [count]`

@@ -2,11 +2,13 @@
 
 mod algebra;
 mod range;
+mod waiting;
 
-use keyspace::{Context, Edit, Keyspace, Random, SortedSetValue, format_double};
+use keyspace::{Context, Edit, Keyspace, Random, SortedSetValue, ValueType, format_double};
 use resp::{Protocol, Reply};
 
 use crate::args::Args;
+use crate::blocking::{TimeoutPlace, Waits};
 use crate::error::{CommandError, CommandResult};
 use crate::scan::{Beside, ScanOptions};
 use crate::sets::{Draws, check_drawn, positive, write_finished_scan};
@@ -14,6 +16,11 @@ use crate::spec::{Arity::*, KeyUse, Keys, Spec};
 
 const ONE: Keys = Keys::One(1);
 const COUNTED: Keys = Keys::Counted { count: 1, also: None };
+/// All arguments but the last.
+const ALL_BUT_LAST: Keys = Keys::Range { first: 1, last: -2, step: 1 };
+const fn waits(place: isize) -> Waits {
+    Waits { wants: ValueType::SortedSet, timeout: TimeoutPlace::Seconds(place), has_answer: None }
+}
 const STORED: Keys = Keys::Counted { count: 2, also: Some(1) };
 const FROM_TO: Keys = Keys::Range { first: 1, last: 2, step: 1 };
 
@@ -42,6 +49,9 @@ pub(crate) const COMMANDS: &[Spec] = &[
     Spec::write("ZPOPMIN",          AtLeast(2), ONE,     zpopmin,                 "Removes and returns members with the lowest scores.").fast().uses(&[KeyUse::TAKE]),
     Spec::write("ZPOPMAX",          AtLeast(2), ONE,     zpopmax,                 "Removes and returns members with the highest scores.").fast().uses(&[KeyUse::TAKE]),
     Spec::write("ZMPOP",            AtLeast(4), COUNTED, zmpop,                   "Pops members from the first sorted set that has any.").uses(&[KeyUse::TAKE]),
+    Spec::write("BZPOPMIN",         AtLeast(3), ALL_BUT_LAST, waiting::bzpopmin,  "ZPOPMIN of the first sorted set that is there; waits for one.").fast().waits(waits(-1)).uses(&[KeyUse::TAKE]),
+    Spec::write("BZPOPMAX",         AtLeast(3), ALL_BUT_LAST, waiting::bzpopmax,  "ZPOPMAX of the first sorted set that is there; waits for one.").fast().waits(waits(-1)).uses(&[KeyUse::TAKE]),
+    Spec::write("BZMPOP",           AtLeast(5), Keys::Counted { count: 2, also: None }, waiting::bzmpop, "As ZMPOP; waits for a sorted set.").waits(waits(1)).uses(&[KeyUse::TAKE]),
     Spec::read ("ZRANDMEMBER",      AtLeast(2), ONE,     zrandmember,             "Returns random members of a sorted set.").tips(&["nondeterministic_output"]),
     Spec::read ("ZSCAN",            AtLeast(3), ONE,     zscan,                   "Walks over the members of a sorted set.").tips(&["nondeterministic_output"]),
     Spec::read ("ZUNION",           AtLeast(3), COUNTED, algebra::zunion,         "Returns the members that any sorted set has."),
@@ -365,40 +375,57 @@ fn take_members(
     Ok(taken)
 }
 
-fn zmpop(keyspace: &mut Keyspace, args: &mut Args<'_>, context: &Context, reply: &mut Reply) -> CommandResult {
-    let count = keyspace::parse_integer(args.bytes()?).and_then(|count| usize::try_from(count).ok());
-    let count = count.filter(|&count| count > 0).ok_or(CommandError::NoKeys)?;
-    if count >= args.remaining() {
-        return Err(CommandError::Syntax);
-    }
-    let keys: Vec<_> = (0..count).map(|_| args.bytes()).collect::<Result<_, _>>()?;
-    let end = match () {
-        () if args.keyword("MIN") => End::Lowest,
-        () if args.keyword("MAX") => End::Highest,
-        () => return Err(CommandError::Syntax),
-    };
-    let mut count = 1;
-    if args.keyword("COUNT") {
-        let number = keyspace::parse_integer(args.bytes()?).and_then(|count| usize::try_from(count).ok());
-        count = number.filter(|&count| count > 0).ok_or(CommandError::CountNotPositive)?;
-    }
-    args.end()?;
-    for key in keys {
-        let popped = take_members(keyspace, context, key, end, count)?;
-        if !popped.is_empty() {
-            reply.array(2);
-            reply.bulk(key);
-            reply.array(popped.len());
-            for (member, score) in popped {
-                reply.array(2);
-                reply.bulk(member);
-                write_score(score, reply);
-            }
-            return Ok(());
+/// What ZMPOP pops: from which keys, where, and how many.
+struct Pops<'a> {
+    keys: Vec<&'a [u8]>,
+    end: End,
+    count: usize,
+}
+
+impl<'a> Pops<'a> {
+    fn parse(args: &mut Args<'a>) -> Result<Self, CommandError> {
+        let count = keyspace::parse_integer(args.bytes()?).and_then(|count| usize::try_from(count).ok());
+        let count = count.filter(|&count| count > 0).ok_or(CommandError::NoKeys)?;
+        if count >= args.remaining() {
+            return Err(CommandError::Syntax);
         }
+        let keys = (0..count).map(|_| args.bytes()).collect::<Result<_, _>>()?;
+        let end = match () {
+            () if args.keyword("MIN") => End::Lowest,
+            () if args.keyword("MAX") => End::Highest,
+            () => return Err(CommandError::Syntax),
+        };
+        let mut count = 1;
+        if args.keyword("COUNT") {
+            let number = keyspace::parse_integer(args.bytes()?).and_then(|count| usize::try_from(count).ok());
+            count = number.filter(|&count| count > 0).ok_or(CommandError::CountNotPositive)?;
+        }
+        args.end()?;
+        Ok(Self { keys, end, count })
     }
-    reply.null_array();
-    Ok(())
+
+    fn run(self, keyspace: &mut Keyspace, context: &Context, reply: &mut Reply) -> CommandResult {
+        for key in self.keys {
+            let popped = take_members(keyspace, context, key, self.end, self.count)?;
+            if !popped.is_empty() {
+                reply.array(2);
+                reply.bulk(key);
+                reply.array(popped.len());
+                for (member, score) in popped {
+                    reply.array(2);
+                    reply.bulk(member);
+                    write_score(score, reply);
+                }
+                return Ok(());
+            }
+        }
+        reply.null_array();
+        Ok(())
+    }
+}
+
+fn zmpop(keyspace: &mut Keyspace, args: &mut Args<'_>, context: &Context, reply: &mut Reply) -> CommandResult {
+    Pops::parse(args)?.run(keyspace, context, reply)
 }
 
 fn zrandmember(keyspace: &Keyspace, args: &mut Args<'_>, context: &Context, reply: &mut Reply) -> CommandResult {

@@ -13,6 +13,7 @@ use keyspace::{Context, Keyspace};
 use resp::{Arguments, Reply};
 
 use crate::args::Args;
+use crate::blocking::Waits;
 use crate::cluster::ClusterCommand;
 use crate::error::CommandResult;
 use crate::server::NodeCommand;
@@ -259,13 +260,16 @@ pub struct Spec {
     pub key_uses: &'static [KeyUse],
     /// What it does with its keys in one call, where the arguments decide that ([`KeyUse::VARIABLE`]).
     pub variable_use: Option<fn(Arguments<'_>) -> KeyUse>,
+    /// What it waits for where it finds nothing, if it may.
+    pub waits: Option<Waits>,
     /// Hints for proxies and tests, in the words of COMMAND INFO.
     pub tips: &'static [&'static str],
 }
 
 impl Spec {
     const fn new(name: &'static str, arity: Arity, keys: Keys, handler: Handler, summary: &'static str) -> Self {
-        Self { name, arity, keys, handler, summary, flags: Flags(0), key_uses: &[], variable_use: None, tips: &[] }
+        let (flags, key_uses, variable_use, waits) = (Flags(0), &[], None, None);
+        Self { name, arity, keys, handler, summary, flags, key_uses, variable_use, waits, tips: &[] }
     }
 
     /// The row of a command that reads.
@@ -325,6 +329,12 @@ impl Spec {
         self.key_uses = key_use;
         self.variable_use = Some(decide);
         self
+    }
+
+    /// The same row of a command that may wait.
+    pub(crate) const fn waits(mut self, waits: Waits) -> Self {
+        self.waits = Some(waits);
+        self.flags(Flags::BLOCKING)
     }
 
     /// The same row with tips.

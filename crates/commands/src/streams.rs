@@ -1,4 +1,4 @@
-//! Streams. XREAD and XREADGROUP do not wait: see `read`.
+//! Streams.
 
 mod delete;
 mod groups;
@@ -11,10 +11,11 @@ mod read;
 mod release;
 mod trim;
 
-use keyspace::{Context, Keyspace, StreamValue};
+use keyspace::{Context, Keyspace, StreamValue, ValueType};
 use resp::Reply;
 
 use crate::args::Args;
+use crate::blocking::{TimeoutPlace, Waits};
 use crate::error::{CommandError, CommandResult, StreamError};
 use crate::spec::{Arity::*, Flags, KeyUse, Keys, Spec};
 
@@ -22,12 +23,14 @@ use delete::{xackdel, xdel, xdelex};
 use pending::{xack, xautoclaim, xclaim, xpending};
 use producers::{xcfgset, xidmprecord};
 use range::{xrange, xrevrange};
+pub(crate) use read::{find_block, fix_ids};
 use read::{find_keys, xread, xreadgroup};
 use release::xnack;
 use trim::{xadd, xsetid, xtrim};
 
 const READ: Keys = Keys::Keyword { keyword: "STREAMS", from: 1, find: find_keys };
 const READ_GROUP: Keys = Keys::Keyword { keyword: "STREAMS", from: 4, find: find_keys };
+const WAITS: Waits = Waits { wants: ValueType::Stream, timeout: TimeoutPlace::Block, has_answer: None };
 const NONDETERMINISTIC: &[&str] = &["nondeterministic_output"];
 const HELP: Flags = Flags::LOADING.with(Flags::STALE);
 
@@ -44,8 +47,8 @@ pub(crate) const COMMANDS: &[Spec] = &[
     Spec::read ("XLEN",       Exactly(2), Keys::One(1), xlen,       "Returns the number of stream entries.").fast().uses(&[KeyUse::LOOK]),
     Spec::read ("XRANGE",     AtLeast(4), Keys::One(1), xrange,     "Returns the stream entries between two ids."),
     Spec::read ("XREVRANGE",  AtLeast(4), Keys::One(1), xrevrange,  "Returns the stream entries between two ids, the last one first."),
-    Spec::read ("XREAD",      AtLeast(4), READ,         xread,      "Returns the stream entries of several streams behind an id of each.").flags(Flags::BLOCKING),
-    Spec::write("XREADGROUP", AtLeast(7), READ_GROUP,   xreadgroup, "Gives new or pending stream entries to a consumer of a group.").flags(Flags::BLOCKING).uses(&[KeyUse::READ]),
+    Spec::read ("XREAD",      AtLeast(4), READ,         xread,      "Returns the stream entries of several streams behind an id of each.").waits(WAITS),
+    Spec::write("XREADGROUP", AtLeast(7), READ_GROUP,   xreadgroup, "Gives new or pending stream entries to a consumer of a group.").waits(Waits { has_answer: Some(read::has_answer), ..WAITS }).uses(&[KeyUse::READ]),
     Spec::write("XACK",       AtLeast(4), Keys::One(1), xack,       "Acknowledges stream entries and returns how many were pending.").fast(),
     Spec::write("XNACK",      AtLeast(7), Keys::One(1), xnack,      "Releases pending stream entries, for others to claim at once.").fast(),
     Spec::read ("XPENDING",   AtLeast(3), Keys::One(1), xpending,   "Returns what a group was given and has not acknowledged.").tips(NONDETERMINISTIC),

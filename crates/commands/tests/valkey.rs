@@ -35,6 +35,7 @@ const OURS: &[(&str, &str)] = &[
     ("DIGEST", "From Redis 8.4."),
     ("INCREX", "From Redis 8.8."),
     ("HIMPORT", "From Redis 8.10."),
+    ("BLMOVEM", "From Redis 8.10."),
     ("LMOVEM", "From Redis 8.10."),
     ("SDIFFCARD", "From Redis 8.10."),
     ("SUNIONCARD", "From Redis 8.10."),

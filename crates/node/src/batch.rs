@@ -4,10 +4,13 @@
 //! *run*. Inside a run, reads that stand behind a write ride along: they are run at their place at apply, on the
 //! node that proposed the entry, and are never replicated.
 
+mod placing;
+
 use bytes::Bytes;
 use resp::{ArgumentRanges, Arguments, Protocol, Reply};
 use slot::Slot;
 
+use crate::blocking::Number;
 use crate::entry::{self, Item, Kind};
 use crate::fence::{self, FencedSlots};
 use crate::inbox::{Delivery, Route};
@@ -23,6 +26,10 @@ pub(crate) const RUN_OPS_MAX: usize = 1024;
 pub(crate) enum Op {
     /// The next item of the entry: a command or a transaction.
     Item,
+    /// The next item of the entry, a command that waits if it finds nothing. It is a run of its own.
+    Waits,
+    /// The next item of the entry, the command of a waiter. It is no run's.
+    Served(Number),
     /// A riding read: a database and the place of its RESP array in the batch's own bytes.
     Read { database: u8, start: u32, end: u32 },
 }
@@ -53,6 +60,13 @@ impl Staged {
         entry::put_command(self.items(), database, raw);
         self.item_count += 1;
         self.ops.push(Op::Item);
+    }
+
+    /// Stages a command that waits if it finds nothing; nothing else may be staged beside it.
+    pub(crate) fn waits(&mut self, database: u8, raw: &[u8]) {
+        assert!(self.is_empty(), "what waits is a run of its own");
+        self.write(database, raw);
+        self.ops[0] = Op::Waits;
     }
 
     pub(crate) fn read(&mut self, database: u8, raw: &[u8]) {
@@ -129,7 +143,7 @@ impl<'a> Slots<'a> {
     /// The slot of the next op; `None` for one without keys.
     fn of(&mut self, op: Op, ranges: &mut ArgumentRanges) -> Option<Slot> {
         match op {
-            Op::Item => {
+            Op::Item | Op::Waits | Op::Served(_) => {
                 let mut reader = entry::Reader::of_items(self.items, ranges);
                 let slot = slot_of_item(&mut reader);
                 let left = reader.rest().len();
@@ -171,7 +185,7 @@ fn offset(length: usize) -> u32 {
 pub(crate) struct Run {
     pub(crate) route: Route,
     pub(crate) protocol: Protocol,
-    /// How many of the batch's ops are this run's.
+    /// How many of the batch's ops are this run's, those of waiters between them not counted.
     pub(crate) ops: u32,
 }
 
@@ -256,8 +270,8 @@ impl Batch {
         let base = offset(self.reads.len());
         self.reads.extend_from_slice(&staged.reads);
         self.ops.extend(staged.ops.iter().map(|op| match *op {
-            Op::Item => Op::Item,
             Op::Read { database, start, end } => Op::Read { database, start: base + start, end: base + end },
+            other => other,
         }));
         self.runs.push(Run { route, protocol, ops: offset(staged.ops.len()) });
         staged.clear();
@@ -278,6 +292,16 @@ impl Batch {
         entry
     }
 
+    /// The waiters whose commands are part of it.
+    pub(crate) fn served(&self) -> impl Iterator<Item = Number> {
+        self.ops.iter().filter_map(|op| if let Op::Served(number) = op { Some(*number) } else { None })
+    }
+
+    /// Whether it was never sealed.
+    pub(crate) fn is_fresh(&self) -> bool {
+        self.ordinal.is_none() && self.sealed.is_none()
+    }
+
     /// One delivery per I/O thread that answers every op with an error, which may depend on the slot that a command is about.
     pub(crate) fn failed(&self, io_threads: usize, line: impl Fn(Option<Slot>) -> String) -> Vec<Delivery> {
         let mut deliveries: Vec<Delivery> = (0..io_threads).map(|_| Delivery::default()).collect();
@@ -288,8 +312,15 @@ impl Batch {
         for run in &self.runs {
             let delivery = &mut deliveries[usize::from(run.route.io)];
             let mut reply = Reply::over(std::mem::take(&mut delivery.bytes), run.protocol);
-            for op in ops.by_ref().take(run.ops as usize) {
-                reply.error(line(slots.of(*op, &mut ranges)));
+            let mut left = run.ops;
+            while left > 0
+                && let Some(op) = ops.next()
+            {
+                let slot = slots.of(*op, &mut ranges);
+                if !matches!(op, Op::Served(_)) {
+                    reply.error(line(slot));
+                    left -= 1;
+                }
             }
             delivery.bytes = reply.into_bytes();
             delivery.parts.push((run.route, delivery.bytes.len()));

@@ -9,6 +9,8 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
 use parking_lot::Mutex;
 
+use crate::shard::Shard;
+
 /// All connected clients of a node, by id.
 #[derive(Default)]
 pub(crate) struct Clients {
@@ -32,6 +34,8 @@ pub(crate) struct Client {
     pub(crate) connected_ms: u64,
     /// Set by CLIENT KILL: the connection closes as soon as it looks.
     pub(crate) killed: AtomicBool,
+    /// The shard on which its command waits.
+    pub(crate) waits_on: Mutex<Option<Arc<Shard>>>,
     /// What changes.
     pub(crate) summary: Mutex<Summary>,
 }
@@ -51,9 +55,11 @@ pub(crate) struct Summary {
     pub(crate) watching: usize,
     /// What HIMPORT has prepared takes.
     pub(crate) fieldset_bytes: usize,
+    /// Its command waits for a key.
+    pub(crate) waits: bool,
     pub(crate) no_evict: bool,
     pub(crate) no_touch: bool,
-    /// The name of the last command as CLIENT LIST writes it (`client|list`).
+    /// The name of the last command's row; `NULL` before the first.
     pub(crate) last_command: &'static str,
     pub(crate) last_active_ms: u64,
     pub(crate) input_bytes: usize,
@@ -74,6 +80,7 @@ impl Default for Summary {
             queued_bytes: 0,
             watching: 0,
             fieldset_bytes: 0,
+            waits: false,
             no_evict: false,
             no_touch: false,
             last_command: "NULL",
@@ -108,6 +115,7 @@ impl Clients {
             local_address,
             connected_ms: now_ms,
             killed: AtomicBool::new(false),
+            waits_on: Mutex::default(),
             summary,
         });
         list.insert(id, Arc::clone(&client));
@@ -125,6 +133,11 @@ impl Clients {
         client.map(|client| (client.address.clone(), client.summary.lock().name.clone())).unwrap_or_default()
     }
 
+    /// A client that is connected.
+    pub(crate) fn get(&self, id: u64) -> Option<Arc<Client>> {
+        self.list.lock().get(&id).cloned()
+    }
+
     pub(crate) fn len(&self) -> usize {
         self.list.lock().len()
     }
@@ -136,9 +149,9 @@ impl Clients {
 }
 
 impl Summary {
-    /// The letters that CLIENT LIST shows: inside MULTI, not to be evicted, not touching; N for none.
+    /// The letters that CLIENT LIST shows: inside MULTI, waiting for a key, not to be evicted, not touching; N for none.
     pub(crate) fn flags(&self) -> String {
-        let letters = [(self.queued.is_some(), 'x'), (self.no_evict, 'e'), (self.no_touch, 'T')];
+        let letters = [(self.queued.is_some(), 'x'), (self.waits, 'b'), (self.no_evict, 'e'), (self.no_touch, 'T')];
         let shown: String = letters.iter().filter(|(is_set, _)| *is_set).map(|(_, letter)| letter).collect();
         if shown.is_empty() { "N".to_owned() } else { shown }
     }
@@ -160,6 +173,9 @@ impl Client {
         let s = self.summary.lock().clone();
         let seconds = |since: u64| now_ms.saturating_sub(since) / 1000;
         let flags = s.flags();
+        // As Redis writes them: names in lower case, but that of none.
+        let none = Summary::default().last_command;
+        let command = if s.last_command == none { none.to_owned() } else { s.last_command.to_ascii_lowercase() };
         let multi = s.queued.map_or(-1, |n| i64::try_from(n).expect("a queue is bounded by memory"));
         let total = s.input_bytes + s.input_free_bytes + s.output_bytes + s.queued_bytes + s.fieldset_bytes;
         // Fields about buffers that Cairn does not keep apart are their sums or 0: Redis's readers expect every name.
@@ -182,7 +198,7 @@ impl Client {
             s.queued_bytes,
             s.output_bytes,
             s.output_bytes,
-            s.last_command,
+            command,
             s.user,
             s.protocol,
             s.lib_name,

@@ -328,6 +328,10 @@ impl Cluster {
         let replicas = self.replicas.lock().clone();
         let home = topology.node(self.me()).map(|node| node.home);
         let face = faces::Face::new(Arc::new(view), self.face_settings(), self.links(&topology, &overlay));
+        if !face.is_ok() {
+            // As in Redis: what they wait for may never come.
+            replicas.values().for_each(|replica| replica.shard.send_waiters_away(faces::DOWN));
+        }
         *self.routes.write() = Arc::new(Routes::new(face, replicas, home));
         let version = self.version.fetch_add(1, Ordering::AcqRel) + 1;
         drop(overlay);

@@ -8,6 +8,7 @@
 //! for with a [`Next`].
 
 mod migrate;
+mod waiting;
 
 use std::rc::Rc;
 use std::sync::Arc;
@@ -176,6 +177,11 @@ impl<P: Platform> Connection<P> {
                 Next::Leaderless => {
                     self.settle().await;
                     self.wait_for_leader().await;
+                }
+                Next::Later(Later::Block(waiting)) => {
+                    if !self.wait(*waiting, &mut stream).await {
+                        break;
+                    }
                 }
                 Next::Later(later) => self.finish(later).await,
                 Next::Close => {
@@ -403,15 +409,21 @@ impl<P: Platform> Connection<P> {
     /// Reads more input; false when the client has closed, is idle for too long or holds too much, and when the node goes
     /// down: everything that was read is answered then.
     async fn read(&mut self, stream: &mut <P::Socket as Socket>::Stream) -> std::io::Result<bool> {
-        self.make_room();
         let timeout_seconds = u64::from(self.settings.timeout_seconds);
-        let reading = self.mailbox.unless_closed(stream.read_buf(&mut self.input));
+        let mailbox = Rc::clone(&self.mailbox);
+        let reading = mailbox.unless_closed(self.read_some(stream));
         let read = if timeout_seconds == 0 {
             reading.await
         } else {
             tokio::time::timeout(Duration::from_secs(timeout_seconds), reading).await.unwrap_or(None)
         };
-        let Some(read) = read.transpose()? else { return Ok(false) };
+        read.unwrap_or(Ok(false))
+    }
+
+    /// Reads more input; false when the client has closed, or holds too much. Dropped before it is done, it has read nothing.
+    async fn read_some(&mut self, stream: &mut <P::Socket as Socket>::Stream) -> std::io::Result<bool> {
+        self.make_room();
+        let read = stream.read_buf(&mut self.input).await?;
         self.filled = self.input.len() == self.input.capacity();
         self.counts().reads.fetch_add(1, Ordering::Relaxed);
         self.counts().bytes_in.fetch_add(read as u64, Ordering::Relaxed);

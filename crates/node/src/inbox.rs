@@ -33,6 +33,20 @@ pub(crate) struct Delivery {
     pub(crate) bytes: Vec<u8>,
     /// Whose they are: a connection and the end of its slice, which begins where the one before ends.
     pub(crate) parts: Vec<(Route, usize)>,
+    /// Connections whose command found nothing and waits: their reply comes later.
+    pub(crate) parked: Vec<Route>,
+}
+
+impl Delivery {
+    pub(crate) fn is_empty(&self) -> bool {
+        self.parts.is_empty() && self.parked.is_empty()
+    }
+
+    /// Adds a reply.
+    pub(crate) fn add(&mut self, route: Route, reply: &[u8]) {
+        self.bytes.extend_from_slice(reply);
+        self.parts.push((route, self.bytes.len()));
+    }
 }
 
 /// Where deliveries for one I/O thread wait.
@@ -92,10 +106,22 @@ struct Places {
 pub(crate) struct Mailbox {
     replies: RefCell<Vec<u8>>,
     outstanding: Cell<usize>,
+    /// What is outstanding is a reply that may never come: the command waits.
+    is_parked: Cell<bool>,
     waker: Cell<Option<Waker>>,
     is_closed: Cell<bool>,
     /// Whose replies they are.
     client: OnceCell<Arc<Client>>,
+}
+
+/// What a connection hears of while its command waits.
+pub(crate) enum Heard<T> {
+    /// The reply.
+    Answered,
+    /// The node goes down, or the client was killed.
+    Closed,
+    /// Something else that it waited for.
+    Input(T),
 }
 
 impl Desk {
@@ -142,15 +168,23 @@ impl Desk {
 
     fn hand_out(&self, delivery: &Delivery) {
         let places = self.places.borrow();
+        // BEFORE the replies: one of them may end the wait.
+        delivery.parked.iter().filter_map(|route| places.mailbox(*route)).for_each(|mailbox| mailbox.park());
         let mut start = 0;
         for &(route, end) in &delivery.parts {
-            if let Some((generation, Some(mailbox))) = places.list.get(route.place as usize)
-                && *generation == route.generation
-            {
+            if let Some(mailbox) = places.mailbox(route) {
                 mailbox.put(&delivery.bytes[start..end]);
             }
             start = end;
         }
+    }
+}
+
+impl Places {
+    /// The mailbox of a connection that is still there.
+    fn mailbox(&self, route: Route) -> Option<&Rc<Mailbox>> {
+        let (generation, mailbox) = self.list.get(route.place as usize)?;
+        mailbox.as_ref().filter(|_| *generation == route.generation)
     }
 }
 
@@ -185,6 +219,27 @@ impl Mailbox {
             Poll::Pending
         })
         .await;
+    }
+
+    /// Waits until what was handed in last is answered, or waits itself. `true`: it waits.
+    pub(crate) async fn parked(&self) -> bool {
+        std::future::poll_fn(|context| {
+            if !self.is_waiting() || self.is_parked.get() {
+                return Poll::Ready(self.is_parked.replace(false) && self.is_waiting());
+            }
+            self.waker.set(Some(context.waker().clone()));
+            Poll::Pending
+        })
+        .await
+    }
+
+    /// What comes first while a command waits: its reply, the end of the client, or `input`.
+    pub(crate) async fn answered_or<T>(&self, input: impl Future<Output = T>) -> Heard<T> {
+        match self.unless(|| !self.is_waiting() || self.is_closed.get() || self.is_killed(), input).await {
+            Some(input) => Heard::Input(input),
+            None if self.is_waiting() => Heard::Closed,
+            None => Heard::Answered,
+        }
     }
 
     /// What `input` gives; `None` once the desk is closed, or the client killed. Not to be waited for together with
@@ -227,6 +282,11 @@ impl Mailbox {
 
     fn close(&self) {
         self.is_closed.set(true);
+        self.wake();
+    }
+
+    fn park(&self) {
+        self.is_parked.set(true);
         self.wake();
     }
 

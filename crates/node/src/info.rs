@@ -95,7 +95,14 @@ fn server<P: Platform>(node: &Shared<P>, lines: &mut Lines) {
 fn clients<P: Platform>(node: &Shared<P>, lines: &mut Lines) {
     lines.add("connected_clients", node.clients.len());
     lines.add("maxclients", node.config.current().maxclients);
-    lines.add("blocked_clients", 0);
+    lines.add("blocked_clients", node.stats.waiting_clients.load(Ordering::Relaxed));
+    let replicas = node.replicas();
+    let waited = replicas.iter().map(|replica| replica.shard.waited_keys());
+    let (keys, keys_on_nokey) = waited.fold((0, 0), |sum, keys| (sum.0 + keys.0, sum.1 + keys.1));
+    lines.add("total_blocking_keys", keys);
+    lines.add("total_blocking_keys_on_nokey", keys_on_nokey);
+    let popped = replicas.iter().map(|replica| replica.shard.popped_for_nobody.load(Ordering::Relaxed)).sum::<u64>();
+    lines.add("cairn_popped_for_nobody", popped);
     let pause = node.pause.left(&node.clock);
     let (reason, actions) = match pause {
         None => ("none", "none"),

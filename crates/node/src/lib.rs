@@ -13,6 +13,7 @@
 pub mod config;
 
 mod batch;
+mod blocking;
 mod clients;
 mod cluster;
 mod connection;

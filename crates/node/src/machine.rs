@@ -4,6 +4,8 @@
 //! lock was held) or at who leads. What cannot be read stops the process. The replies of an entry that was
 //! proposed here go to the connections that wait; on the other replicas they are not even written.
 
+mod waiting;
+
 use std::any::Any;
 use std::future::Future;
 use std::io;
@@ -23,10 +25,11 @@ use crate::batch::{Batch, Op};
 use crate::config::{Settings, ShardSettings};
 use crate::entry::{EntryError, Header, Item, Kind, PreconditionRef, Reader};
 use crate::fence::{self, Data, Fence, NOT_SERVED};
-use crate::inbox::Delivery;
+use crate::inbox::{Delivery, Route};
 use crate::shard::{EntryWaiter, Shard};
 use crate::snapshot::{self, Encoder, FrozenState};
 use crate::stats::Ran;
+pub(crate) use waiting::Reading;
 
 /// So many commands run before waiting readers get their turn.
 const COMMANDS_PER_TURN: u32 = 64;
@@ -45,6 +48,7 @@ enum Job {
     Freeze(oneshot::Sender<FrozenState>),
     Install(u64, Pin<Box<dyn Future<Output = io::Result<State>> + Send>>, oneshot::Sender<io::Result<()>>),
     Hold(Duration, oneshot::Sender<()>),
+    Read(Box<Reading>),
 }
 
 /// What a shard replicates beside its keys: which entries followed.
@@ -107,6 +111,12 @@ impl Machine {
             // The thread ends only with the node.
             let _ = held.await;
         }
+    }
+
+    /// Runs a call that reads, and parks it if it finds nothing. Its reply comes through the inbox.
+    pub(crate) async fn read_or_park(&self, reading: Reading) {
+        // Without its apply thread the node is stopping, and its connections with it.
+        drop(self.jobs.send(Job::Read(Box::new(reading))).await);
     }
 
     async fn ask<T>(&self, job: Job, answer: oneshot::Receiver<T>) -> Option<T> {
@@ -197,6 +207,7 @@ impl<C: Clock> Apply<C> {
                 tokio::time::sleep(time).await;
                 let _ = done.send(());
             }
+            Job::Read(reading) => self.read_or_park(*reading),
         }
     }
 
@@ -212,6 +223,13 @@ impl<C: Clock> Apply<C> {
         let old = std::mem::replace(&mut *self.shard.data.write(), data);
         self.publish();
         self.reclaim.free(old.keyspace);
+        if self.shard.is_waited_on() {
+            let (shard, clock, reclaim) = (Arc::clone(&self.shard), self.clock.clone(), self.reclaim.clone());
+            let mut turn = Turn::new(&shard, &clock, &reclaim);
+            turn.touch_all();
+            shard.redirect_waiters(&turn.data.fence);
+            shard.deliver_each(std::mem::take(&mut turn.answers));
+        }
     }
 
     fn apply(&mut self, entries: Vec<CommittedEntry<EntryWaiter>>) {
@@ -224,8 +242,15 @@ impl<C: Clock> Apply<C> {
             waiters.extend(self.apply_entry(entry, &mut turn));
         }
         shard.expired.fetch_add(turn.expired, Ordering::Relaxed);
+        let answers = std::mem::take(&mut turn.answers);
+        if !turn.ready.is_empty() {
+            shard.launch_ready(&turn.ready, &turn.data);
+        }
         drop(turn);
         self.publish();
+        for (route, reply) in answers {
+            self.deliveries[usize::from(route.io)].add(route, &reply);
+        }
         let deliveries = self.deliveries.iter_mut().map(std::mem::take);
         shard.deliver(deliveries);
         waiters.into_iter().for_each(EntryWaiter::finish);
@@ -243,6 +268,8 @@ impl<C: Clock> Apply<C> {
         }
         turn.expired += turn.data.remove_due(header.now_ms, DUE_KEYS_PER_ENTRY) as u64;
         let batch = waiter.as_mut().and_then(EntryWaiter::take);
+        turn.settle_effects();
+        turn.serve_readers();
         let mut place = Place { header, number: 0 };
         let result = match (header.kind, &batch) {
             (Kind::Settings, _) => {
@@ -251,7 +278,11 @@ impl<C: Clock> Apply<C> {
                 batch.iter().for_each(|batch| acknowledge(batch, &mut self.deliveries));
                 applied
             }
-            (Kind::Fence, _) => move_fence(&mut turn.data, &mut reader, header),
+            (Kind::Fence, _) => {
+                let applied = move_fence(&mut turn.data, &mut reader, header);
+                turn.shard.redirect_waiters(&turn.data.fence);
+                applied
+            }
             (Kind::Commands, None) => silently(turn, &mut reader, &mut place),
             (Kind::Commands, Some(batch)) => {
                 answering(turn, &mut reader, &mut place, batch, &mut self.read_ranges, &mut self.deliveries)
@@ -292,12 +323,45 @@ struct Turn<'a, C> {
     expired: u64,
     /// The client that is answered; `None` where nobody is.
     client: Option<u64>,
+    /// The command that runs may wait: one that finds nothing is not counted.
+    may_wait: bool,
+    /// Keys that somebody waits for and the running item has changed.
+    touched: Vec<(u8, Box<[u8]>)>,
+    /// Keys that somebody waits for and were changed before: who pops is launched at the end.
+    ready: Vec<(u8, Box<[u8]>)>,
+    /// Replies to clients who waited.
+    answers: Vec<(Route, Vec<u8>)>,
 }
 
 impl<'a, C: Clock> Turn<'a, C> {
     fn new(shard: &'a Shard, clock: &'a C, reclaim: &'a Reclaim) -> Self {
-        let (data, since_ns) = (shard.data.write(), clock.monotonic_ns());
-        Self { shard, data, clock, reclaim, commands: 0, since_ns, expired: 0, client: None }
+        let (mut data, since_ns) = (shard.data.write(), clock.monotonic_ns());
+        data.listen(shard.is_waited_on());
+        Self {
+            shard,
+            data,
+            clock,
+            reclaim,
+            commands: 0,
+            since_ns,
+            expired: 0,
+            client: None,
+            may_wait: false,
+            touched: Vec::new(),
+            ready: Vec::new(),
+            answers: Vec::new(),
+        }
+    }
+
+    /// Does what is to be done about what changed.
+    fn settle_effects(&mut self) {
+        let mut effects = self.data.keyspace.take_effects();
+        if effects.changed {
+            self.note_touched(&mut effects);
+        }
+        if !effects.discarded.is_empty() || !effects.flushed.is_empty() {
+            self.reclaim.free((effects.discarded, effects.flushed));
+        }
     }
 
     /// Runs a command, and counts it if somebody is answered.
@@ -314,6 +378,9 @@ impl<'a, C: Clock> Turn<'a, C> {
         let (place, mark) = (commands::place_of(spec), reply.mark());
         let start_ns = tally.times(place, &stats.slow).then(|| clock.monotonic_ns());
         run(self, reply);
+        if self.may_wait && commands::is_null(reply.since(mark)) {
+            return;
+        }
         let nanoseconds = start_ns.map(|start| clock.monotonic_ns().saturating_sub(start));
         let ran = Ran { place, spec, arguments, nanoseconds, reply: reply.since(mark), client };
         stats.ran(tally, &ran, || clock.wall_ms());
@@ -370,24 +437,46 @@ fn answering<C: Clock>(
     read_ranges: &mut ArgumentRanges,
     deliveries: &mut [Delivery],
 ) -> Applied {
-    let mut ops = batch.ops.iter();
+    let mut ops = batch.ops.iter().peekable();
+    for_waiters(turn, reader, place, &mut ops)?;
     for run in &batch.runs {
         let delivery = &mut deliveries[usize::from(run.route.io)];
         let mut reply = Reply::over(std::mem::take(&mut delivery.bytes), run.protocol);
         turn.client = Some(run.route.client);
-        for op in ops.by_ref().take(run.ops as usize) {
-            match *op {
+        let mut is_parked = false;
+        for _ in 0..run.ops {
+            match *ops.next().expect("a run has as many ops as it says") {
                 Op::Item => run_item(turn, reader, place, &mut reply)?,
+                Op::Waits => is_parked = turn.run_or_park(reader, place, run, &mut reply)?,
+                Op::Served(_) => unreachable!("they are taken with the op in front of them"),
                 Op::Read { database, start, end } => {
                     let raw = &batch.reads[start as usize..end as usize];
                     ride(turn, read_ranges, raw, database, place.header.seed, &mut reply);
                 }
             }
+            for_waiters(turn, reader, place, &mut ops)?;
         }
         delivery.bytes = reply.into_bytes();
-        delivery.parts.push((run.route, delivery.bytes.len()));
+        if is_parked {
+            delivery.parked.push(run.route);
+        } else {
+            delivery.parts.push((run.route, delivery.bytes.len()));
+        }
     }
     turn.client = None;
+    Ok(())
+}
+
+/// Runs the commands of waiters that stand next.
+fn for_waiters<'o, C: Clock>(
+    turn: &mut Turn<'_, C>,
+    reader: &mut Reader<'_>,
+    place: &mut Place,
+    ops: &mut std::iter::Peekable<impl Iterator<Item = &'o Op>>,
+) -> Applied {
+    while let Some(Op::Served(number)) = ops.next_if(|op| matches!(op, Op::Served(_))) {
+        turn.run_for_waiter(*number, reader, place)?;
+    }
     Ok(())
 }
 
@@ -423,6 +512,9 @@ fn run_item<C: Clock>(
             }
         }
     }
+    if !turn.touched.is_empty() {
+        turn.serve_readers();
+    }
     turn.pass();
     Ok(())
 }
@@ -453,10 +545,7 @@ fn run_command<C: Clock>(turn: &mut Turn<'_, C>, arguments: Arguments<'_>, conte
         // Resolved before it was sealed, by the same table.
         Err(error) => reply.error(error.to_string()),
     }
-    let effects = turn.data.keyspace.take_effects();
-    if !effects.discarded.is_empty() || !effects.flushed.is_empty() {
-        turn.reclaim.free((effects.discarded, effects.flushed));
-    }
+    turn.settle_effects();
 }
 
 /// What is big is dropped on a thread of its own.

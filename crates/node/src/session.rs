@@ -14,6 +14,7 @@ mod observe;
 mod refusals;
 mod served;
 mod transaction;
+mod waiting;
 mod way;
 
 use std::sync::Arc;
@@ -39,6 +40,8 @@ pub(crate) use cluster::{ClusterWork, Facts};
 pub(crate) use node_commands::split_address;
 use served::Asked;
 use transaction::Transaction;
+use waiting::Unblock;
+pub(crate) use waiting::Waiting;
 use way::Ways;
 
 /// So many reads of one pipeline run under one taking of the lock.
@@ -121,6 +124,10 @@ pub(crate) enum Later {
     Transaction(Box<Transaction>),
     /// A command about all keys of several shards: the connection asks one after the other.
     Served(Box<Asked>),
+    /// A command that waits if it finds nothing: the connection does.
+    Block(Box<Waiting>),
+    /// CLIENT UNBLOCK of a client for whom something is in flight.
+    Unblock(Box<Unblock>),
     /// MIGRATE: the connection reads the keys, sends them, and removes them.
     Migrate(Box<Migration>),
 }
@@ -227,6 +234,11 @@ impl Exchange {
                 sum.fetch_add(std::mem::take(counted), Ordering::Relaxed);
             }
         }
+    }
+
+    /// Whether the reply of the running command alone is kept from the client.
+    pub(crate) fn is_muted_once(&self) -> bool {
+        matches!(self.mute, Mute::This(_))
     }
 
     /// Drops the replies that CLIENT REPLY keeps from the client. Called when none are owed.
@@ -454,7 +466,7 @@ impl<P: Platform> Session<P> {
         let mark = exchange.reply.mark();
         if let Handler::Write(_) = spec.handler {
             let step = self.write(spec, arguments, exchange);
-            if matches!(step, Step::Done) {
+            if !step.comes_again() {
                 self.last = Some(spec);
                 exchange.commands += 1;
                 // What is staged is counted where it is applied.
@@ -479,6 +491,15 @@ impl<P: Platform> Session<P> {
             self.node.stats.ran(&self.tally, &ran, || self.node.clock.wall_ms());
         }
         step
+    }
+
+    /// Counts a read that has waited.
+    pub(crate) fn count_read(&self, spec: &Spec, reply: &[u8]) {
+        let failed = reply.first() == Some(&b'-');
+        self.tally.called(commands::place_of(spec), None, failed);
+        if failed {
+            self.node.stats.error(reply);
+        }
     }
 
     /// Counts an error, if there is one, that a command was answered with instead of being run.
@@ -526,8 +547,9 @@ impl<P: Platform> Session<P> {
         reading: &mut Reading<'_>,
         exchange: &mut Exchange,
     ) -> Step {
+        let wait = spec.waits.and_then(|_| commands::wait_of(spec, arguments));
         if exchange.must_wait() {
-            return self.ride(arguments, exchange);
+            return if wait.is_some() { Step::AfterReplies } else { self.ride(arguments, exchange) };
         }
         if let Some(why) = exchange.denied.take() {
             exchange.reply.error(why);
@@ -550,6 +572,12 @@ impl<P: Platform> Session<P> {
         context.no_touch = self.no_touch;
         let mark = exchange.reply.mark();
         commands::run_read(spec, keyspace, arguments, &context, &mut exchange.reply);
+        if let Some(wait) = wait
+            && (context.met_deadline.get() || commands::is_null(exchange.reply.since(mark)))
+        {
+            exchange.reply.rollback(mark);
+            return self.read_later(spec, arguments, wait.timeout, right == Right::Stale);
+        }
         if context.met_deadline.get() && right == Right::Linearizable {
             // The key is due by the wall clock, not by the log's: let it expire for everybody at once.
             exchange.reply.rollback(mark);
@@ -567,7 +595,7 @@ impl<P: Platform> Session<P> {
         Step::Done
     }
 
-    fn write(&self, spec: &Spec, arguments: Arguments<'_>, exchange: &mut Exchange) -> Step {
+    fn write(&self, spec: &'static Spec, arguments: Arguments<'_>, exchange: &mut Exchange) -> Step {
         let mut log_form = Vec::new();
         if spec.flags.contains(Flags::OF_SESSION) {
             self.fieldsets.put_log_form(arguments, &mut log_form);
@@ -585,6 +613,9 @@ impl<P: Platform> Session<P> {
             }
             exchange.reply.error(why);
             return Step::Done;
+        }
+        if let Some(wait) = spec.waits.and_then(|_| commands::wait_of(spec, arguments)) {
+            return self.stage_waiting(spec, raw, wait.timeout, exchange);
         }
         if !exchange.staged.has_room(raw.len()) {
             return Step::AfterReplies;

@@ -1,7 +1,7 @@
 //! One shard's replica on this node, as connections see it: the open batch, the keyspace, the right to read.
 //!
 //! Two locks, never held together and never across an await: the open batch, and the keyspace. Apply is the only
-//! writer of the keyspace.
+//! writer of the keyspace. A third, around those who wait for keys, is a leaf: it is taken under either, and nothing under it.
 //!
 //! **Sealing follows Nagle, without a timer.** The open batch is sealed when no entry of the shard is in flight,
 //! or when fewer than [`IN_FLIGHT_MAX`] are and it is worth a round ([`BATCH_COMMANDS_WORTH`] commands or
@@ -13,8 +13,10 @@
 //! So batches take effect in the order of their first sealing, whatever happens between; [`EntryWaiter::take`] stops
 //! the process if one ever does not.
 
+mod blocked;
+
 use std::collections::VecDeque;
-use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, OnceLock};
 
 use bytes::Bytes;
@@ -26,9 +28,11 @@ use slot::Slot;
 use tokio::sync::Notify;
 
 use crate::batch::{Batch, Staged};
+use crate::blocking::{Blocking, Number};
 use crate::fence::{Data, Fence, FencedSlots};
 use crate::inbox::{Delivery, Inbox, Route};
 use crate::stats::{Stats, Tally};
+pub(crate) use blocked::Ended;
 
 /// At most this many entries are proposed and not yet committed.
 pub(crate) const IN_FLIGHT_MAX: u32 = 4;
@@ -86,6 +90,9 @@ pub(crate) struct Shard {
     open: Mutex<Open>,
     /// The data, and the slots that it is served for. Apply writes, everybody reads.
     pub(crate) data: RwLock<Data>,
+    blocking: Mutex<Blocking>,
+    /// How many wait for keys: what costs a command where nobody does.
+    waiting: AtomicUsize,
     standing: AtomicU8,
     /// It led until lately: what it answers as a follower could be older than what it answered as the leader, until it
     /// has caught up with the new one.
@@ -109,6 +116,8 @@ pub(crate) struct Shard {
     closing: AtomicBool,
     /// The disk has less than its reserve left.
     pub(crate) disk_low: AtomicBool,
+    /// What waiters popped and nobody took: their clients had gone when it was applied.
+    pub(crate) popped_for_nobody: AtomicU64,
     /// Counters for INFO.
     pub(crate) entries: AtomicU64,
     pub(crate) commands: AtomicU64,
@@ -123,6 +132,8 @@ pub(crate) struct Shard {
 #[derive(Default)]
 struct Open {
     batch: Batch,
+    /// Waiters whose commands are to be part of the next fresh batch.
+    due_waiters: Vec<Number>,
     held: VecDeque<Batch>,
     tickets: VecDeque<Arc<Ticket>>,
     in_flight: u32,
@@ -189,6 +200,9 @@ impl Shard {
             stats,
             open: Mutex::default(),
             data: RwLock::new(Data { keyspace, fence }),
+            blocking: Mutex::default(),
+            waiting: AtomicUsize::new(0),
+            popped_for_nobody: AtomicU64::new(0),
             standing: AtomicU8::new(Standing::Leaderless as u8),
             doubtful: AtomicBool::new(false),
             applied_index: AtomicU64::new(0),
@@ -305,6 +319,16 @@ impl Shard {
             open.undecided = 0;
         }
         let mut batch = open.next_batch(context.tick)?;
+        if batch.is_fresh() && self.is_waited_on() {
+            let due = std::mem::take(&mut open.due_waiters);
+            open.due_waiters = self.with_waiters(|blocking| batch.place(blocking, due));
+        } else if batch.is_fresh() {
+            open.due_waiters.clear();
+        }
+        if batch.is_empty() && !context.tick {
+            // Those who were due have gone meanwhile.
+            return None;
+        }
         if open.undecided == 0 {
             // Everything proposed is decided, so what follows the last applied entry is known for sure.
             let (term, last) = open.applied;
@@ -350,11 +374,15 @@ impl Shard {
             // BEFORE the standing changes: whoever reads as a follower's client sees the doubt.
             self.doubtful.store(true, Ordering::Release);
         }
+        if standing == Standing::Leading {
+            self.lead_waiters(true);
+        }
         let before = self.standing.swap(standing as u8, Ordering::AcqRel);
         if standing == Standing::Leading {
             self.doubtful.store(false, Ordering::Release);
         }
         if before == Standing::Leading as u8 && standing != Standing::Leading {
+            self.lead_waiters(false);
             self.abandon();
         }
         if standing == Standing::Following {
@@ -460,6 +488,7 @@ impl Shard {
     /// Refuses everything new from now on.
     pub(crate) fn close(&self) {
         self.closing.store(true, Ordering::Release);
+        self.close_waiters();
     }
 
     fn is_closing(&self) -> bool {
@@ -469,12 +498,12 @@ impl Shard {
     /// Whether nothing is open, held or unanswered.
     pub(crate) fn is_idle(&self) -> bool {
         let open = self.open.lock();
-        open.batch.is_empty() && open.held.is_empty() && open.unresolved == 0
+        open.batch.is_empty() && open.due_waiters.is_empty() && open.held.is_empty() && open.unresolved == 0
     }
 
     pub(crate) fn deliver(&self, deliveries: impl IntoIterator<Item = Delivery>) {
         for (inbox, delivery) in self.inboxes.iter().zip(deliveries) {
-            if !delivery.parts.is_empty() {
+            if !delivery.is_empty() {
                 inbox.deliver(delivery);
             }
         }
@@ -502,7 +531,10 @@ impl Shard {
     }
 
     fn uncertain(&self, ticket: &Ticket) {
-        self.answer(ticket, |batch| self.deliver(batch.failed(self.io_threads(), |_| UNCERTAIN.to_owned())));
+        self.answer(ticket, |batch| {
+            self.lose_waiters(batch);
+            self.deliver(batch.failed(self.io_threads(), |_| UNCERTAIN.to_owned()));
+        });
     }
 
     /// Answers a sealed batch, unless somebody else has.
@@ -514,6 +546,7 @@ impl Shard {
 
     /// Answers a batch that was certainly not applied.
     fn refuse(&self, batch: &Batch, why: &'static str) {
+        self.return_waiters(batch);
         self.deliver(batch.failed(self.io_threads(), |slot| self.definite(why, slot)));
     }
 
@@ -572,7 +605,7 @@ impl Open {
         if !self.held.is_empty() {
             return self.unresolved == 0 && self.undecided == 0;
         }
-        !self.batch.is_empty()
+        !(self.batch.is_empty() && self.due_waiters.is_empty())
             && (self.in_flight == 0
                 || (self.in_flight < IN_FLIGHT_MAX
                     && (self.batch.commands() >= BATCH_COMMANDS_WORTH || self.batch.bytes() >= BATCH_BYTES_WORTH)))

@@ -33,6 +33,8 @@ const ERROR_KINDS_MAX: usize = 128;
 pub(crate) struct Stats {
     pub(crate) clients: Arc<Clients>,
     counts: [Counts; COUNTS],
+    /// Clients whose command waits for a key.
+    pub(crate) waiting_clients: AtomicU64,
     pub(crate) over_query_limit: AtomicU64,
     pub(crate) over_output_limit: AtomicU64,
     pub(crate) error_count: AtomicU64,

@@ -24,8 +24,16 @@ pub(crate) const FAMILY: Family = Family {
         "LMOVE <l> <l> ( LEFT | RIGHT ) ( LEFT | RIGHT )",
         "RPOPLPUSH <l> <l>",
     ],
-    without_template: &[("LMOVEM", "Redis 8.10 has it, valkey-server 9.1 has not")],
-    ours: &[("LMOVEM", "Redis 8.10")],
+    without_template: &[
+        ("LMOVEM", "Redis 8.10 has it, valkey-server 9.1 has not"),
+        ("BLMOVEM", "Redis 8.10 has it, valkey-server 9.1 has not"),
+        ("BLPOP", "waits; in `blocking`"),
+        ("BRPOP", "waits; in `blocking`"),
+        ("BLMPOP", "waits; in `blocking`"),
+        ("BLMOVE", "waits; in `blocking`"),
+        ("BRPOPLPUSH", "waits; in `blocking`"),
+    ],
+    ours: &[("LMOVEM", "Redis 8.10"), ("BLMOVEM", "Redis 8.10")],
     keys: &[KeySort::new("l", "LRANGE").with(" 0 -1")],
     ..Family::NONE
 };

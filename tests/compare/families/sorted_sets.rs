@@ -51,6 +51,11 @@ pub(crate) const FAMILY: Family = Family {
         "ZINTERCARD ( 1 <z> | 2 <z> <z> | <i> <z> ) [ LIMIT <count> ]",
         "ZSCAN <z> <count> [ MATCH <pattern> ] [ COUNT <i> ] [ ( NOSCORES | NOVALUES ) ]",
     ],
+    without_template: &[
+        ("BZPOPMIN", "waits; in `blocking`"),
+        ("BZPOPMAX", "waits; in `blocking`"),
+        ("BZMPOP", "waits; in `blocking`"),
+    ],
     keys: &[
         KeySort::new("z", "ZRANGE").with(" 0 -1 WITHSCORES"),
         KeySort::new("x", "ZRANGE").with(" 0 -1 WITHSCORES").of_its_own(),

@@ -59,12 +59,6 @@ pub enum StreamError {
     MeaninglessId(char),
     /// The id `>` in XREAD.
     NewOfNoGroup,
-    /// BLOCK is not an integer.
-    TimeoutNotInteger,
-    /// BLOCK is negative.
-    TimeoutNegative,
-    /// BLOCK reaches behind the end of time.
-    TimeoutOutOfRange,
     /// A number of XCLAIM or XAUTOCLAIM is none: which, and the command in upper case.
     InvalidNumber(&'static str, &'static str),
     /// XCLAIM with an option that there is not.
@@ -181,9 +175,6 @@ impl StreamError {
             Self::NewOfNoGroup => {
                 "The > ID can be specified only when calling XREADGROUP using the GROUP <group> <consumer> option."
             }
-            Self::TimeoutNotInteger => "timeout is not an integer or out of range",
-            Self::TimeoutNegative => "timeout is negative",
-            Self::TimeoutOutOfRange => "timeout is out of range",
             Self::CountNotPositive => "COUNT must be > 0",
             Self::IdCountNotPositive => "Number of IDs must be a positive integer",
             Self::UnknownMode => "mode must be SILENT, FAIL, or FATAL",

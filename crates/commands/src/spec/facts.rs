@@ -83,7 +83,7 @@ pub(super) const FACTS: &[(&str, &str, &str, &str)] = &[
     ("BITOP",                             "2.6.0",             "O(N)",               "operation=(AND|OR|XOR|NOT) destkey:key key..."),
     ("BITPOS",                            "2.8.7",             "O(N)",               "key bit:integer [range=(start:integer [end-unit-block=(end:integer [unit=(BYTE|BIT)])])]"),
     ("BLMOVE",                            "6.2.0",             "O(1)",               "source:key destination:key wherefrom=(LEFT|RIGHT) whereto=(LEFT|RIGHT) timeout:double"),
-    ("BLMOVEM",                           "8.10.0",            "",                   ""),
+    ("BLMOVEM",                           "8.10.0",            "O(N)",               "source:key destination:key wherefrom=(LEFT|RIGHT) whereto=(LEFT|RIGHT) timeout:double [how-many=(selector=(COUNT count:integer|EXACTLY exactly:integer) ordering=(OBO|BULK))]"),
     ("BLMPOP",                            "7.0.0",             "O(N+M)",             "timeout:double numkeys:integer key... where=(LEFT|RIGHT) [COUNT count:integer]"),
     ("BLPOP",                             "2.0.0",             "O(N)",               "key... timeout:double"),
     ("BRPOP",                             "2.0.0",             "O(N)",               "key... timeout:double"),

@@ -66,6 +66,11 @@ impl KeyUse {
         self.0 & other.0 == other.0
     }
 
+    /// Whether data may be added to the key, so that one who waits for some may be served.
+    pub const fn may_add(self) -> bool {
+        self.contains(Self::INSERT) || self.contains(Self::UPDATE)
+    }
+
     /// The flags' names.
     pub fn names(self) -> impl Iterator<Item = &'static str> + Clone {
         NAMES.iter().enumerate().filter(move |(bit, _)| self.0 & (1 << bit) != 0).map(|(_, name)| *name)

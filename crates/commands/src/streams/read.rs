@@ -1,8 +1,10 @@
 //! XREAD and XREADGROUP.
 //!
-//! Neither waits: with BLOCK they answer at once, as Redis does where nobody may wait (in a transaction, in a script).
+//! Neither waits here: with BLOCK, too, they answer at once (see `blocking`).
 //!
 //! CLAIM, MAXCOUNT and MAXSIZE are from Redis's documentation of versions 8.4 and 8.10.
+
+use std::borrow::Cow;
 
 use keyspace::{Context, Edit, Keyspace, StreamEntry, StreamGroup, StreamId, StreamValue};
 use resp::{Arguments, Deferred, Protocol, Reply};
@@ -12,6 +14,7 @@ use super::pending::next_delivery;
 use super::range::{write_entry, write_entry_and};
 use super::{now, shown};
 use crate::args::Args;
+use crate::blocking::block_ms;
 use crate::error::{CommandError, CommandResult, StreamError};
 use crate::spec::KeyPlaces;
 
@@ -46,7 +49,7 @@ impl<'a> Request<'a> {
         loop {
             let has_more = args.remaining() > 1;
             if has_more && args.keyword("BLOCK") {
-                check_timeout(args.bytes()?, context)?;
+                block_ms(args.bytes()?, context.now_ms)?;
             } else if has_more && args.keyword("COUNT") {
                 let count = usize::try_from(args.integer()?).unwrap_or(0);
                 request.count = if count == 0 { usize::MAX } else { count };
@@ -103,31 +106,62 @@ fn take_bound(args: &mut Args<'_>, name: &'static str) -> Result<usize, CommandE
     Ok(bound.ok_or(StreamError::BoundNotPositive(name))?)
 }
 
-fn check_timeout(text: &[u8], context: &Context) -> Result<(), StreamError> {
-    let timeout = keyspace::parse_integer(text).ok_or(StreamError::TimeoutNotInteger)?;
-    match timeout {
-        ..0 => Err(StreamError::TimeoutNegative),
-        _ if timeout.checked_add(now(context)).is_none() => Err(StreamError::TimeoutOutOfRange),
-        _ => Ok(()),
-    }
-}
-
 /// Where the keys of XREAD and XREADGROUP stand: the first half of what follows STREAMS.
 pub(super) fn find_keys(arguments: Arguments<'_>) -> Option<KeyPlaces> {
-    let mut at = 1;
+    let (first, _) = walk_options(arguments)?;
+    let count = (arguments.len() - first) / 2;
+    if count == 0 { None } else { Some(KeyPlaces { also: None, next: first, end: first + count, step: 1 }) }
+}
+
+/// What stands behind the option BLOCK.
+pub(crate) fn find_block(arguments: Arguments<'_>) -> Option<&[u8]> {
+    walk_options(arguments)?.1
+}
+
+/// The place behind STREAMS, and what stands behind the last BLOCK in front of it.
+fn walk_options(arguments: Arguments<'_>) -> Option<(usize, Option<&[u8]>)> {
+    let (mut at, mut block) = (1, None);
     loop {
         let word = arguments.get(at)?;
         let is = |keyword: &str| word.eq_ignore_ascii_case(keyword.as_bytes());
+        if is("BLOCK") {
+            block = arguments.get(at + 1);
+        }
         at += match () {
             () if ["BLOCK", "COUNT", "MAXCOUNT", "MAXSIZE", "CLAIM"].into_iter().any(is) => 2,
             () if is("GROUP") => 3,
             () if is("NOACK") => 1,
-            () if is("STREAMS") => break,
+            () if is("STREAMS") => return Some((at + 1, block)),
             () => return None,
         };
     }
-    let count = (arguments.len() - at - 1) / 2;
-    if count == 0 { None } else { Some(KeyPlaces { also: None, next: at + 1, end: at + 1 + count, step: 1 }) }
+}
+
+/// The same call of XREAD with every id `$` as it is now.
+pub(crate) fn fix_ids(k: &Keyspace, arguments: Arguments<'_>, context: &Context) -> Vec<u8> {
+    let first = walk_options(arguments).map_or(arguments.len(), |(first, _)| first);
+    let count = (arguments.len() - first) / 2;
+    let mut words: Vec<_> = arguments.iter().map(Cow::Borrowed).collect();
+    for (place, _) in arguments.iter().enumerate().skip(first + count).filter(|(_, id)| *id == b"$") {
+        let key = arguments.get(place - count).unwrap_or_default();
+        let stream = k.read::<StreamValue>(context, key).ok().flatten();
+        words[place] = Cow::Owned(stream.map_or(StreamId::MIN, StreamValue::last_id).to_string().into_bytes());
+    }
+    let mut raw = Vec::with_capacity(arguments.raw().len());
+    resp::write_command(&mut raw, &words);
+    raw
+}
+
+/// Whether a call of XREADGROUP has something to say: stream entries or an error.
+pub(super) fn has_answer(k: &Keyspace, arguments: Arguments<'_>, context: &Context) -> bool {
+    let Ok(request) = Request::parse(&mut Args::new(arguments, 1), context, true) else { return true };
+    let Some((group, consumer)) = request.group else { return true };
+    let reader = Reader { group, consumer, now_ms: now(context), request: &request };
+    request.streams.iter().any(|&(key, id)| {
+        let Ok(Some(stream)) = k.read::<StreamValue>(context, key) else { return true };
+        let has_claims = || request.claim_idle_ms.is_some_and(|idle_ms| !reader.claimable(stream, idle_ms).is_empty());
+        id != b">" || stream.group(group).is_none() || reader.first_new(stream).is_some() || has_claims()
+    })
 }
 
 /// The reply while it grows: a map of streams, or, for older clients, an array of pairs.

@@ -48,6 +48,7 @@ impl<P: Platform> Session<P> {
             NodeCommand::ClientList => self.client_list(arguments, reply),
             NodeCommand::ClientKill => return self.client_kill(arguments, reply),
             NodeCommand::ClientPause => self.client_pause(arguments, reply),
+            NodeCommand::ClientUnblock => return self.client_unblock(arguments, reply),
             NodeCommand::ClientUnpause => self.client_unpause(reply),
             NodeCommand::SlowlogHelp => commands::write_help("SLOWLOG", reply),
             NodeCommand::LatencyHelp => commands::write_help("LATENCY", reply),
@@ -97,8 +98,9 @@ impl<P: Platform> Session<P> {
                 Ok(()) => exchange.reply.ok(),
                 Err(why) => exchange.reply.error(format!("ERR {why}")),
             },
+            Later::Unblock(unblock) => unblock.finish(&mut exchange.reply).await,
             Later::Cluster(work) => self.finish_cluster(work, exchange).await,
-            Later::Config(_) | Later::Transaction(_) | Later::Served(_) | Later::Migrate(_) => {
+            Later::Config(_) | Later::Transaction(_) | Later::Served(_) | Later::Migrate(_) | Later::Block(_) => {
                 unreachable!("the connection proposes these")
             }
         }

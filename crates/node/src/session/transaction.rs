@@ -409,6 +409,7 @@ impl<P: Platform> Session<P> {
             Step::Later(Later::Wait { .. }) => {
                 exchange.reply.count(self.replica.replicas_at(None, |member| self.is_shown(member)))
             }
+            Step::Later(Later::Unblock(_)) => exchange.reply.integer(0),
             Step::Later(Later::Cluster(ClusterWork::Shards)) => {
                 self.shards(&super::Facts(&*self.node), &mut exchange.reply)
             }

@@ -172,3 +172,54 @@ fn what_is_large_and_what_is_behind_it_is_given_more_time_and_keeps_its_bytes() 
     assert_eq!(apply(&shard, large, &mut last), Some(2));
     assert_eq!(apply(&shard, behind, &mut last), Some(3));
 }
+
+/// A client that waits for `k`.
+fn park(shard: &Shard) {
+    let (raw, mut ranges) = (b"*3\r\n$5\r\nBLPOP\r\n$1\r\nk\r\n$1\r\n0\r\n", resp::ArgumentRanges::default());
+    let spec = commands::resolve(resp::parse_stored(raw, &mut ranges).unwrap()).unwrap();
+    let waiter = crate::blocking::Waiter::new(ROUTE, Protocol::Resp2, 0, raw, spec, false);
+    assert!(shard.with_waiters(|blocking| blocking.park(waiter)).is_ok());
+}
+
+fn add_push(shard: &Shard) {
+    let mut staged = Staged::default();
+    staged.write(0, b"*3\r\n$5\r\nRPUSH\r\n$1\r\nk\r\n$1\r\nx\r\n");
+    assert_eq!(shard.add(&mut staged, ROUTE, Protocol::Resp2), Added::Accepted);
+}
+
+#[test]
+fn who_waits_is_told_when_leadership_ends() {
+    let shard = leading_shard();
+    park(&shard);
+    shard.stand(Standing::Leaderless);
+    assert!(shard.inboxes[0].take().starts_with("-UNBLOCKED force unblock"));
+    assert!(!shard.is_waited_on());
+}
+
+#[test]
+fn what_a_waiter_popped_in_a_lost_entry_is_uncertain() {
+    let shard = leading_shard();
+    park(&shard);
+    add_push(&shard);
+    let sealed = shard.seal(context()).unwrap();
+    assert_eq!(shard.unblock(ROUTE.client, crate::blocking::Leaving::Unblocked), Ended::NotYet);
+    drop(sealed.waiter);
+    assert_eq!(shard.inboxes[0].take(), format!("-{UNCERTAIN}\r\n").repeat(2));
+    assert!(!shard.is_waited_on());
+}
+
+#[test]
+fn a_waiter_whose_entry_is_refused_has_its_place_again() {
+    let shard = leading_shard();
+    park(&shard);
+    add_push(&shard);
+    shard.seal(context()).unwrap().waiter.refused(Refusal::NoLease);
+    shard.give_up_overdue(2 + HOLD_MAX_NS);
+    assert_eq!(shard.inboxes[0].take(), format!("-{NOREPLICAS}\r\n"));
+    // It is launched once more, in case that there was something for it already.
+    shard.retry();
+    let again = shard.seal(context()).unwrap();
+    assert_eq!(shard.unblock(ROUTE.client, crate::blocking::Leaving::Unblocked), Ended::NotYet);
+    drop(again);
+    assert!(shard.inboxes[0].take().starts_with("-UNCERTAIN"));
+}
