@@ -59,7 +59,7 @@ impl Heard {
 
 /// Errors that promise: it did not and will not happen.
 fn is_definite(line: &[u8]) -> bool {
-    let codes: [&[u8]; 8] = [
+    let codes: [&[u8]; 9] = [
         b"READONLY",
         b"NOREPLICAS",
         b"LOADING",
@@ -68,6 +68,7 @@ fn is_definite(line: &[u8]) -> bool {
         b"ERR max number of clients",
         b"MOVED",
         b"CLUSTERDOWN",
+        b"UNBLOCKED",
     ];
     codes.iter().any(|code| line.starts_with(code))
 }

@@ -1,4 +1,4 @@
-//! `cargo run -p sim -- [--cluster | --relaxed] --seed S | --seeds N [--from S]`: runs seeds until one fails.
+//! `cargo run -p sim -- [--cluster | --relaxed | --waiting] --seed S | --seeds N [--from S]`: runs seeds until one fails.
 
 #![expect(clippy::print_stdout, reason = "a command line talks on standard output")]
 
@@ -6,7 +6,7 @@ use std::process::ExitCode;
 
 use sim::World;
 
-const USAGE: &str = "usage: sim [--cluster | --relaxed] --seed S | --seeds N [--from S]";
+const USAGE: &str = "usage: sim [--cluster | --relaxed | --waiting] --seed S | --seeds N [--from S]";
 
 fn main() -> ExitCode {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
@@ -14,6 +14,7 @@ fn main() -> ExitCode {
     let (world, words) = match &words[..] {
         ["--cluster", words @ ..] => (World::Cluster, words),
         ["--relaxed", words @ ..] => (World::Relaxed, words),
+        ["--waiting", words @ ..] => (World::Waiting, words),
         words => (World::Shard, words),
     };
     let number = |text: &str| text.parse::<u64>().ok();

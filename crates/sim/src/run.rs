@@ -37,6 +37,8 @@ pub enum World {
     Cluster,
     /// One shard of three voters that acknowledge before they sync, and lose power one at a time.
     Relaxed,
+    /// One shard of three voters, whose clients wait in BLPOP and its like for half of the time.
+    Waiting,
 }
 
 /// What came of a run.
@@ -121,9 +123,12 @@ type Ready = Box<dyn FnOnce(Trace) -> Pin<Box<dyn Future<Output = Ended>>>>;
 pub fn run(world: World, seed: u64, show: Option<Show>) -> Report {
     let root = Seed::new(seed);
     let (plan, ready): (String, Ready) = match world {
-        World::Shard | World::Relaxed => {
-            let draw = if world == World::Relaxed { shard::Plan::draw_relaxed } else { shard::Plan::draw };
-            let plan = draw(root);
+        World::Shard | World::Relaxed | World::Waiting => {
+            let plan = match world {
+                World::Relaxed => shard::Plan::draw_relaxed(root),
+                World::Waiting => shard::Plan::draw_waiting(root),
+                _ => shard::Plan::draw(root),
+            };
             (plan.to_string(), Box::new(move |trace| Box::pin(shard::Run::new(root, plan, trace).all())))
         }
         World::Cluster => {

@@ -50,6 +50,8 @@ pub(crate) struct Client<R> {
     operations: u32,
     /// The last key with a deadline that it wrote, and its value.
     last_mortal: Option<(String, u64)>,
+    /// It draws from a list, and waits for an element, half of the time; else from a set.
+    waits: bool,
 }
 
 impl Tags {
@@ -84,7 +86,24 @@ impl<R: Reach> Client<R> {
         let mut random = SmallRng::seed_from_u64(seed);
         let think_ms_max = [2, 10, 40][random.random_range(0..3)];
         let operations = [20, 21, 24][random.random_range(0..3)];
-        Self { number, reach, oracle, start, tags, random, values: 0, think_ms_max, operations, last_mortal: None }
+        Self {
+            number,
+            reach,
+            oracle,
+            start,
+            tags,
+            random,
+            values: 0,
+            think_ms_max,
+            operations,
+            last_mortal: None,
+            waits: false,
+        }
+    }
+
+    /// A client that waits for elements of a list.
+    pub(crate) fn who_waits(self) -> Self {
+        Self { waits: true, ..self }
     }
 
     /// Works while this says so, then ends what it is about. The first of all opens the bank before.
@@ -100,6 +119,9 @@ impl<R: Reach> Client<R> {
     }
 
     async fn operate(&mut self) {
+        if self.waits && self.random.random_range(0..2) == 0 {
+            return self.draw().await;
+        }
         match self.random.random_range(0..self.operations) {
             0..4 => self.write().await,
             4..9 => self.read().await,
@@ -333,15 +355,30 @@ impl<R: Reach> Client<R> {
         let pool = self.pool();
         if self.random.random_range(0..3) > 0 {
             let member = self.value();
-            let heard = self.call(&pool, &[command(["SADD", &pool, &member.to_string()])]).await;
+            let add = if self.waits { "RPUSH" } else { "SADD" };
+            let heard = self.call(&pool, &[command([add, &pool, &member.to_string()])]).await;
             self.oracle.borrow_mut().sets.added(member, heard.write_span(0), heard.outcome(0));
         } else {
-            let heard = self.call(&pool, &[command(["SPOP", &pool])]).await;
-            if let Some(member) = heard.good(0).and_then(number) {
+            let heard = self.call(&pool, &[self.draw_from(&pool)]).await;
+            // A popped element stands behind the name of its list.
+            let member = |reply: &Value| number(reply.as_array().and_then(<[_]>::last).unwrap_or(reply));
+            if let Some(member) = heard.good(0).and_then(member) {
                 self.oracle.borrow_mut().sets.popped(member, heard.span);
             } else if heard.outcome(0) == Outcome::Unknown {
                 self.oracle.borrow_mut().sets.popped_perhaps();
             }
+        }
+    }
+
+    /// What draws a member: from a list by waiting for one, at either end.
+    fn draw_from(&self, pool: &str) -> Command {
+        if !self.waits {
+            return command(["SPOP", pool]);
+        }
+        match self.number % 3 {
+            0 => command(["BLPOP", "nothing", pool, "0.4"]),
+            1 => command(["BRPOP", pool, "0.05"]),
+            _ => command(["BLPOP", pool, "1"]),
         }
     }
 
@@ -392,7 +429,8 @@ impl<R: Reach> Client<R> {
         self.look_at_bank().await;
         let pool = self.pool();
         loop {
-            let heard = self.call(&pool, &[command(["SMEMBERS", &pool]), command(["INFO", "replication"])]).await;
+            let look = if self.waits { command(["LRANGE", &pool, "0", "-1"]) } else { command(["SMEMBERS", &pool]) };
+            let heard = self.call(&pool, &[look, command(["INFO", "replication"])]).await;
             if let Some(members) = heard.good(0).and_then(Value::as_array).filter(|_| heard.was_leader(1)) {
                 self.oracle.borrow_mut().sets.left(members.iter().filter_map(number).collect());
                 return;

@@ -6,6 +6,8 @@ use sim::World;
 const SEEDS: u64 = 32;
 /// So many runs with `appendfsync everysec`; more with `cargo xtask sim --relaxed --seeds N`.
 const RELAXED_SEEDS: u64 = 8;
+/// So many runs with clients that wait; more with `cargo xtask sim --waiting --seeds N`.
+const WAITING_SEEDS: u64 = 16;
 
 #[test]
 fn the_first_seeds_hold() {
@@ -23,6 +25,15 @@ fn the_first_seeds_hold() {
 fn a_voter_that_forgot_does_not_vote() {
     for seed in 0..RELAXED_SEEDS {
         let report = sim::run(World::Relaxed, seed, None);
+        assert_eq!(report.failure, None, "seed {seed}\n{}", report.plan);
+    }
+}
+
+/// Nothing is popped twice, and nothing that was acknowledged is lost, whoever waits for it.
+#[test]
+fn who_waits_is_given_everything_once() {
+    for seed in 0..WAITING_SEEDS {
+        let report = sim::run(World::Waiting, seed, None);
         assert_eq!(report.failure, None, "seed {seed}\n{}", report.plan);
     }
 }

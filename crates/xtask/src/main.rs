@@ -39,6 +39,7 @@ usage: cargo xtask <chore>
   sim [options]     simulated nodes
                       --cluster    six that form a cluster; without it, one shard
                       --relaxed    a shard that acknowledges before it syncs (appendfsync everysec)
+                      --waiting    a shard whose clients wait in BLPOP and its like
                       --seed S     one run, with its trace
                       --seeds N [--from S]   N seeds from S on (default 32 from 0)
                       --mutants [NAME]   every seeded bug of crates/sim/mutants must be caught, or that one

@@ -1,7 +1,7 @@
 //! `sim`: simulated clusters, by the binary of `crates/sim`.
 //!
-//! The binary takes `--cluster` for clusters of six nodes, `--relaxed` for one shard that acknowledges before it syncs (without them:
-//! one that does not), and then `--seed S` (one run, with its trace) or `--seeds N --from S` (the seeds S, or 0, and those behind it,
+//! The binary takes `--cluster` for clusters of six nodes, `--relaxed` for one shard that acknowledges before it syncs, `--waiting`
+//! for one whose clients wait in BLPOP (without them: one that does neither), and then `--seed S` (one run, with its trace) or `--seeds N --from S` (the seeds S, or 0, and those behind it,
 //! ending at the first that fails). It exits with 0 when every seed held, and else with another number after a line that starts with
 //! `seed S failed`.
 
@@ -17,6 +17,7 @@ pub(crate) fn sim(tree: &Tree, options: &[&str]) -> Outcome {
     let (world, rest): (&[&str], _) = match options {
         ["--cluster", rest @ ..] => (&["--cluster"], rest),
         ["--relaxed", rest @ ..] => (&["--relaxed"], rest),
+        ["--waiting", rest @ ..] => (&["--waiting"], rest),
         rest => (&[], rest),
     };
     match rest {

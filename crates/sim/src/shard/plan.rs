@@ -43,6 +43,8 @@ pub(crate) struct Plan {
     pub(crate) voters: usize,
     /// The voters acknowledge before they sync: `appendfsync everysec`.
     pub(crate) relaxed: bool,
+    /// Clients wait for elements of a list, half of the time.
+    pub(crate) waiting: bool,
     pub(crate) clients: usize,
     /// How long clients work and things go wrong.
     pub(crate) length: Duration,
@@ -76,6 +78,12 @@ impl Plan {
         Self { relaxed: true, ..plan }
     }
 
+    /// Draws a run of three voters whose clients wait.
+    pub(crate) fn draw_waiting(seed: Seed) -> Self {
+        let plan = Self::draw_for(3, SmallRng::seed_from_u64(seed.of("plan of a shard that is waited on", 0)));
+        Self { waiting: true, ..plan }
+    }
+
     fn draw_for(voters: usize, mut random: SmallRng) -> Self {
         let length_ms: u64 = random.random_range(6000..12_000);
         let links = Links {
@@ -86,6 +94,7 @@ impl Plan {
         let mut plan = Self {
             voters,
             relaxed: false,
+            waiting: false,
             clients: random.random_range(3..=6),
             length: Duration::from_millis(length_ms),
             links,
@@ -166,10 +175,11 @@ impl fmt::Display for Plan {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         writeln!(
             f,
-            "{} voters{}, {} clients, {} ms; {:?}; {:?}; clocks {:?}",
+            "{} voters{}, {} clients{}, {} ms; {:?}; {:?}; clocks {:?}",
             self.voters,
             if self.relaxed { " that acknowledge before they sync" } else { "" },
             self.clients,
+            if self.waiting { " that wait" } else { "" },
             self.length.as_millis(),
             self.links,
             self.pace,

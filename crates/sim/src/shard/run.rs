@@ -52,7 +52,8 @@ impl Run {
         let seed = self.stage.seed.of("client", number as u64);
         let reach = AnyHost::new(number, Rc::clone(&self.stage.hosts), Rc::clone(&self.stage.oracle));
         let start = self.stage.hosts.borrow().start();
-        Client::new(number, reach, Rc::clone(&self.stage.oracle), start, Tags::default(), seed)
+        let client = Client::new(number, reach, Rc::clone(&self.stage.oracle), start, Tags::default(), seed);
+        if self.plan.waiting { client.who_waits() } else { client }
     }
 
     /// Lets the plan happen.
