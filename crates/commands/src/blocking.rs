@@ -5,7 +5,7 @@
 
 use std::time::Duration;
 
-use keyspace::{Context, Keyspace, ListValue, SortedSetValue, ValueType};
+use keyspace::{Context, Extended, Keyspace, ListValue, Parsed, SortedSetValue, ValueType};
 use resp::{Arguments, Reply};
 
 use crate::error::{CommandError, TimeoutError};
@@ -64,7 +64,7 @@ pub fn wait_of(spec: &Spec, arguments: Arguments<'_>) -> Option<Wait> {
 /// # Errors
 /// When it is none, or ends behind the end of time.
 pub(crate) fn seconds_to_ms(text: &[u8], now_ms: u64) -> Result<u64, TimeoutError> {
-    let ms = (keyspace::parse_double(text).ok_or(TimeoutError::NotFloat)? * 1000.0).ceil();
+    let ms = (number(text).ok_or(TimeoutError::NotFloat)? * 1000.0).ceil();
     // The first double that is no 64-bit integer any more.
     if ms >= 9_223_372_036_854_775_808.0 {
         return Err(TimeoutError::OutOfRange);
@@ -75,6 +75,15 @@ pub(crate) fn seconds_to_ms(text: &[u8], now_ms: u64) -> Result<u64, TimeoutErro
     #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "it is whole, and in range")]
     let ms = ms as u64;
     in_time(ms, now_ms)
+}
+
+/// A number in decimal or, as Redis reads them, in hexadecimal.
+fn number(text: &[u8]) -> Option<f64> {
+    let hexadecimal = || match Extended::parse(text)? {
+        Parsed::Finite(number) => keyspace::parse_double(number.to_text().as_bytes()),
+        Parsed::Infinite { .. } => None,
+    };
+    keyspace::parse_double(text).or_else(hexadecimal)
 }
 
 /// The milliseconds of BLOCK.
@@ -173,6 +182,8 @@ mod tests {
         assert_eq!(block_ms(end.to_string().as_bytes(), 1), Err(TimeoutError::OutOfRange));
         assert_eq!(seconds_to_ms(b"9223372036854775.9", 0), Err(TimeoutError::OutOfRange));
         assert_eq!(seconds_to_ms(b"1e300", 0), Err(TimeoutError::OutOfRange));
+        assert_eq!(seconds_to_ms(b"0x7FFFFFFFFFFFFF", 0), Err(TimeoutError::OutOfRange));
+        assert_eq!(seconds_to_ms(b"0x1p-3", 0), Ok(125));
         assert_eq!(seconds_to_ms(b"-0.5", 0), Err(TimeoutError::Negative));
     }
 }
