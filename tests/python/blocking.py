@@ -142,6 +142,8 @@ def lists():
     story("a sorted set is no list", [], ["BLPOP k 0", "BZPOPMIN k 0"], ["ZADD k 1 a"], left=[0])
     story("a push that fails", ["SET k x"], ["BLPOP k2 0"], ["RPUSH k 1"], left=[0])
     story("deleted in the same transaction", [], ["BLPOP k 0"], ["MULTI", "RPUSH k 1", "DEL k", "EXEC"], left=[0])
+    becomes = ["MULTI", "RPUSH k 1", "DEL k", "SET k x", "EXEC", "TYPE k", "DEL k", "RPUSH k 2"]
+    story("something else in the same transaction", [], ["BLPOP k 0", "BLMPOP 0 1 k LEFT"], [*becomes, "RPUSH k 3"])
     story("a transaction serves at its end", [], ["BLPOP k 0"], ["MULTI", "RPUSH k 1", "LPUSH k 0", "LLEN k", "EXEC", "LLEN k"])
     story("within a transaction nobody waits", [], [], ["MULTI", "BLPOP k 0", "BLMOVE a b LEFT LEFT 0", "RPUSH k 1", "BLPOP k 0", "EXEC"])
     story("a transaction that pops for a chain", ["RPUSH a 1"], ["BLPOP b 0"], ["MULTI", "BLMOVE a b LEFT LEFT 0", "EXEC"])
@@ -248,6 +250,17 @@ def ends():
     do("CLIENT UNPAUSE")
     answers(pusher)
     do("DEL k")
+
+    say("what waited is counted once")
+    do("CONFIG RESETSTAT", "DEL k")
+    clients = waiting("BLPOP k 0", "BLPOP k 0", "BLPOP k 0")
+    do("RPUSH k 1")
+    say(control.run(f"CLIENT UNBLOCK {unblockable[clients[1]]}"))
+    say(control.run(f"CLIENT UNBLOCK {unblockable[clients[2]]} ERROR"))
+    answers(*clients)
+    lines = control.run("INFO commandstats").splitlines()
+    counted = next(line for line in lines if line.startswith("cmdstat_blpop:"))
+    say(*(part for part in counted.split(",") if "calls" in part))
 
     say("keys that are waited for are counted")
     control.run("FLUSHALL")

@@ -209,6 +209,11 @@ impl Mailbox {
         }
     }
 
+    /// Whether what has come back is so.
+    pub(crate) fn holds(&self, is_so: impl FnOnce(&[u8]) -> bool) -> bool {
+        is_so(&self.replies.borrow())
+    }
+
     /// Waits until every run that was handed in is answered.
     pub(crate) async fn answered(&self) {
         std::future::poll_fn(|context| {

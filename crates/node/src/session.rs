@@ -493,10 +493,15 @@ impl<P: Platform> Session<P> {
         step
     }
 
-    /// Counts a read that has waited.
-    pub(crate) fn count_read(&self, spec: &Spec, reply: &[u8]) {
-        let failed = reply.first() == Some(&b'-');
-        self.tally.called(commands::place_of(spec), None, failed);
+    /// Counts a command that has waited, and that apply has not counted.
+    pub(crate) fn count_waited(&self, spec: &Spec, reply: &[u8]) {
+        let (place, failed) = (commands::place_of(spec), reply.first() == Some(&b'-'));
+        let is_ended = failed && reply.starts_with(b"-UNBLOCKED ");
+        self.tally.called(place, None, failed && !is_ended);
+        // As in Valkey: one that is ended is rejected, and a call all the same.
+        if is_ended {
+            self.tally.rejected(place);
+        }
         if failed {
             self.node.stats.error(reply);
         }

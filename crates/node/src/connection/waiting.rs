@@ -42,6 +42,11 @@ impl Drop for Shown {
     }
 }
 
+/// Whether a reply ends a wait in which nothing was found.
+fn ends_a_wait(reply: &[u8]) -> bool {
+    commands::is_null(reply) || reply.starts_with(b"-UNBLOCKED ")
+}
+
 impl<P: Platform> Connection<P> {
     /// Completes a command that may wait. `false`: the client has gone, or has to.
     pub(super) async fn wait(&mut self, waiting: Waiting, stream: &mut <P::Socket as Socket>::Stream) -> bool {
@@ -51,7 +56,7 @@ impl<P: Platform> Connection<P> {
         }
         let shard = Arc::clone(&self.session.replica().shard);
         let Waiting { spec, timeout, reads } = waiting;
-        let only_reads = reads.is_some();
+        let mut is_counted = reads.is_none();
         match reads {
             None => self.submit().await,
             Some(reads) => {
@@ -66,11 +71,13 @@ impl<P: Platform> Connection<P> {
             if !self.while_parked(&shard, timeout, stream).await {
                 return false;
             }
+            // What ended without having run again was counted by nobody.
+            is_counted &= !self.mailbox.holds(ends_a_wait);
         }
         let mark = self.exchange.reply.mark();
         self.exchange.take_replies(&self.mailbox);
-        if only_reads {
-            self.session.count_read(spec, self.exchange.reply.since(mark));
+        if !is_counted {
+            self.session.count_waited(spec, self.exchange.reply.since(mark));
         }
         true
     }

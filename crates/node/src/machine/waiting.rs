@@ -111,7 +111,7 @@ impl<C: Clock> Turn<'_, C> {
         (self.client, self.may_wait) = (Some(client), true);
         run_item(self, reader, place, &mut reply)?;
         (self.client, self.may_wait) = (before, false);
-        if commands::is_null(reply.as_bytes()) {
+        if commands::is_null(reply.as_bytes()) || self.is_in_vain(number, reply.as_bytes()) {
             let left = self.shard.with_waiters(|blocking| blocking.come_back(number));
             let farewell = left.and_then(|(waiter, leaving)| Some((waiter.route, waiter.farewell(leaving)?)));
             self.answers.extend(farewell);
@@ -124,6 +124,19 @@ impl<C: Clock> Turn<'_, C> {
             self.answers.push((waiter.route, reply.into_bytes()));
         }
         Ok(())
+    }
+
+    /// Whether an error is none of the waiter's: what was written at its key is of a type that it does not wait for.
+    fn is_in_vain(&self, number: Number, reply: &[u8]) -> bool {
+        if !reply.starts_with(b"-") {
+            return false;
+        }
+        self.shard.with_waiters(|blocking| {
+            let Some(waiter) = blocking.get(number) else { return false };
+            let context = Context::of_entry(usize::from(waiter.database), self.data.clock_ms(), 0);
+            let keys = Blocking::keys_of(waiter);
+            keys.iter().all(|(_, key)| commands::servable(&self.data, &context, key, waiter.wants) == 0)
+        })
     }
 
     /// Takes note of the keys that were changed, as far as somebody waits for them.
