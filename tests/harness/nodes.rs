@@ -131,7 +131,12 @@ impl Nodes {
 
     /// The place of the node with this client port.
     pub(crate) fn place(&self, port: u16) -> usize {
-        self.list.iter().position(|node| node.port == port).expect("a port of these")
+        self.find(port).expect("a port of these")
+    }
+
+    /// As [`Self::place`]; `None` for the port of a node that has moved, which is shown for a while.
+    fn find(&self, port: u16) -> Option<usize> {
+        self.list.iter().position(|node| node.port == port)
     }
 
     /// The node id of the node at this place.
@@ -156,7 +161,7 @@ impl Nodes {
         };
         wait_for("a slot that somebody is shown to serve", || {
             let known = self.known(seen_from);
-            known.iter().find(|node| node.slots.iter().any(has)).map(|node| self.place(node.port))
+            known.iter().find(|node| node.slots.iter().any(has)).and_then(|node| self.find(node.port))
         })
     }
 
