@@ -8,6 +8,7 @@ use std::time::Duration;
 use keyspace::{Context, Extended, Keyspace, ListValue, Parsed, SortedSetValue, ValueType};
 use resp::{Arguments, Reply};
 
+use crate::args::Args;
 use crate::error::{CommandError, TimeoutError};
 use crate::run::run_read;
 use crate::spec::Spec;
@@ -103,6 +104,14 @@ fn in_time(ms: u64, now_ms: u64) -> Result<u64, TimeoutError> {
 /// Checks a time in seconds that a handler was given.
 pub(crate) fn check_seconds(text: &[u8], context: &Context) -> Result<(), CommandError> {
     Ok(seconds_to_ms(text, context.now_ms).map(drop)?)
+}
+
+/// Takes all that is left: keys, and then the time to wait.
+pub(crate) fn take_keys_and_seconds<'a>(args: &mut Args<'a>, context: &Context) -> Result<Vec<&'a [u8]>, CommandError> {
+    let keys = (1..args.remaining()).map(|_| args.bytes()).collect::<Result<_, _>>()?;
+    check_seconds(args.bytes()?, context)?;
+    args.end()?;
+    Ok(keys)
 }
 
 /// How many calls that wait for this type of value at a key may find something there now. A list may serve as many as it has elements; a

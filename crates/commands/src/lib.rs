@@ -65,6 +65,7 @@ mod hyperloglog;
 mod keys;
 mod lists;
 mod memory;
+mod pops;
 mod server;
 mod session;
 mod sets;

@@ -10,6 +10,7 @@ use resp::Reply;
 use crate::args::Args;
 use crate::blocking::{TimeoutPlace, Waits};
 use crate::error::{CommandError, CommandResult};
+use crate::pops::Pops;
 use crate::spec::{Arity::*, KeyUse, Keys, Spec};
 
 const TWO: Keys = Keys::Range { first: 1, last: 2, step: 1 };
@@ -231,55 +232,38 @@ fn pop_array(
     }
 }
 
-/// What LMPOP pops: from which keys, where, and how many.
-struct Pops<'a> {
-    keys: Vec<&'a [u8]>,
-    end: ListEnd,
-    count: usize,
-}
-
-impl<'a> Pops<'a> {
-    fn parse(args: &mut Args<'a>) -> Result<Self, CommandError> {
-        let key_count = args.integer().ok().filter(|&count| count > 0);
-        let key_count = magnitude(key_count.ok_or(CommandError::NoKeys)?);
-        if key_count >= args.remaining() {
-            return Err(CommandError::Syntax);
+/// Pops from the first of the keys that has any.
+fn pop_first(pops: &Pops<'_, ListEnd>, keyspace: &mut Keyspace, context: &Context, reply: &mut Reply) -> CommandResult {
+    let settings = *keyspace.settings();
+    for key in &pops.keys {
+        if let Some(mut list) = keyspace.edit::<ListValue>(context, key)? {
+            reply.array(2);
+            reply.bulk(key);
+            pop_array(&mut list, pops.end, pops.count, &settings, reply);
+            return Ok(());
         }
-        let keys = (0..key_count).map(|_| args.bytes()).collect::<Result<_, _>>()?;
-        let end = take_end(args)?;
-        let mut count = 1;
-        if args.keyword("COUNT") {
-            let number = parse_integer(args.bytes()?).filter(|&count| count > 0);
-            count = magnitude(number.ok_or(CommandError::CountNotPositive)?);
-        }
-        args.end()?;
-        Ok(Self { keys, end, count })
     }
-
-    fn run(self, keyspace: &mut Keyspace, context: &Context, reply: &mut Reply) -> CommandResult {
-        let settings = *keyspace.settings();
-        for key in self.keys {
-            if let Some(mut list) = keyspace.edit::<ListValue>(context, key)? {
-                reply.array(2);
-                reply.bulk(key);
-                pop_array(&mut list, self.end, self.count, &settings, reply);
-                return Ok(());
-            }
-        }
-        reply.null_array();
-        Ok(())
-    }
+    reply.null_array();
+    Ok(())
 }
 
 fn lmpop(keyspace: &mut Keyspace, args: &mut Args<'_>, context: &Context, reply: &mut Reply) -> CommandResult {
-    Pops::parse(args)?.run(keyspace, context, reply)
+    pop_first(&Pops::parse(args, take_end)?, keyspace, context, reply)
+}
+
+/// An end of the list at a key.
+type Place<'a> = (&'a [u8], ListEnd);
+
+/// Takes from where to where elements go: two keys, and then an end of each.
+fn take_way<'a>(args: &mut Args<'a>) -> Result<(Place<'a>, Place<'a>), CommandError> {
+    let (source, target) = (args.bytes()?, args.bytes()?);
+    Ok(((source, take_end(args)?), (target, take_end(args)?)))
 }
 
 fn lmove(keyspace: &mut Keyspace, args: &mut Args<'_>, context: &Context, reply: &mut Reply) -> CommandResult {
-    let (source, target) = (args.bytes()?, args.bytes()?);
-    let (from, to) = (take_end(args)?, take_end(args)?);
+    let (source, target) = take_way(args)?;
     args.end()?;
-    move_element(keyspace, context, (source, from), (target, to), reply)
+    move_element(keyspace, context, source, target, reply)
 }
 
 fn rpoplpush(keyspace: &mut Keyspace, args: &mut Args<'_>, context: &Context, reply: &mut Reply) -> CommandResult {
@@ -345,10 +329,9 @@ impl Many {
 }
 
 fn lmovem(keyspace: &mut Keyspace, args: &mut Args<'_>, context: &Context, reply: &mut Reply) -> CommandResult {
-    let (source, target) = (args.bytes()?, args.bytes()?);
-    let (from, to) = (take_end(args)?, take_end(args)?);
+    let (source, target) = take_way(args)?;
     let many = Many::parse(args)?;
-    move_elements(keyspace, context, (source, from), (target, to), &many, reply)
+    move_elements(keyspace, context, source, target, &many, reply)
 }
 
 fn move_elements(

@@ -10,6 +10,7 @@ use resp::{Protocol, Reply};
 use crate::args::Args;
 use crate::blocking::{TimeoutPlace, Waits};
 use crate::error::{CommandError, CommandResult};
+use crate::pops::Pops;
 use crate::scan::{Beside, ScanOptions};
 use crate::sets::{Draws, check_drawn, positive, write_finished_scan};
 use crate::spec::{Arity::*, KeyUse, Keys, Spec};
@@ -375,57 +376,38 @@ fn take_members(
     Ok(taken)
 }
 
-/// What ZMPOP pops: from which keys, where, and how many.
-struct Pops<'a> {
-    keys: Vec<&'a [u8]>,
-    end: End,
-    count: usize,
+fn take_end(args: &mut Args<'_>) -> Result<End, CommandError> {
+    if args.keyword("MIN") {
+        Ok(End::Lowest)
+    } else if args.keyword("MAX") {
+        Ok(End::Highest)
+    } else {
+        Err(CommandError::Syntax)
+    }
 }
 
-impl<'a> Pops<'a> {
-    fn parse(args: &mut Args<'a>) -> Result<Self, CommandError> {
-        let count = keyspace::parse_integer(args.bytes()?).and_then(|count| usize::try_from(count).ok());
-        let count = count.filter(|&count| count > 0).ok_or(CommandError::NoKeys)?;
-        if count >= args.remaining() {
-            return Err(CommandError::Syntax);
-        }
-        let keys = (0..count).map(|_| args.bytes()).collect::<Result<_, _>>()?;
-        let end = match () {
-            () if args.keyword("MIN") => End::Lowest,
-            () if args.keyword("MAX") => End::Highest,
-            () => return Err(CommandError::Syntax),
-        };
-        let mut count = 1;
-        if args.keyword("COUNT") {
-            let number = keyspace::parse_integer(args.bytes()?).and_then(|count| usize::try_from(count).ok());
-            count = number.filter(|&count| count > 0).ok_or(CommandError::CountNotPositive)?;
-        }
-        args.end()?;
-        Ok(Self { keys, end, count })
-    }
-
-    fn run(self, keyspace: &mut Keyspace, context: &Context, reply: &mut Reply) -> CommandResult {
-        for key in self.keys {
-            let popped = take_members(keyspace, context, key, self.end, self.count)?;
-            if !popped.is_empty() {
+/// Pops from the first of the keys that has any.
+fn pop_first(pops: &Pops<'_, End>, keyspace: &mut Keyspace, context: &Context, reply: &mut Reply) -> CommandResult {
+    for key in &pops.keys {
+        let popped = take_members(keyspace, context, key, pops.end, pops.count)?;
+        if !popped.is_empty() {
+            reply.array(2);
+            reply.bulk(key);
+            reply.array(popped.len());
+            for (member, score) in popped {
                 reply.array(2);
-                reply.bulk(key);
-                reply.array(popped.len());
-                for (member, score) in popped {
-                    reply.array(2);
-                    reply.bulk(member);
-                    write_score(score, reply);
-                }
-                return Ok(());
+                reply.bulk(member);
+                write_score(score, reply);
             }
+            return Ok(());
         }
-        reply.null_array();
-        Ok(())
     }
+    reply.null_array();
+    Ok(())
 }
 
 fn zmpop(keyspace: &mut Keyspace, args: &mut Args<'_>, context: &Context, reply: &mut Reply) -> CommandResult {
-    Pops::parse(args)?.run(keyspace, context, reply)
+    pop_first(&Pops::parse(args, take_end)?, keyspace, context, reply)
 }
 
 fn zrandmember(keyspace: &Keyspace, args: &mut Args<'_>, context: &Context, reply: &mut Reply) -> CommandResult {

@@ -3,10 +3,11 @@
 use keyspace::{Context, Keyspace, ListEnd, ListValue};
 use resp::{Arguments, Reply};
 
-use super::{Many, Pops, move_element, move_elements, take_end};
+use super::{Many, move_element, move_elements, pop_first, take_end, take_way};
 use crate::args::Args;
-use crate::blocking::check_seconds;
+use crate::blocking::{check_seconds, take_keys_and_seconds};
 use crate::error::CommandResult;
+use crate::pops::Pops;
 
 pub(super) fn blpop(
     keyspace: &mut Keyspace,
@@ -33,9 +34,7 @@ fn pop(
     end: ListEnd,
     reply: &mut Reply,
 ) -> CommandResult {
-    let keys: Vec<_> = (1..args.remaining()).map(|_| args.bytes()).collect::<Result<_, _>>()?;
-    check_seconds(args.bytes()?, context)?;
-    args.end()?;
+    let keys = take_keys_and_seconds(args, context)?;
     let settings = *keyspace.settings();
     for key in keys {
         if let Some(mut list) = keyspace.edit::<ListValue>(context, key)? {
@@ -56,10 +55,7 @@ pub(super) fn blmpop(
     context: &Context,
     reply: &mut Reply,
 ) -> CommandResult {
-    let timeout = args.bytes()?;
-    let pops = Pops::parse(args)?;
-    check_seconds(timeout, context)?;
-    pops.run(keyspace, context, reply)
+    pop_first(&Pops::parse_waiting(args, context, take_end)?, keyspace, context, reply)
 }
 
 pub(super) fn blmove(
@@ -68,11 +64,10 @@ pub(super) fn blmove(
     context: &Context,
     reply: &mut Reply,
 ) -> CommandResult {
-    let (source, target) = (args.bytes()?, args.bytes()?);
-    let (from, to) = (take_end(args)?, take_end(args)?);
+    let (source, target) = take_way(args)?;
     check_seconds(args.bytes()?, context)?;
     args.end()?;
-    move_element(keyspace, context, (source, from), (target, to), reply)
+    move_element(keyspace, context, source, target, reply)
 }
 
 pub(super) fn brpoplpush(
@@ -93,11 +88,10 @@ pub(super) fn blmovem(
     context: &Context,
     reply: &mut Reply,
 ) -> CommandResult {
-    let (source, target) = (args.bytes()?, args.bytes()?);
-    let (from, to) = (take_end(args)?, take_end(args)?);
+    let (source, target) = take_way(args)?;
     check_seconds(args.bytes()?, context)?;
     let many = Many::parse(args)?;
-    move_elements(keyspace, context, (source, from), (target, to), &many, reply)
+    move_elements(keyspace, context, source, target, &many, reply)
 }
 
 /// Whether there are as many elements as a call of BLMOVEM asks for.

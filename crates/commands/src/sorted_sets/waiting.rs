@@ -3,10 +3,11 @@
 use keyspace::{Context, Keyspace};
 use resp::Reply;
 
-use super::{End, Pops, take_members, write_score};
+use super::{End, pop_first, take_end, take_members, write_score};
 use crate::args::Args;
-use crate::blocking::check_seconds;
+use crate::blocking::take_keys_and_seconds;
 use crate::error::CommandResult;
+use crate::pops::Pops;
 
 pub(super) fn bzpopmin(
     keyspace: &mut Keyspace,
@@ -27,9 +28,7 @@ pub(super) fn bzpopmax(
 }
 
 fn pop(keyspace: &mut Keyspace, args: &mut Args<'_>, context: &Context, end: End, reply: &mut Reply) -> CommandResult {
-    let keys: Vec<_> = (1..args.remaining()).map(|_| args.bytes()).collect::<Result<_, _>>()?;
-    check_seconds(args.bytes()?, context)?;
-    args.end()?;
+    let keys = take_keys_and_seconds(args, context)?;
     for key in keys {
         if let Some((member, score)) = take_members(keyspace, context, key, end, 1)?.pop() {
             reply.array(3);
@@ -49,8 +48,5 @@ pub(super) fn bzmpop(
     context: &Context,
     reply: &mut Reply,
 ) -> CommandResult {
-    let timeout = args.bytes()?;
-    let pops = Pops::parse(args)?;
-    check_seconds(timeout, context)?;
-    pops.run(keyspace, context, reply)
+    pop_first(&Pops::parse_waiting(args, context, take_end)?, keyspace, context, reply)
 }
