@@ -104,7 +104,7 @@ pub(super) const KEPT: &[Param] = &[
     flag("io-threads-do-reads", "no", "has no effect: the threads of io-threads always read"),
     flag("crash-log-enabled", "yes", "has no effect: a panic is always logged"),
     flag("crash-memcheck-enabled", "yes", "has no effect: the memory is not tested"),
-    choice("syslog-enabled", &["no"], "no", "Logs go to logfile or to standard output."),
+    choice("syslog-enabled", &["no"], "no", "has no effect: logs go to logfile or to standard output"),
     text("syslog-ident", "valkey", NOT_YET),
     text("syslog-facility", "local0", NOT_YET),
     text("ignore-warnings", "", "has no effect: there are no such warnings"),
