@@ -31,7 +31,7 @@ fn clients_wait_and_are_served_as_in_valkey() {
 }
 
 /// A client that waits with this command.
-fn waiting(port: u16, words: &[&[u8]]) -> Client {
+pub(crate) fn waiting(port: u16, words: &[&[u8]]) -> Client {
     let mut control = Client::connect(port);
     let before = waiting_clients(&mut control);
     let mut client = Client::connect(port);
@@ -40,7 +40,7 @@ fn waiting(port: u16, words: &[&[u8]]) -> Client {
     client
 }
 
-fn waiting_clients(client: &mut Client) -> u64 {
+pub(crate) fn waiting_clients(client: &mut Client) -> u64 {
     crate::harness::server::info(client, "blocked_clients").parse().expect("a number")
 }
 

@@ -14,6 +14,7 @@ mod blocking;
 mod clients;
 mod cluster;
 mod compare;
+mod copies;
 mod durability;
 mod fieldsets;
 mod golden;

@@ -87,11 +87,11 @@ fn number(text: &[u8]) -> Option<f64> {
     keyspace::parse_double(text).or_else(hexadecimal)
 }
 
-/// The milliseconds of BLOCK.
+/// For how long a command is to wait that says so in milliseconds, as BLOCK does; 0: for ever.
 ///
 /// # Errors
-/// When they are no number, or end behind the end of time.
-pub(crate) fn block_ms(text: &[u8], now_ms: u64) -> Result<u64, TimeoutError> {
+/// When they are no number, negative, or end behind the end of time, as seen from `now_ms`.
+pub fn block_ms(text: &[u8], now_ms: u64) -> Result<u64, TimeoutError> {
     let ms = keyspace::parse_integer(text).ok_or(TimeoutError::NotInteger)?;
     in_time(u64::try_from(ms).map_err(|_| TimeoutError::Negative)?, now_ms)
 }

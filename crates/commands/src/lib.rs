@@ -75,7 +75,9 @@ mod strings;
 mod transactions;
 
 pub use args::Args;
-pub use blocking::{HasAnswer, TimeoutPlace, Wait, Waits, has_answer, is_null, read_or_wait, servable, wait_of};
+pub use blocking::{
+    HasAnswer, TimeoutPlace, Wait, Waits, block_ms, has_answer, is_null, read_or_wait, servable, wait_of,
+};
 pub use cluster::ClusterCommand;
 pub use describe::describe;
 pub use error::{

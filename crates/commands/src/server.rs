@@ -67,6 +67,8 @@ pub enum NodeCommand {
     Role,
     /// `WAIT replicas timeout`
     Wait,
+    /// `WAITAOF here replicas timeout`
+    WaitAof,
     /// `TIME`
     Time,
     /// `SAVE`
@@ -189,7 +191,13 @@ pub(crate) const COMMANDS: &[Spec] = &[
 ];
 
 /// Neither about keys nor about the node, but of the same group as commands about keys.
-pub(crate) const WAITING: &[Spec] =
-    &[Spec::node("WAIT", Exactly(3), NodeCommand::Wait, "Waits until this client's writes are on so many replicas.")
-        .flags(Flags::BLOCKING.with(Flags::CONNECTION))
-        .tips(&["request_policy:all_shards", "response_policy:agg_min"])];
+pub(crate) const WAITING: &[Spec] = &[
+    Spec::node("WAIT", Exactly(3), NodeCommand::Wait, "Waits until so many replicas have this client's writes.")
+        .flags(COPIES)
+        .tips(FEWEST_COPIES),
+    Spec::node("WAITAOF", Exactly(4), NodeCommand::WaitAof, "Waits until this client's writes are on so many disks.")
+        .flags(COPIES)
+        .tips(FEWEST_COPIES),
+];
+const COPIES: Flags = Flags::BLOCKING.with(Flags::CONNECTION);
+const FEWEST_COPIES: &[&str] = &["request_policy:all_shards", "response_policy:agg_min"];

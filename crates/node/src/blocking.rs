@@ -27,7 +27,7 @@ use crate::inbox::Route;
 pub(crate) const DEMOTED: &str =
     "UNBLOCKED force unblock from blocking operation, instance state changed (master -> replica?)";
 /// What CLIENT UNBLOCK with ERROR makes of a wait.
-const UNBLOCKED: &str = "UNBLOCKED client unblocked via CLIENT UNBLOCK";
+pub(crate) const UNBLOCKED: &str = "UNBLOCKED client unblocked via CLIENT UNBLOCK";
 
 /// The number of a place: less than that of everybody who came later.
 pub(crate) type Number = u64;

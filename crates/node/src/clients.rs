@@ -8,7 +8,9 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
 use parking_lot::Mutex;
+use tokio::sync::watch;
 
+use crate::blocking::Leaving;
 use crate::shard::Shard;
 
 /// All connected clients of a node, by id.
@@ -34,10 +36,19 @@ pub(crate) struct Client {
     pub(crate) connected_ms: u64,
     /// Set by CLIENT KILL: the connection closes as soon as it looks.
     pub(crate) killed: AtomicBool,
-    /// The shard on which its command waits.
-    pub(crate) waits_on: Mutex<Option<Arc<Shard>>>,
+    /// What its command waits for.
+    pub(crate) waits_on: Mutex<Option<WaitsOn>>,
     /// What changes.
     pub(crate) summary: Mutex<Summary>,
+}
+
+/// What a client's command waits for, so that others can end that.
+#[derive(Clone)]
+pub(crate) enum WaitsOn {
+    /// A key of this shard.
+    Key(Arc<Shard>),
+    /// Copies of what it wrote. Whoever ends the wait says here how, once.
+    Copies(Arc<watch::Sender<Option<Leaving>>>),
 }
 
 /// What a connection tells about itself.
@@ -55,7 +66,7 @@ pub(crate) struct Summary {
     pub(crate) watching: usize,
     /// What HIMPORT has prepared takes.
     pub(crate) fieldset_bytes: usize,
-    /// Its command waits for a key.
+    /// Its command waits, for a key or for copies.
     pub(crate) waits: bool,
     pub(crate) no_evict: bool,
     pub(crate) no_touch: bool,
@@ -149,7 +160,7 @@ impl Clients {
 }
 
 impl Summary {
-    /// The letters that CLIENT LIST shows: inside MULTI, waiting for a key, not to be evicted, not touching; N for none.
+    /// The letters that CLIENT LIST shows: inside MULTI, waiting, not to be evicted, not touching; N for none.
     pub(crate) fn flags(&self) -> String {
         let letters = [(self.queued.is_some(), 'x'), (self.waits, 'b'), (self.no_evict, 'e'), (self.no_touch, 'T')];
         let shown: String = letters.iter().filter(|(is_set, _)| *is_set).map(|(_, letter)| letter).collect();

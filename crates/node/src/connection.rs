@@ -183,6 +183,11 @@ impl<P: Platform> Connection<P> {
                         break;
                     }
                 }
+                Next::Later(Later::Copies(wish)) => {
+                    if !self.wait_for_copies(wish, &mut stream).await {
+                        break;
+                    }
+                }
                 Next::Later(later) => self.finish(later).await,
                 Next::Close => {
                     self.settle().await;
@@ -295,8 +300,14 @@ impl<P: Platform> Connection<P> {
         }
         if self.mailbox.is_waiting() {
             self.mailbox.answered().await;
-            self.exchange.take_replies(&self.mailbox);
+            self.take_replies();
         }
+    }
+
+    /// Appends what came back to the replies, and notes what it was written by.
+    fn take_replies(&mut self) {
+        self.exchange.take_replies(&self.mailbox);
+        self.session.wrote(self.mailbox.take_index());
     }
 
     /// Adds the staged run to the open batch; waits, within bounds, while that is full.
@@ -322,7 +333,7 @@ impl<P: Platform> Connection<P> {
         if let Some(why) = refused {
             // Replies to earlier runs come first.
             self.mailbox.answered().await;
-            self.exchange.take_replies(&self.mailbox);
+            self.take_replies();
             self.exchange.staged.fail(|slot| shard.definite(why, slot), &mut self.exchange.reply);
         }
     }

@@ -35,6 +35,8 @@ pub(crate) struct Delivery {
     pub(crate) parts: Vec<(Route, usize)>,
     /// Connections whose command found nothing and waits: their reply comes later.
     pub(crate) parked: Vec<Route>,
+    /// Up to where in the shard's log all of this is; 0 where it is not from the log.
+    pub(crate) index: u64,
 }
 
 impl Delivery {
@@ -106,6 +108,8 @@ struct Places {
 pub(crate) struct Mailbox {
     replies: RefCell<Vec<u8>>,
     outstanding: Cell<usize>,
+    /// Up to where in the shard's log the replies since the last look are.
+    index: Cell<u64>,
     /// What is outstanding is a reply that may never come: the command waits.
     is_parked: Cell<bool>,
     waker: Cell<Option<Waker>>,
@@ -173,6 +177,7 @@ impl Desk {
         let mut start = 0;
         for &(route, end) in &delivery.parts {
             if let Some(mailbox) = places.mailbox(route) {
+                mailbox.index.set(mailbox.index.get().max(delivery.index));
                 mailbox.put(&delivery.bytes[start..end]);
             }
             start = end;
@@ -207,6 +212,11 @@ impl Mailbox {
         } else {
             output.append(&mut replies);
         }
+    }
+
+    /// Up to where in the log of the shard that it was asked of what has come back is, since the last call; 0 if it is none of it.
+    pub(crate) fn take_index(&self) -> u64 {
+        self.index.take()
     }
 
     /// Whether what has come back is so.

@@ -17,6 +17,7 @@ mod blocking;
 mod clients;
 mod cluster;
 mod connection;
+mod copies;
 mod doubt;
 mod entry;
 mod fence;

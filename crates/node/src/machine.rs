@@ -251,7 +251,8 @@ impl<C: Clock> Apply<C> {
         for (route, reply) in answers {
             self.deliveries[usize::from(route.io)].add(route, &reply);
         }
-        let deliveries = self.deliveries.iter_mut().map(std::mem::take);
+        let index = self.applied_index;
+        let deliveries = self.deliveries.iter_mut().map(|delivery| Delivery { index, ..std::mem::take(delivery) });
         shard.deliver(deliveries);
         waiters.into_iter().for_each(EntryWaiter::finish);
     }

@@ -65,6 +65,8 @@ pub(crate) enum Request {
     Leaves(NodeId),
     /// This node was stopping, perhaps, and is back.
     Returns(NodeId),
+    /// Store what your replica of this group holds, if its disk does not have it up to this index yet. Up to where does it?
+    Store { group: GroupId, index: u64 },
 }
 
 /// What the leader of a cluster's meta group says of the nodes: these, and no others, are not heard of.
@@ -129,21 +131,13 @@ impl Request {
                 out.group(*group);
                 out.0.extend_from_slice(payload);
             }
-            Self::HandOver { group, to } => {
-                out.u8(9);
-                out.group(*group);
-                out.u64(to.0);
-            }
+            Self::HandOver { group, to } => out.about_number(9, *group, to.0),
             Self::Knows(cluster, node) => {
                 out.u8(10);
                 out.group(*cluster);
                 out.0.extend_from_slice(&node.0);
             }
-            Self::IsMember(group, replica) => {
-                out.u8(12);
-                out.group(*group);
-                out.u64(replica.0);
-            }
+            Self::IsMember(group, replica) => out.about_number(12, *group, replica.0),
             Self::Silent(Marks { cluster, term, failed }) => {
                 out.u8(11);
                 out.group(*cluster);
@@ -159,6 +153,7 @@ impl Request {
             Self::Doubts(group) => out.about(15, *group),
             Self::Leaves(node) => out.about_node(16, *node),
             Self::Returns(node) => out.about_node(17, *node),
+            Self::Store { group, index } => out.about_number(18, *group, *index),
             Self::Here(cluster, node, address) => {
                 out.u8(13);
                 out.group(*cluster);
@@ -187,6 +182,7 @@ impl Request {
             15 => Self::Doubts(read.group()?),
             16 => Self::Leaves(NodeId(read.array()?)),
             17 => Self::Returns(NodeId(read.array()?)),
+            18 => Self::Store { group: read.group()?, index: read.u64()? },
             13 => Self::Here(read.group()?, NodeId(read.array()?), read.text()?),
             12 => Self::IsMember(read.group()?, ReplicaId(read.u64()?)),
             11 => {
@@ -334,6 +330,12 @@ impl Writer {
     fn about(&mut self, kind: u8, group: GroupId) {
         self.u8(kind);
         self.group(group);
+    }
+
+    /// A message of this kind that names a group and a number.
+    fn about_number(&mut self, kind: u8, group: GroupId, number: u64) {
+        self.about(kind, group);
+        self.u64(number);
     }
 
     /// A message of this kind that names a node and says no more.
@@ -489,6 +491,7 @@ mod tests {
             silent,
             Request::Leaves(NodeId([9; 20])),
             Request::Returns(NodeId([9; 20])),
+            Request::Store { group: GroupId(4), index: 9 },
             Request::Knows(GroupId(4), NodeId([8; 20])),
             Request::IsMember(GroupId(4), ReplicaId(7)),
         ] {

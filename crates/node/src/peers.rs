@@ -28,6 +28,7 @@ enum Work<P: Platform, F, M> {
     Raft(F),
     Meta(M),
     ReadIndex(Arc<Shared<P>>, GroupId),
+    Store(Arc<Shared<P>>, GroupId, u64),
     Joiner(Arc<Shared<P>>, Request),
     HandOver(Arc<Shared<P>>, GroupId, ReplicaId),
 }
@@ -43,6 +44,16 @@ async fn read_index<P: Platform>(node: &Shared<P>, wanted: GroupId) -> Answer {
         Ok(()) => Answer::Index(replica.shard.applied_index()),
         Err(why) => Answer::Refused(why.to_string()),
     }
+}
+
+async fn store<P: Platform>(node: &Shared<P>, wanted: GroupId, index: u64) -> Answer {
+    let replica = node.replica_of(wanted).filter(|replica| replica.group().is_some_and(|of| of.id() == wanted));
+    let stored = match &replica {
+        Some(replica) => replica.store(index).await,
+        None => None,
+    };
+    stored
+        .map_or_else(|| Answer::Refused("the group is not open here, or its log has failed".to_owned()), Answer::Index)
 }
 
 impl<P: Platform> PeerService for Peers<P> {
@@ -62,6 +73,7 @@ impl<P: Platform> PeerService for Peers<P> {
             Work::ReadIndex(Arc::clone(&self.node), group)
         } else {
             match Request::decode(&message) {
+                Some(Request::Store { group, index }) => Work::Store(Arc::clone(&self.node), group, index),
                 Some(Request::HandOver { group, to }) => Work::HandOver(Arc::clone(&self.node), group, to),
                 Some(request @ (Request::Hello | Request::Come(_) | Request::TakeIn(..))) => {
                     Work::Joiner(Arc::clone(&self.node), request)
@@ -77,6 +89,7 @@ impl<P: Platform> PeerService for Peers<P> {
                 Work::HandOver(node, group, to) => cluster::hand_over(node, group, to).await.encode(),
                 Work::Joiner(node, request) => cluster::answer_joiner(node, request).await.encode(),
                 Work::ReadIndex(node, group) => read_index(&node, group).await.encode(),
+                Work::Store(node, group, index) => store(&node, group, index).await.encode(),
             }
         }
     }
@@ -151,6 +164,7 @@ impl<P: Platform> Peers<P> {
             }
             Some(
                 Request::ReadIndex(_)
+                | Request::Store { .. }
                 | Request::Hello
                 | Request::Come(_)
                 | Request::TakeIn(..)

@@ -3,13 +3,15 @@
 //!
 //! What a replica needs of its node (time, links to others) is given with each call.
 
+use std::collections::BTreeMap;
 use std::io;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use keyspace::{Keyspace, Settings as KeyspaceSettings};
-use raft::{Clock, Group, Member, Role, Status, Transport};
+use parking_lot::Mutex;
+use raft::{Clock, Group, Member, ReplicaId, Role, Status, Transport};
 use tokio::sync::watch;
 
 use crate::fence::Fence;
@@ -38,6 +40,8 @@ pub(crate) struct Replica {
     pub(crate) leading_term: AtomicU64,
     group: OnceLock<Group<EntryWaiter>>,
     status: watch::Sender<Status>,
+    /// Up to where other members are known to have stored the log: what WAITAOF has asked them.
+    stored: Mutex<BTreeMap<ReplicaId, u64>>,
     /// When the newest snapshot was seen, by the wall clock; 0 for never.
     snapshot_ms: AtomicU64,
 }
@@ -63,6 +67,7 @@ impl Replica {
             leading_term: AtomicU64::new(0),
             group: OnceLock::new(),
             status: watch::Sender::new(Status::default()),
+            stored: Mutex::default(),
             snapshot_ms: AtomicU64::new(0),
         })
     }
@@ -98,20 +103,56 @@ impl Replica {
         until_ns.saturating_sub(now_ns) / 1_000_000
     }
 
-    /// How many other replicas of those that count are known to hold the log up to this index (`None`: up to the last
-    /// applied entry).
-    pub(crate) fn replicas_at(&self, index: Option<u64>, counts: impl Fn(&Member) -> bool) -> usize {
+    /// How the group stands, to be waited for.
+    pub(crate) fn watch_status(&self) -> watch::Receiver<Status> {
+        self.status.subscribe()
+    }
+
+    /// On the leader: the other members that are known to hold the log up to this index at this moment.
+    pub(crate) fn holders(&self, index: u64) -> Vec<Member> {
+        let Some(group) = self.group.get() else { return Vec::new() };
         let status = self.status.borrow();
-        let index = index.unwrap_or_else(|| self.shard.applied_index());
-        let holds = |matched: &Option<raft::LogId>| matched.is_some_and(|id| id.index >= index);
-        let level = status.matched.iter().filter(|(_, matched)| holds(matched));
-        level.filter_map(|(replica, _)| status.member(*replica)).filter(|member| counts(member)).count()
+        let matched = group.matched().into_iter();
+        let level = matched.filter(|(_, matched)| matched.is_some_and(|id| id.index >= index));
+        level.filter_map(|(replica, _)| status.member(replica).cloned()).collect()
+    }
+
+    /// Whether the disk of this node is known to have the log up to this index. Nothing at all it always has.
+    pub(crate) fn has_stored(&self, index: u64) -> bool {
+        index == 0 || self.group.get().and_then(Group::synced).is_some_and(|id| id.index >= index)
+    }
+
+    /// Makes the log of this replica durable, if it is not known to be so up to this index; up to where it is then. `None`: it failed.
+    pub(crate) async fn store(&self, index: u64) -> Option<u64> {
+        let group = self.group.get()?;
+        if group.synced().is_none_or(|id| id.index < index) {
+            group.sync().await.ok()?;
+        }
+        Some(group.synced().map_or(0, |id| id.index))
+    }
+
+    /// On the leader: a member that holds this replica's log has stored its own up to this index.
+    pub(crate) fn is_stored_by(&self, member: ReplicaId, index: u64) {
+        let Some(group) = self.group.get() else { return };
+        let matched = group.matched();
+        // What it holds of this log; of that, what no later leader takes back: this stays true of the member for good.
+        let held = matched.get(&member).copied().flatten().map_or(0, |id| id.index);
+        let index = index.min(held).min(self.shard.applied_index());
+        let mut stored = self.stored.lock();
+        stored.retain(|replica, _| matched.contains_key(replica));
+        let known = stored.entry(member).or_default();
+        *known = (*known).max(index);
+    }
+
+    /// On the leader: whether a member is known to have stored the log up to this index.
+    pub(crate) fn has_been_stored_by(&self, member: ReplicaId, index: u64) -> bool {
+        self.stored.lock().get(&member).is_some_and(|stored| *stored >= index)
     }
 
     /// On the leader: up to which index a node's replica is known to hold the log; 0 where that is not known.
     pub(crate) fn matched_index(&self, node: raft::NodeId) -> u64 {
         let status = self.status.borrow();
-        let of_node = |replica: &raft::ReplicaId| status.member(*replica).is_some_and(|member| member.node == node);
+        let of_node = |replica: &ReplicaId| status.member(*replica).is_some_and(|member| member.node == node);
         let matched = status.matched.iter().find(|(replica, _)| of_node(replica));
         matched.and_then(|(_, at)| *at).map_or(0, |id| id.index)
     }
@@ -122,25 +163,6 @@ impl Replica {
         let own = self.group.get().map(|group| (group.me().node, self.shard.applied_index()));
         let others = status.matched.iter().filter_map(|(id, at)| Some((status.member(*id)?.node, at.as_ref()?.index)));
         others.chain(own).collect()
-    }
-
-    /// WAIT: how many other replicas hold everything applied by now, once they are enough or time is up.
-    pub(crate) async fn wait_for_replicas(
-        &self,
-        replicas: usize,
-        timeout: Option<Duration>,
-        counts: impl Fn(&Member) -> bool,
-    ) -> usize {
-        let index = self.shard.applied_index();
-        let mut status = self.status.subscribe();
-        let enough =
-            async { while self.replicas_at(Some(index), &counts) < replicas && status.changed().await.is_ok() {} };
-        match timeout {
-            // An answer that is late is still an answer.
-            Some(timeout) => drop(tokio::time::timeout(timeout, enough).await),
-            None => enough.await,
-        }
-        self.replicas_at(Some(index), &counts)
     }
 
     /// When the newest snapshot was seen, in ms since 1970; 0 for never.

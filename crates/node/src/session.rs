@@ -8,6 +8,7 @@ mod client_filter;
 mod clients;
 mod cluster;
 mod config;
+mod copies;
 mod memory;
 mod node_commands;
 mod observe;
@@ -29,6 +30,7 @@ use resp::{Arguments, Mark, Protocol, Reply};
 
 use crate::batch::Staged;
 use crate::clients::Client;
+use crate::copies::{Wish, Written};
 use crate::fence::{Data, NOT_SERVED};
 use crate::inbox::Mailbox;
 use crate::node::Shared;
@@ -37,11 +39,12 @@ use crate::replica::Replica;
 use crate::shard::{COMMAND_BYTES_MAX, MISCONF, Shard, Standing, TOO_LARGE};
 use crate::stats::{Counts, Ran, Tally};
 pub(crate) use cluster::{ClusterWork, Facts};
+pub(crate) use copies::write_count;
 pub(crate) use node_commands::split_address;
 use served::Asked;
 use transaction::Transaction;
 use waiting::Unblock;
-pub(crate) use waiting::Waiting;
+pub(crate) use waiting::{Waiting, end_once};
 use way::Ways;
 
 /// So many reads of one pipeline run under one taking of the lock.
@@ -112,8 +115,8 @@ impl Step {
 pub(crate) enum Later {
     /// DEBUG SLEEP.
     Hold(Duration),
-    /// WAIT: a number of replicas and a time to wait for them (`None`: no limit).
-    Wait { replicas: usize, timeout: Option<Duration> },
+    /// WAIT and WAITAOF: the connection waits.
+    Copies(Wish),
     /// SAVE.
     Save,
     /// A command of the cluster that takes its time.
@@ -285,6 +288,7 @@ pub(crate) struct Session<P: Platform> {
     transaction: Option<Transaction>,
     watched: Vec<crate::entry::Precondition>,
     watched_bytes: usize,
+    written: Written,
     /// HIMPORT's.
     fieldsets: Fieldsets,
     last: Option<&'static Spec>,
@@ -312,6 +316,7 @@ impl<P: Platform> Session<P> {
             transaction: None,
             watched: Vec::new(),
             watched_bytes: 0,
+            written: Written::default(),
             fieldsets: Fieldsets::default(),
             last: None,
             no_touch: false,
@@ -484,7 +489,8 @@ impl<P: Platform> Session<P> {
         exchange.commands += 1;
         let reply = exchange.reply.since(mark);
         let rides = matches!(spec.handler, Handler::Read(_)) && reply.is_empty();
-        if !rides {
+        let waits = matches!(step, Step::Later(Later::Copies(_)));
+        if !rides && !waits {
             let nanoseconds = start_ns.map(|start| self.node.clock.monotonic_ns().saturating_sub(start));
             let client = self.client.id;
             let ran = Ran { place, spec, arguments, nanoseconds, reply, client };

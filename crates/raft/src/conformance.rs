@@ -35,6 +35,7 @@ pub async fn check_log_store<F: StoreFactory>(factory: &mut F) {
     log::appended_entries_are_read_back(factory).await;
     log::reads_are_bounded_in_bytes(factory).await;
     log::what_is_queued_is_read_before_it_is_durable(factory).await;
+    log::what_is_synced_is_known(factory).await;
     log::changes_are_answered_in_order(factory).await;
     log::a_truncated_suffix_is_gone(factory).await;
     log::everything_can_be_truncated(factory).await;

@@ -27,6 +27,7 @@ use crate::machine::{Machine, Refusal, Waiter};
 use crate::member::Member;
 use crate::network::{self, AskEligible, Network};
 use crate::observer::{ClockPair, Observer};
+use crate::own_log::{OwnLog, StoredLog};
 use crate::reads::{ReadError, Reads};
 use crate::reply::{Reply, Waiting};
 use crate::runtime::{self, Local, LocalInstant, SeededRuntime};
@@ -35,7 +36,7 @@ use crate::snapshot::{GroupSnapshots, Snapshots};
 use crate::state::{Progress, State};
 use crate::status::Status;
 use crate::transport::{Class, Transport};
-use crate::types::Types;
+use crate::types::{Types, log_id};
 
 /// One replica of a Raft group, for proposals that wait as `W`. It runs until [`Group::stop`]: dropping handles ends
 /// nothing.
@@ -54,6 +55,7 @@ struct Inner<W: Waiter> {
     server: Arc<Server<W>>,
     config: GroupConfig,
     log: Arc<LogState<W>>,
+    own_log: Box<dyn OwnLog>,
     waiting: Arc<Waiting<W>>,
     progress: Arc<Progress>,
     lease: Arc<Lease>,
@@ -137,6 +139,7 @@ impl<W: Waiter> Group<W> {
     {
         let (group, me) = (config.group, config.me.replica);
         let log = Log::open(store.clone(), group, config.tail_bytes_max).await?;
+        let own_log = Box::new(StoredLog { store: store.clone(), group });
         let snapshots: Arc<dyn Snapshots> = Arc::new(GroupSnapshots { store, group });
         let waiting = Arc::new(Waiting::new());
         let progress = Arc::new(Progress::new(config.snapshot_log_bytes));
@@ -160,6 +163,7 @@ impl<W: Waiter> Group<W> {
                 receiving: Mutex::new(None),
             }),
             log: log_state.clone(),
+            own_log,
             waiting,
             progress: progress.clone(),
             lease: lease.clone(),
@@ -337,6 +341,29 @@ impl<W: Waiter> Group<W> {
             [_, .., newer] => self.change_voters(newer.iter().map(|&voter| ReplicaId(voter)).collect(), false).await,
             _ => Ok(()),
         }
+    }
+
+    /// On the leader: the last entry that each other member is known to hold at this moment. Its store has it as
+    /// [`Durability`](crate::Durability) says, which may be less than [`Self::synced`].
+    pub fn matched(&self) -> BTreeMap<ReplicaId, Option<LogId>> {
+        let data = self.inner.raft.data_metrics().borrow_watched().clone();
+        let me = self.inner.config.me.replica.0;
+        let others = data.replication.into_iter().flatten().filter(|(id, _)| *id != me);
+        others.map(|(id, matched)| (ReplicaId(id), matched.as_ref().map(log_id))).collect()
+    }
+
+    /// The last entry of this replica's log that a loss of power would leave there, as far as is known, whatever the group's
+    /// [`Durability`](crate::Durability). That an entry is committed says nothing of it: the others may have been faster.
+    pub fn synced(&self) -> Option<LogId> {
+        self.inner.own_log.synced()
+    }
+
+    /// Makes durable everything that this replica's log holds by now.
+    ///
+    /// # Errors
+    /// The log store failed: the group stops.
+    pub async fn sync(&self) -> io::Result<()> {
+        self.inner.own_log.sync().await
     }
 
     /// On the leader: how long ago each other member last answered, in ms; of those that ever did.

@@ -31,6 +31,7 @@ pub mod memory;
 mod message;
 mod network;
 mod observer;
+mod own_log;
 mod reads;
 mod reply;
 mod runtime;

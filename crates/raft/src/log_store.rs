@@ -122,6 +122,10 @@ pub trait LogStore: Clone + Send + Sync + 'static {
         Durability::Always
     }
 
+    /// The last entry of a group's log that a loss of power would leave there, as far as is known: whatever the group's
+    /// [`Durability`], and never later than it is. After a start it is not known before something was synced.
+    fn synced(&self, group: GroupId) -> Option<LogId>;
+
     /// Reads entries `from..to` (as many as fit in `max_bytes`, at least one), from what was queued before too.
     fn read(
         &self,

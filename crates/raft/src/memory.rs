@@ -213,6 +213,10 @@ impl LogStore for MemoryLogStore {
         }
     }
 
+    fn synced(&self, group: GroupId) -> Option<LogId> {
+        self.disk.lock().durable.get(&group).and_then(Contents::last)
+    }
+
     fn submit(&self, group: GroupId, change: LogChange, done: Done) {
         let mut disk = self.disk.lock();
         if disk.life != self.life {

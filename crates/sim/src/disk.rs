@@ -11,7 +11,9 @@ use std::time::Duration;
 use bytes::Bytes;
 use parking_lot::Mutex;
 use raft::memory::{MemoryLogStore, MemorySnapshotReader, MemorySnapshotWriter};
-use raft::{Done, Durability, GroupId, GroupLog, LogChange, LogStore, SnapshotMeta, SnapshotWriter, StoredEntry};
+use raft::{
+    Done, Durability, GroupId, GroupLog, LogChange, LogId, LogStore, SnapshotMeta, SnapshotWriter, StoredEntry,
+};
 use rand::rngs::SmallRng;
 use rand::{RngExt, SeedableRng};
 use tokio::sync::Notify;
@@ -137,6 +139,10 @@ impl LogStore for SimDisk {
 
     fn durability(&self, group: GroupId) -> Durability {
         self.store.durability(group)
+    }
+
+    fn synced(&self, group: GroupId) -> Option<LogId> {
+        self.store.synced(group)
     }
 
     async fn read(&self, group: GroupId, from: u64, to: u64, max_bytes: usize) -> io::Result<Vec<StoredEntry>> {

@@ -23,6 +23,8 @@ pub(crate) struct GroupState {
     pub(crate) snapshot: Option<LogId>,
     /// The last entry, or the last purged one.
     last: Option<LogId>,
+    /// For `LogStore::synced`: what `last` was when this process synced it.
+    pub(crate) synced: Option<LogId>,
     /// The first index that is not purged.
     first: u64,
     /// Runs of entries of one term: the first index of each run.
@@ -201,6 +203,9 @@ impl GroupState {
             Some(index) => self.term_at(index).map(|term| LogId { term, index }).or(self.purged),
             None => None,
         };
+        if self.synced > self.last {
+            self.synced = self.last;
+        }
         while self.terms.back().is_some_and(|(first, _)| *first >= from) {
             self.terms.pop_back();
         }

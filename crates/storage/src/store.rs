@@ -9,7 +9,7 @@ use std::thread::JoinHandle;
 use std::time::Duration;
 
 use parking_lot::Mutex;
-use raft::{Done, Durability, GroupId, GroupLog, LogChange, LogStore, SnapshotMeta, StoredEntry};
+use raft::{Done, Durability, GroupId, GroupLog, LogChange, LogId, LogStore, SnapshotMeta, StoredEntry};
 use rustix::fs::{FlockOperation, flock};
 use tokio::sync::{oneshot, watch};
 
@@ -207,6 +207,10 @@ impl LogStore for Store {
 
     fn durability(&self, group: GroupId) -> Durability {
         self.0.shared.durability.lock().get(&group).copied().unwrap_or_default()
+    }
+
+    fn synced(&self, group: GroupId) -> Option<LogId> {
+        self.0.shared.groups.lock().get(&group)?.as_ref().ok()?.synced
     }
 
     async fn read(&self, group: GroupId, from: u64, to: u64, max_bytes: usize) -> io::Result<Vec<StoredEntry>> {

@@ -295,11 +295,13 @@ impl Writer {
         self.disk.sync()?;
         self.sync_due = None;
         let durability = self.shared.durability.lock();
-        let groups = self.shared.groups.lock();
+        let mut groups = self.shared.groups.lock();
         for group in std::mem::take(&mut self.unsynced) {
-            if let Some(Ok(state)) = groups.get(&group) {
+            if let Some(Ok(state)) = groups.get_mut(&group) {
                 let is_relaxed = durability.get(&group).is_some_and(|durability| *durability != Durability::Always);
-                self.marks.synced(group, state.mark(), is_relaxed);
+                let mark = state.mark();
+                state.synced = mark.durable;
+                self.marks.synced(group, mark, is_relaxed);
                 self.marks_stale = true;
                 self.lazy_since.get_or_insert_with(now);
             }

@@ -45,6 +45,7 @@ pub(crate) const FAMILY: Family = Family {
         ("SHUTDOWN", "stops the server"),
         ("TIME", "a time"),
         ("WAIT", "waits"),
+        ("WAITAOF", "waits"),
     ],
     ..Family::NONE
 };

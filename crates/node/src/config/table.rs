@@ -534,7 +534,7 @@ pub const PARAMS: &[Param] = &[
         "yes",
         "Kept for Redis's tools.",
     )
-    .inert("has no effect: the Raft log persists every write either way"),
+    .inert("has no effect but that WAITAOF refuses to count this node's log: it persists every write either way"),
     Param::new(
         "aof-use-rdb-preamble",
         Home::Node,

@@ -1,19 +1,22 @@
-//! A connection whose command waits: for its reply, for time to be up, for the client to go.
+//! A connection whose command waits, for a key or for copies: for its reply, for time to be up, for the client to go.
 //!
-//! Whoever ends the wait, the reply comes through the mailbox like any other: this side only says that it is to end. What the client sends
+//! Whoever ends the wait for a key, the reply comes through the mailbox like any other: this side only says that it is to end. What the client sends
 //! meanwhile is read, so that its going is noticed, and run afterwards.
 
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
+use tokio::sync::watch;
+
 use super::Connection;
-use crate::blocking::Leaving;
-use crate::clients::Client;
+use crate::blocking::{DEMOTED, Leaving, UNBLOCKED};
+use crate::clients::{Client, WaitsOn};
+use crate::copies::{Count, Counting, Wish};
 use crate::inbox::Heard;
 use crate::machine::Reading;
 use crate::platform::{Platform, Socket};
-use crate::session::Waiting;
+use crate::session::{Waiting, end_once, write_count};
 use crate::shard::Shard;
 use crate::stats::Stats;
 
@@ -24,8 +27,8 @@ struct Shown {
 }
 
 impl Shown {
-    fn new(client: &Arc<Client>, stats: &Arc<Stats>, shard: &Arc<Shard>, command: &'static str) -> Self {
-        *client.waits_on.lock() = Some(Arc::clone(shard));
+    fn new(client: &Arc<Client>, stats: &Arc<Stats>, waits_on: WaitsOn, command: &'static str) -> Self {
+        *client.waits_on.lock() = Some(waits_on);
         let mut summary = client.summary.lock();
         (summary.waits, summary.last_command) = (true, command);
         drop(summary);
@@ -40,6 +43,14 @@ impl Drop for Shown {
         self.client.summary.lock().waits = false;
         self.stats.waiting_clients.fetch_sub(1, Ordering::Relaxed);
     }
+}
+
+/// What a connection hears of while it waits for copies.
+enum News {
+    /// The wait is over; whether because another node leads.
+    Over(bool),
+    /// Input from the client; or its end.
+    Input(bool),
 }
 
 /// Whether a reply ends a wait in which nothing was found.
@@ -67,7 +78,8 @@ impl<P: Platform> Connection<P> {
             }
         }
         if self.mailbox.parked().await {
-            let _shown = Shown::new(self.session.client(), &self.io.node.stats, &shard, spec.name);
+            let waits_on = WaitsOn::Key(Arc::clone(&shard));
+            let _shown = Shown::new(self.session.client(), &self.io.node.stats, waits_on, spec.name);
             if !self.while_parked(&shard, timeout, stream).await {
                 return false;
             }
@@ -75,7 +87,7 @@ impl<P: Platform> Connection<P> {
             is_counted &= !self.mailbox.holds(ends_a_wait);
         }
         let mark = self.exchange.reply.mark();
-        self.exchange.take_replies(&self.mailbox);
+        self.take_replies();
         if !is_counted {
             self.session.count_waited(spec, self.exchange.reply.since(mark));
         }
@@ -120,5 +132,80 @@ impl<P: Platform> Connection<P> {
                 }
             }
         }
+    }
+
+    /// Completes WAIT or WAITAOF. `false`: the client has gone, or has to.
+    pub(super) async fn wait_for_copies(&mut self, wish: Wish, stream: &mut <P::Socket as Socket>::Stream) -> bool {
+        let spec = commands::lookup(wish.kind.command().as_bytes()).expect("it has a row");
+        let answer = match self.session.counting(wish) {
+            Err(why) => Err(why),
+            Ok(counting) => {
+                let count = counting.count();
+                if counting.is_enough(count) {
+                    Ok(count)
+                } else {
+                    if !self.exchange.is_muted_once() && self.flush(stream).await.is_err() {
+                        return false;
+                    }
+                    match self.while_copied(&counting, wish, spec.name, stream).await {
+                        Some(answer) => answer,
+                        None => return false,
+                    }
+                }
+            }
+        };
+        let mark = self.exchange.reply.mark();
+        match answer {
+            Ok(count) => write_count(wish.kind, count, &mut self.exchange.reply),
+            Err(why) => self.exchange.reply.error(why),
+        }
+        self.session.count_waited(spec, self.exchange.reply.since(mark));
+        true
+    }
+
+    /// Waits until there are enough copies, time is up, or somebody ends it. `None`: the client has gone, or has to.
+    async fn while_copied(
+        &mut self,
+        counting: &Counting<P>,
+        wish: Wish,
+        command: &'static str,
+        stream: &mut <P::Socket as Socket>::Stream,
+    ) -> Option<Result<Count, &'static str>> {
+        let (ending, mut ended) = watch::channel(None);
+        let ending = Arc::new(ending);
+        let waits_on = WaitsOn::Copies(Arc::clone(&ending));
+        let _shown = Shown::new(self.session.client(), &self.io.node.stats, waits_on, command);
+        let mailbox = std::rc::Rc::clone(&self.mailbox);
+        let enough = async {
+            match wish.timeout {
+                // An answer that is late is still an answer.
+                Some(timeout) => tokio::time::timeout(timeout, counting.enough()).await.unwrap_or(Ok(())),
+                None => counting.enough().await,
+            }
+        };
+        tokio::pin!(enough);
+        let is_demoted = loop {
+            let heard = mailbox.unless_closed(async {
+                tokio::select! {
+                    biased;
+                    done = &mut enough => News::Over(done.is_err()),
+                    _ = ended.wait_for(Option::is_some) => News::Over(false),
+                    read = self.read_some(stream) => News::Input(matches!(read, Ok(true))),
+                }
+            });
+            match heard.await {
+                Some(News::Over(is_demoted)) => break is_demoted,
+                Some(News::Input(true)) => (),
+                Some(News::Input(false)) | None => return None,
+            }
+        };
+        // Who was told that he ended the wait did so, whatever came in the same moment.
+        let is_mine = end_once(&ending, Leaving::Timeout);
+        let is_unblocked = !is_mine && *ended.borrow() == Some(Leaving::Unblocked);
+        Some(match (is_unblocked, is_demoted && is_mine) {
+            (true, _) => Err(UNBLOCKED),
+            (_, true) => Err(DEMOTED),
+            _ => Ok(counting.count()),
+        })
     }
 }

@@ -1,5 +1,5 @@
-//! The commands about the node: ROLE, WAIT, TIME, DEBUG, SHUTDOWN; INFO, CONFIG, COMMAND and CLIENT have files of
-//! their own.
+//! The commands about the node: ROLE, TIME, DEBUG, SHUTDOWN; INFO, CONFIG, COMMAND, CLIENT and WAIT have
+//! files of their own.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -12,13 +12,8 @@ use super::{Exchange, Later, Session, Step};
 use crate::config::DebugCommand;
 use crate::platform::Platform;
 use crate::replica::Replica;
-use crate::shard::Standing;
 use crate::tasks;
 
-/// WAIT on a replica, in Redis's words.
-const WAIT_ON_REPLICA: &str = "ERR WAIT cannot be used with replica instances. Please also note that if a replica is configured to be writable \
-     (which is not the default) writes to replicas are just local and are not propagated.";
-const NOT_AN_INTEGER: &str = "ERR value is not an integer or out of range";
 pub(super) const DEBUG_FORBIDDEN: &str = "ERR DEBUG command not allowed. If the enable-debug-command option is set to \"local\", you can run it \
     from a local connection, otherwise you need to set this option in the configuration file, and then restart the server.";
 
@@ -60,8 +55,8 @@ impl<P: Platform> Session<P> {
             | NodeCommand::LatencyReset
             | NodeCommand::LatencyHistogram => self.observe(command, arguments, reply),
             NodeCommand::Role => self.role(reply),
-            NodeCommand::Wait if self.replica.shard.standing() == Standing::Following => reply.error(WAIT_ON_REPLICA),
-            NodeCommand::Wait => return wait(arguments, reply),
+            NodeCommand::Wait => return self.wait(arguments, reply),
+            NodeCommand::WaitAof => return self.waitaof(arguments, reply),
             NodeCommand::Time => self.time(reply),
             NodeCommand::Migrate => match Migration::parse(arguments) {
                 Ok(migration) => return Step::Later(Later::Migrate(Box::new(migration))),
@@ -90,25 +85,19 @@ impl<P: Platform> Session<P> {
                 self.replica.machine.hold(time).await;
                 exchange.reply.ok();
             }
-            Later::Wait { replicas, timeout } => {
-                let count = self.replica.wait_for_replicas(replicas, timeout, |member| self.is_shown(member)).await;
-                exchange.reply.count(count);
-            }
             Later::Save => match save(&self.replica).await {
                 Ok(()) => exchange.reply.ok(),
                 Err(why) => exchange.reply.error(format!("ERR {why}")),
             },
             Later::Unblock(unblock) => unblock.finish(&mut exchange.reply).await,
             Later::Cluster(work) => self.finish_cluster(work, exchange).await,
-            Later::Config(_) | Later::Transaction(_) | Later::Served(_) | Later::Migrate(_) | Later::Block(_) => {
-                unreachable!("the connection proposes these")
-            }
+            Later::Config(_)
+            | Later::Transaction(_)
+            | Later::Served(_)
+            | Later::Migrate(_)
+            | Later::Block(_)
+            | Later::Copies(_) => unreachable!("the connection does these"),
         }
-    }
-
-    /// Whether clients are shown this member of the replica's group.
-    pub(super) fn is_shown(&self, member: &raft::Member) -> bool {
-        self.replica.group().is_some_and(|group| self.node.is_visible(group.id(), member))
     }
 
     fn save_beside(&self, arguments: Arguments<'_>, reply: &mut Reply) {
@@ -208,23 +197,6 @@ fn debug_sleep(arguments: Arguments<'_>, reply: &mut Reply) -> Step {
             Step::Done
         }
     }
-}
-
-fn wait(arguments: Arguments<'_>, reply: &mut Reply) -> Step {
-    let replicas = arguments.get(1).and_then(keyspace::parse_integer);
-    let timeout = arguments.get(2).and_then(keyspace::parse_integer);
-    let (Some(replicas), Some(timeout)) = (replicas, timeout) else {
-        let error = if replicas.is_none() { NOT_AN_INTEGER } else { "ERR timeout is not an integer or out of range" };
-        reply.error(error);
-        return Step::Done;
-    };
-    let Ok(timeout_ms) = u64::try_from(timeout) else {
-        reply.error("ERR timeout is negative");
-        return Step::Done;
-    };
-    let replicas = usize::try_from(replicas.max(0)).unwrap_or(usize::MAX);
-    let timeout = (timeout_ms > 0).then(|| Duration::from_millis(timeout_ms));
-    Step::Later(Later::Wait { replicas, timeout })
 }
 
 /// `host:port`, where the host may hold colons.

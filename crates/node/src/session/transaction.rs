@@ -406,9 +406,7 @@ impl<P: Platform> Session<P> {
         match step {
             Step::Done => (),
             // Redis does not wait inside a transaction: it answers what is true now.
-            Step::Later(Later::Wait { .. }) => {
-                exchange.reply.count(self.replica.replicas_at(None, |member| self.is_shown(member)))
-            }
+            Step::Later(Later::Copies(wish)) => self.count_now(wish, &mut exchange.reply),
             Step::Later(Later::Unblock(_)) => exchange.reply.integer(0),
             Step::Later(Later::Cluster(ClusterWork::Shards)) => {
                 self.shards(&super::Facts(&*self.node), &mut exchange.reply)

@@ -5,10 +5,11 @@ use std::time::Duration;
 
 use commands::Spec;
 use resp::{Arguments, Reply};
+use tokio::sync::watch;
 
 use super::{Exchange, Later, Session, Step};
 use crate::blocking::Leaving;
-use crate::clients::Client;
+use crate::clients::{Client, WaitsOn};
 use crate::platform::Platform;
 use crate::shard::{Ended, Shard, UNCERTAIN_AFTER_NS};
 
@@ -81,16 +82,24 @@ impl<P: Platform> Session<P> {
         };
         let client = u64::try_from(id).ok().and_then(|id| self.node.clients.get(id));
         let waits_on = |client: &Arc<Client>| client.waits_on.lock().clone();
-        let Some((client, shard)) = client.and_then(|client| Some((Arc::clone(&client), waits_on(&client)?))) else {
+        let Some((client, waits_on)) = client.and_then(|client| Some((Arc::clone(&client), waits_on(&client)?))) else {
             reply.integer(0);
             return Step::Done;
         };
-        match shard.unblock(client.id, leaving) {
-            Ended::NotYet => return Step::Later(Later::Unblock(Box::new(Unblock { client, shard, leaving }))),
-            ended => reply.integer(i64::from(ended == Ended::Yes)),
+        match waits_on {
+            WaitsOn::Key(shard) => match shard.unblock(client.id, leaving) {
+                Ended::NotYet => return Step::Later(Later::Unblock(Box::new(Unblock { client, shard, leaving }))),
+                ended => reply.integer(i64::from(ended == Ended::Yes)),
+            },
+            WaitsOn::Copies(ending) => reply.integer(i64::from(end_once(&ending, leaving))),
         }
         Step::Done
     }
+}
+
+/// Says how a wait for copies ends, unless that was said before.
+pub(crate) fn end_once(ending: &watch::Sender<Option<Leaving>>, leaving: Leaving) -> bool {
+    ending.send_if_modified(|ends| ends.is_none() && ends.replace(leaving).is_none())
 }
 
 impl Unblock {

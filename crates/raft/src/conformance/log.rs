@@ -7,7 +7,7 @@ use bytes::Bytes;
 use parking_lot::Mutex;
 
 use super::{GROUP, OTHER, StoreFactory, entries, entry, id, read_all, submit, write};
-use crate::log_store::{GroupLog, LogChange, LogStore, StoredEntry};
+use crate::log_store::{Durability, GroupLog, LogChange, LogStore, StoredEntry};
 
 pub(super) async fn appended_entries_are_read_back<F: StoreFactory>(factory: &mut F) {
     let store = factory.fresh();
@@ -66,6 +66,20 @@ pub(super) async fn changes_are_answered_in_order<F: StoreFactory>(factory: &mut
     }
     write(&store, GROUP, LogChange::Vote(Bytes::from_static(b"last"))).await;
     assert_eq!(*order.lock(), (0..100).collect::<Vec<u64>>());
+}
+
+pub(super) async fn what_is_synced_is_known<F: StoreFactory>(factory: &mut F) {
+    let store = factory.fresh();
+    assert_eq!(store.synced(GROUP), None);
+    write(&store, GROUP, LogChange::Append(entries(1, 0..5))).await;
+    assert_eq!(store.synced(GROUP), Some(id(1, 4)), "it was answered, and the group is not relaxed");
+    store.set_durability(GROUP, Durability::No);
+    write(&store, GROUP, LogChange::Append(entries(1, 5..8))).await;
+    write(&store, GROUP, LogChange::Sync).await;
+    assert_eq!(store.synced(GROUP), Some(id(1, 7)));
+    write(&store, GROUP, LogChange::Truncate { keep: Some(2) }).await;
+    assert_eq!(store.synced(GROUP), Some(id(1, 2)));
+    assert_eq!(store.synced(OTHER), None);
 }
 
 pub(super) async fn a_truncated_suffix_is_gone<F: StoreFactory>(factory: &mut F) {

@@ -112,8 +112,14 @@ fn a_sync_makes_a_relaxed_group_durable() {
     let store = withholding(&dir);
     store.set_durability(GROUP, Durability::No);
     write(&store, GROUP, append(1, 0..3, 10));
+    assert_eq!(store.synced(GROUP), None, "it was answered, and is not on the disk");
     write(&store, GROUP, LogChange::Sync);
+    assert_eq!(store.synced(GROUP), Some(id(1, 2)));
     assert_eq!(dir.copy().open().store.load(GROUP).unwrap().last, Some(id(1, 2)));
+    write(&store, GROUP, append(1, 3..5, 10));
+    assert_eq!(store.synced(GROUP), Some(id(1, 2)));
+    write(&store, GROUP, LogChange::Truncate { keep: Some(1) });
+    assert_eq!(store.synced(GROUP), Some(id(1, 1)), "what is cut off is not there any more");
 }
 
 #[test]
