@@ -65,26 +65,20 @@ pub fn wait_of(spec: &Spec, arguments: Arguments<'_>) -> Option<Wait> {
 /// # Errors
 /// When it is none, or ends behind the end of time.
 pub(crate) fn seconds_to_ms(text: &[u8], now_ms: u64) -> Result<u64, TimeoutError> {
-    let ms = (number(text).ok_or(TimeoutError::NotFloat)? * 1000.0).ceil();
-    // The first double that is no 64-bit integer any more.
-    if ms >= 9_223_372_036_854_775_808.0 {
-        return Err(TimeoutError::OutOfRange);
-    }
-    if ms < 0.0 {
+    let ms = match Extended::parse(text).ok_or(TimeoutError::NotFloat)? {
+        // redis: timeout.c getTimeoutFromObjectOrReply multiplies in `long double`, so that -0.001 s is -0 ms.
+        Parsed::Finite(seconds) => match seconds.times(1000).and_then(Extended::ceil) {
+            Some(ms) => ms,
+            None if seconds < Extended::ZERO => return Err(TimeoutError::Negative),
+            None => return Err(TimeoutError::OutOfRange),
+        },
+        Parsed::Infinite { negative: true } => return Err(TimeoutError::Negative),
+        Parsed::Infinite { negative: false } => return Err(TimeoutError::OutOfRange),
+    };
+    if ms < 0 {
         return Err(TimeoutError::Negative);
     }
-    #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "it is whole, and in range")]
-    let ms = ms as u64;
-    in_time(ms, now_ms)
-}
-
-/// A number in decimal or, as Redis reads them, in hexadecimal.
-fn number(text: &[u8]) -> Option<f64> {
-    let hexadecimal = || match Extended::parse(text)? {
-        Parsed::Finite(number) => keyspace::parse_double(number.to_text().as_bytes()),
-        Parsed::Infinite { .. } => None,
-    };
-    keyspace::parse_double(text).or_else(hexadecimal)
+    in_time(u64::try_from(ms).map_err(|_| TimeoutError::OutOfRange)?, now_ms)
 }
 
 /// For how long a command is to wait that says so in milliseconds, as BLOCK does; 0: for ever.
@@ -175,6 +169,7 @@ mod tests {
         assert_eq!(timeout("BLPOP a b 0"), Some(None));
         assert_eq!(timeout("BRPOP a 1.5"), Some(Some(1500)));
         assert_eq!(timeout("BLMOVE a b LEFT RIGHT 0.0001"), Some(Some(1)));
+        assert_eq!(timeout("BLPOP a -0.001"), Some(None));
         assert_eq!(timeout("BLMOVEM a b LEFT RIGHT 2 COUNT 3 BULK"), Some(Some(2000)));
         assert_eq!(timeout("BLMPOP 3 1 a LEFT"), Some(Some(3000)));
         assert_eq!(timeout("XREAD COUNT 1 BLOCK 7 STREAMS a $"), Some(Some(7)));
@@ -193,6 +188,11 @@ mod tests {
         assert_eq!(seconds_to_ms(b"1e300", 0), Err(TimeoutError::OutOfRange));
         assert_eq!(seconds_to_ms(b"0x7FFFFFFFFFFFFF", 0), Err(TimeoutError::OutOfRange));
         assert_eq!(seconds_to_ms(b"0x1p-3", 0), Ok(125));
-        assert_eq!(seconds_to_ms(b"-0.5", 0), Err(TimeoutError::Negative));
+        for text in ["-0.5", "-1e30", "-inf"] {
+            assert_eq!(seconds_to_ms(text.as_bytes(), 0), Err(TimeoutError::Negative), "{text}");
+        }
+        for text in ["", "nan", "1e5000", "1 ", "0x"] {
+            assert_eq!(seconds_to_ms(text.as_bytes(), 0), Err(TimeoutError::NotFloat), "{text}");
+        }
     }
 }

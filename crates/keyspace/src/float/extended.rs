@@ -169,6 +169,30 @@ impl Extended {
         Some(rounded)
     }
 
+    /// The product. `None`: it is beyond every number.
+    pub fn times(self, factor: u32) -> Option<Self> {
+        let rounded = round(u128::from(self.mantissa) * u128::from(factor), self.exponent, false)?;
+        Some(Self { negative: self.negative && rounded.mantissa != 0, ..rounded })
+    }
+
+    /// The least integer that is not below it. `None`: it has more than 64 bits.
+    pub fn ceil(self) -> Option<i128> {
+        let (whole, has_rest) = match u32::try_from(self.exponent) {
+            Ok(_) if self.mantissa == 0 => (0, false),
+            Ok(0) => (self.mantissa, false),
+            Ok(_) => return None,
+            Err(_) => {
+                let whole = u32::try_from(-self.exponent).ok().and_then(|shift| self.mantissa.checked_shr(shift));
+                let whole = whole.unwrap_or(0);
+                // As many zeros below: else something was cut off.
+                let is_whole = whole != 0 && i64::from(self.mantissa.trailing_zeros()) >= -self.exponent;
+                (whole, !is_whole && self.mantissa != 0)
+            }
+        };
+        let whole = i128::from(whole);
+        Some(if self.negative { -whole } else { whole + i128::from(has_rest) })
+    }
+
     fn magnitude_cmp(self, other: Self) -> Ordering {
         match (self.mantissa == 0, other.mantissa == 0) {
             (true, true) => Ordering::Equal,
@@ -475,6 +499,27 @@ mod tests {
         assert_eq!(add("18446744073709551615", "1"), "18446744073709551616");
         assert_eq!(add("1e30", "1"), "1000000000000000000024696061952");
         assert_eq!(add("0", "1e-4000"), "0");
+    }
+
+    /// Taken from valkey-server on x86-64, which reads seconds so: `-0.001` is no negative number of ms.
+    #[test]
+    fn multiplies_as_redis_does() {
+        let ms = |text: &str| match Extended::parse(text.as_bytes()) {
+            Some(Parsed::Finite(seconds)) => seconds.times(1000).and_then(Extended::ceil),
+            _ => None,
+        };
+        for text in ["0", "-0", "-0.001", "-0.00100000000000000000000001", "-0.0009", "-1e-3", "-0x1p-10", "-1e-4000"] {
+            assert_eq!(ms(text), Some(0), "{text}");
+        }
+        for text in ["-0.0010000001", "-0.00100000000000000001", "-0.0015", "-0x1p-9"] {
+            assert!(ms(text).is_some_and(|ms| ms < 0), "{text}");
+        }
+        assert_eq!(ms("1.5"), Some(1500));
+        assert_eq!(ms("0.0001"), Some(1));
+        assert_eq!(ms("-2.5009"), Some(-2500));
+        assert_eq!(ms("1e-4000"), Some(1));
+        assert_eq!(ms("9223372036854775"), Some(9_223_372_036_854_775_000));
+        assert_eq!(ms("1e30"), None);
     }
 
     /// Taken from valkey-server on x86-64.
