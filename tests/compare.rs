@@ -55,7 +55,8 @@ fn told(name: &str) -> Option<u64> {
 fn run(protocol: u64) {
     let first = told("CAIRN_TEST_SEED").unwrap_or(20_260_000 + protocol);
     let commands = told("CAIRN_TEST_COMMANDS").map_or(COMMANDS, |count| count.try_into().expect("a usize"));
-    let debug = ["--enable-debug-command", "yes"];
+    // It looks seldom whether who waits has waited long enough: a tenth of a second is too long for a test.
+    let debug = ["--enable-debug-command", "yes", "--hz", "500"];
     let (valkey, cairn) = (Valkey::start(&debug), Server::start(&debug));
     let mut differences = Vec::new();
     let mut seen = BTreeMap::<String, usize>::new();

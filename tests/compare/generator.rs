@@ -204,7 +204,7 @@ impl Generator {
         }
     }
 
-    /// A word that does not belong there. Nothing is to expire while the test looks on.
+    /// A word that does not belong there. Nothing is to expire while the test looks on, and nothing to wait for ever.
     fn stray(&mut self, words: &[Vec<u8>]) -> Vec<u8> {
         const OF_TIME: [&str; 5] = ["EX", "PX", "EXPIRE", "SETEX", "RESTORE"];
         let is_of_time = |word: &Vec<u8>| {
@@ -212,6 +212,14 @@ impl Generator {
             OF_TIME.iter().any(|part| word == *part || (part.len() > 2 && word.contains(part)))
         };
         let stray = self.random("word");
+        // BLOCK counts ms, all others seconds.
+        let waits = words[0].to_ascii_uppercase().starts_with(b"B") && !words[0].to_ascii_uppercase().starts_with(b"BIT");
+        let waits_ms = words.iter().any(|word| word.eq_ignore_ascii_case(b"BLOCK"));
+        match stray.as_slice() {
+            b"0" | b"1" | b"1.5" if waits => return b"0.003".to_vec(),
+            b"0" if waits_ms => return b"3".to_vec(),
+            _ => (),
+        }
         if stray == b"1" && words.iter().any(is_of_time) { b"1000001".to_vec() } else { stray }
     }
 

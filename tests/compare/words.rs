@@ -40,6 +40,9 @@ pub(crate) fn word(what: &str, dice: &mut Dice) -> Option<Vec<u8>> {
                     "9223372036854775",
                 ],
                 "ms" => &["1000000", "5000000", "0", "-1", "9223372036854775807", "x"],
+                // How long to wait for what is not there: never for ever, nor for longer than a test may take.
+                "patience" => &["0.001", "0.001", "0.001", "0.002", "1e-3", "0x1p-9", "-1", "nan", "x", "1e30", "-0.5"],
+                "patience-ms" => &["1", "1", "1", "2", "-1", "x", "1.5", "9223372036854775807"],
                 "pattern" => &["*", "s*", "?0", "[hl]1", "[^s]*", "*1", "", "\\s0", "[a-", "n[0-9]"],
                 _ => return None,
             };

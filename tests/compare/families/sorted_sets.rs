@@ -41,6 +41,9 @@ pub(crate) const FAMILY: Family = Family {
         "ZPOPMIN <z> [ <count> ]",
         "ZPOPMAX <z> [ <count> ]",
         "ZMPOP ( 1 <z> | 2 <z> <z> | <i> <z> ) ( MIN | MAX ) [ COUNT <i> ]",
+        "BZPOPMIN { <z> } <patience>",
+        "BZPOPMAX { <z> } <patience>",
+        "BZMPOP <patience> ( 1 <z> | 2 <z> <z> | <i> <z> ) ( MIN | MAX ) [ COUNT <i> ]",
         "ZRANDMEMBER <z> [ <count> [ WITHSCORES ] ]",
         "ZUNION 2 <z> <z> [ WEIGHTS <float> <score> ] [ AGGREGATE ( SUM | MIN | MAX ) ] [ WITHSCORES ]",
         "ZINTER 2 <z> <t> [ WEIGHTS <score> <score> ] [ AGGREGATE ( SUM | MIN | MAX ) ] [ WITHSCORES ]",
@@ -50,11 +53,6 @@ pub(crate) const FAMILY: Family = Family {
         "ZDIFFSTORE <z> ( 1 <z> | 2 <z> <z> | <i> <z> )",
         "ZINTERCARD ( 1 <z> | 2 <z> <z> | <i> <z> ) [ LIMIT <count> ]",
         "ZSCAN <z> <count> [ MATCH <pattern> ] [ COUNT <i> ] [ ( NOSCORES | NOVALUES ) ]",
-    ],
-    without_template: &[
-        ("BZPOPMIN", "waits; in `blocking`"),
-        ("BZPOPMAX", "waits; in `blocking`"),
-        ("BZMPOP", "waits; in `blocking`"),
     ],
     keys: &[
         KeySort::new("z", "ZRANGE").with(" 0 -1 WITHSCORES"),
@@ -87,6 +85,6 @@ fn rule(name: &str, _: &[&[u8]]) -> Option<Rule> {
     match name {
         "ZRANDMEMBER" => Some(Rule::Shape),
         "ZSCAN" => Some(Rule::Anything),
-        _ => name.starts_with('Z').then_some(Rule::Scores),
+        _ => name.trim_start_matches('B').starts_with('Z').then_some(Rule::Scores),
     }
 }
