@@ -393,7 +393,10 @@ fn lset(keyspace: &mut Keyspace, args: &mut Args<'_>, context: &Context, reply: 
     let mut list = keyspace.edit::<ListValue>(context, key)?.ok_or(DataError::NoSuchKey)?;
     // Redis looks at the index only where there is a list.
     let index = parse_integer(index).ok_or(CommandError::NotInteger)?;
-    let place = place_of(index, list.len()).ok_or(DataError::IndexOutOfRange)?;
+    let Some(place) = place_of(index, list.len()) else {
+        ListValue::expect_in_vain(&mut list, element, &settings);
+        return Err(DataError::IndexOutOfRange.into());
+    };
     list.set(place, element, &settings);
     reply.ok();
     Ok(())
@@ -418,7 +421,10 @@ fn linsert(keyspace: &mut Keyspace, args: &mut Args<'_>, context: &Context, repl
             list.insert(place + usize::from(is_behind), element, &settings);
             reply.count(list.len());
         }
-        None => reply.integer(-1),
+        None => {
+            ListValue::expect_in_vain(&mut list, element, &settings);
+            reply.integer(-1);
+        }
     }
     Ok(())
 }

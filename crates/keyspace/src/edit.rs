@@ -102,6 +102,11 @@ impl<T: CollectionValue> Edit<'_, T> {
         }
     }
 
+    /// Lends the collection for a change of its encoding alone, of which nobody is told.
+    pub(crate) fn reshape(&mut self) -> &mut T {
+        Arc::make_mut(self.value.as_mut().expect("only drop takes it"))
+    }
+
     /// Notes that fields were removed because they were due.
     pub(crate) fn note_expired_fields(&mut self, count: usize) {
         self.keyspace.effects.expired_fields_count += count;

@@ -18,6 +18,7 @@ use std::ops::Range;
 
 use crate::collection::{CollectionValue, ValueType, collection_variant};
 use crate::digest::Digest;
+use crate::edit::Edit;
 use crate::settings::Settings;
 use chunk::Chunk;
 use chunked::Chunked;
@@ -127,10 +128,22 @@ impl ListValue {
 
     /// Makes the list big if it would become so with so many elements and bytes more.
     fn expect(&mut self, count: usize, bytes: usize, settings: &Settings) {
-        if let Body::Packed(chunk) = &self.body
-            && Limits::of(settings).are_exceeded_by(chunk.weight() + bytes, chunk.len() + count)
-        {
+        if self.is_outgrown_by(count, bytes, settings) {
             self.unpack();
+        }
+    }
+
+    /// Whether it is small, and would become big with so many elements and bytes more.
+    fn is_outgrown_by(&self, count: usize, bytes: usize, settings: &Settings) -> bool {
+        let Body::Packed(chunk) = &self.body else { return false };
+        Limits::of(settings).are_exceeded_by(chunk.weight() + bytes, chunk.len() + count)
+    }
+
+    /// As if an element was about to be added, which then was not: Redis makes room before it looks for the place (t_list.c linsertCommand,
+    /// lsetCommand), and the list stays big. Its elements are the same, so nobody is told of a change.
+    pub fn expect_in_vain(list: &mut Edit<'_, Self>, element: &[u8], settings: &Settings) {
+        if list.is_outgrown_by(1, element.len(), settings) {
+            list.reshape().unpack();
         }
     }
 

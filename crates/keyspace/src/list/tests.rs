@@ -175,3 +175,18 @@ fn a_list_that_cannot_be_is_not_restored() {
     assert!(ListValue::restore(true, chunks(&[])).is_none());
     assert!(ListValue::restore(false, chunks(&[&[]])).is_none());
 }
+
+/// Redis makes room for an element before it knows that there is no place for it.
+#[test]
+fn what_is_expected_in_vain_makes_big_and_is_no_change() {
+    let mut keyspace = crate::Keyspace::new(settings(-2));
+    let (context, small) = (crate::Context::of_entry(0, 1, 1), *keyspace.settings());
+    keyspace.edit_or_new::<ListValue>(&context, b"list").unwrap().push(ListEnd::Back, &[b'x'; 8000], &small);
+    let before = keyspace.revision();
+    for (bytes, encoding) in [(100, "listpack"), (300, "quicklist"), (1, "quicklist")] {
+        let mut list = keyspace.edit::<ListValue>(&context, b"list").unwrap().unwrap();
+        ListValue::expect_in_vain(&mut list, &vec![b'y'; bytes], &small);
+        assert_eq!((list.len(), list.encoding()), (1, encoding));
+    }
+    assert_eq!(keyspace.revision(), before);
+}
