@@ -213,7 +213,8 @@ impl Generator {
         };
         let stray = self.random("word");
         // BLOCK counts ms, all others seconds.
-        let waits = words[0].to_ascii_uppercase().starts_with(b"B") && !words[0].to_ascii_uppercase().starts_with(b"BIT");
+        let waits =
+            words[0].to_ascii_uppercase().starts_with(b"B") && !words[0].to_ascii_uppercase().starts_with(b"BIT");
         let waits_ms = words.iter().any(|word| word.eq_ignore_ascii_case(b"BLOCK"));
         match stray.as_slice() {
             b"0" | b"1" | b"1.5" if waits => return b"0.003".to_vec(),
