@@ -29,9 +29,10 @@ struct World {
     seeds_max: &'static str,
 }
 
-const WORLDS: [World; 3] = [
+const WORLDS: [World; 4] = [
     World { dir: "crates/sim/mutants", flags: &[], seeds_max: "1000" },
     World { dir: "crates/sim/mutants/relaxed", flags: &["--relaxed"], seeds_max: "1000" },
+    World { dir: "crates/sim/mutants/waiting", flags: &["--waiting"], seeds_max: "1000" },
     World { dir: "crates/sim/mutants/cluster", flags: &["--cluster"], seeds_max: "200" },
 ];
 
