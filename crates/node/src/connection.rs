@@ -379,6 +379,7 @@ impl<P: Platform> Connection<P> {
     }
 
     async fn flush(&mut self, stream: &mut <P::Socket as Socket>::Stream) -> std::io::Result<()> {
+        self.session.show_last();
         self.exchange.drop_muted();
         if self.exchange.reply.is_empty() {
             return Ok(());

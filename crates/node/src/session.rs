@@ -292,6 +292,8 @@ pub(crate) struct Session<P: Platform> {
     /// HIMPORT's.
     fieldsets: Fieldsets,
     last: Option<&'static Spec>,
+    /// The last command that others are shown.
+    shown: Option<&'static Spec>,
     /// Reads leave no marks of access.
     no_touch: bool,
     tally: Arc<Tally>,
@@ -319,6 +321,7 @@ impl<P: Platform> Session<P> {
             written: Written::default(),
             fieldsets: Fieldsets::default(),
             last: None,
+            shown: None,
             no_touch: false,
             tally,
             seed,
@@ -359,8 +362,14 @@ impl<P: Platform> Session<P> {
         summary.last_active_ms = now_ms;
         summary.input_bytes = input_bytes;
         summary.input_free_bytes = input_capacity - input_bytes;
-        if let Some(spec) = self.last {
-            summary.last_command = spec.name;
+    }
+
+    /// Shows the last command in CLIENT LIST. Called before replies go out, so that who was answered is not shown to be at the one before.
+    pub(crate) fn show_last(&mut self) {
+        let is_shown = |last| self.shown.is_some_and(|shown| std::ptr::eq(shown, last));
+        if let Some(last) = self.last.filter(|last| !is_shown(*last)) {
+            self.client.summary.lock().last_command = last.name;
+            self.shown = Some(last);
         }
     }
 
