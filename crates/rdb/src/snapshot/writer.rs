@@ -41,13 +41,12 @@ impl SnapshotWriter {
 
     /// The next chunk, of at most so many bytes (at least one); `None` at the end. How the stream is cut does not matter to who reads it.
     pub fn next_chunk(&mut self, bytes_max: usize) -> Option<Vec<u8>> {
-        if self.given == self.out.len() {
-            self.out.clear();
-            self.given = 0;
-        }
         if !self.is_ended && self.out.len() - self.given < bytes_max {
+            // What is left is the end of the last element. It moves to the front: if it stayed where it is, so would everything given out.
+            self.out.drain(..std::mem::take(&mut self.given));
+            self.out.shrink_to(2 * bytes_max);
             let written = self.out.len();
-            self.fill(self.given + bytes_max);
+            self.fill(bytes_max);
             self.digest.stream(&self.out[written..]);
             if self.next.span == self.frozen.span_count() {
                 self.end();
@@ -153,4 +152,29 @@ fn write_key(out: &mut Vec<u8>, key: &FrozenKey<'_>) {
 
 fn database_byte(database: usize) -> u8 {
     u8::try_from(database).expect("there are sixteen databases")
+}
+
+#[cfg(test)]
+mod tests {
+    use keyspace::{Context, DeadlineChange, Keyspace};
+
+    use super::*;
+
+    /// However long a snapshot is, little more than a chunk of it is held.
+    #[test]
+    fn what_was_given_out_is_let_go() {
+        let mut keyspace = Keyspace::new(Settings::new([1, 2]));
+        for number in 0..2000u32 {
+            keyspace.begin_command();
+            let (context, key) = (Context::of_entry(0, 1, 2), number.to_le_bytes());
+            keyspace.set_string(&context, &key, &[7; 50], DeadlineChange::Clear);
+        }
+        let mut writer = SnapshotWriter::new(keyspace.freeze(), b"");
+        let mut length = 0;
+        while let Some(chunk) = writer.next_chunk(1000) {
+            length += chunk.len();
+            assert!(writer.out.capacity() < 4000, "{} bytes are held behind {length}", writer.out.capacity());
+        }
+        assert!(length > 100_000);
+    }
 }
