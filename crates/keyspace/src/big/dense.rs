@@ -73,7 +73,7 @@ impl<T: Named> Dense<T> {
         *item_bytes += item.allocated_bytes();
         let (hash, place) = (hash_of(*hash_key, item.name()), rows.len());
         rows.push(item);
-        index.insert(hash, place, |place| hash_of(*hash_key, rows.at(place).name()));
+        index.insert(hash, place, |places| hashes_at(*hash_key, rows, places));
     }
 
     /// Puts another item of the same name at a place, and returns the one that was there.
@@ -95,7 +95,7 @@ impl<T: Named> Dense<T> {
     pub(crate) fn remove(&mut self, name: &[u8]) -> Option<T> {
         let place = self.place(name)?;
         let Self { hash_key, rows, index, item_bytes } = self;
-        index.remove(hash_of(*hash_key, name), place, |place| hash_of(*hash_key, rows.at(place).name()));
+        index.remove(hash_of(*hash_key, name), place, |places| hashes_at(*hash_key, rows, places));
         let last = rows.pop().expect("an item is there");
         let removed = if place == rows.len() {
             last
@@ -110,4 +110,11 @@ impl<T: Named> Dense<T> {
 
 fn hash_of(hash_key: [u64; 2], name: &[u8]) -> u64 {
     SipHasher13::new_with_keys(hash_key[0], hash_key[1]).hash(name)
+}
+
+/// The hashes of the names at these places. Each look waits for the memory, so all are begun before the first is used.
+fn hashes_at<T: Named>(hash_key: [u64; 2], rows: &Rows<T>, places: &[u32]) -> Vec<u64> {
+    let items: Vec<&T> = places.iter().map(|&place| rows.at(place as usize)).collect();
+    let names: Vec<&[u8]> = items.into_iter().map(Named::name).collect();
+    names.into_iter().map(|name| hash_of(hash_key, name)).collect()
 }

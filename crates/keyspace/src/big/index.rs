@@ -6,20 +6,22 @@
 //!
 //! A partition holds places alone; whoever asks knows the names, and their hashes, at the places. A partition that is full is
 //! divided at the middle of its range of hashes, neighbours that have become small are merged. So nothing here takes longer than hashing
-//! two thousand names, and a clone shares all partitions but those that were written. Places are looked up, never listed: how the
+//! a thousand names, and a clone shares all partitions but those that were written. Places are looked up, never listed: how the
 //! partitions grew shows nowhere.
+//!
+//! Names lie all over the memory, so hashes are asked for many at once: whoever looks the names up can wait for several at a time.
 
 use hashbrown::HashTable;
 use triomphe::Arc;
 
 use super::ARC_BYTES;
 
-/// No partition holds more: a table of 2048 buckets is full then, and never grows beyond them.
-const PART_PLACES_MAX: usize = 1792;
-/// By so many fewer a partition may be divided.
-const EARLIER_MAX_BITS: u32 = 9;
+/// No partition holds more: a table of 1024 buckets is full then, and never grows beyond them. A write behind a clone copies one, 5 KiB.
+const PART_PLACES_MAX: usize = 896;
+/// A partition is divided, and its table enlarged, earlier by up to this part of what it holds at most.
+const EARLIER_PART: usize = 4;
 /// Neighbours that hold fewer places together are merged.
-const MERGED_PLACES_MAX: usize = 896;
+const MERGED_PLACES_MAX: usize = 448;
 
 /// See the module.
 #[derive(Clone)]
@@ -45,11 +47,11 @@ fn table_hash(hash: u64) -> u64 {
     hash << 32 | hash & 0xffff_ffff
 }
 
-/// A partition that would hold more is divided. Partitions fill alike: were it the same number for all, all of them would be divided at once, each
-/// for the time of many insertions.
-fn places_max(from: u64) -> usize {
-    let earlier = from.wrapping_mul(0x9e37_79b9_7f4a_7c15) >> (u64::BITS - EARLIER_MAX_BITS);
-    PART_PLACES_MAX - usize::try_from(earlier).expect("a few bits")
+/// How many of so many places a partition takes. Partitions fill alike: were it the same number for all, all of them would be divided, or their
+/// tables enlarged, at once, each for the time of many insertions.
+fn taken_of(places: usize, from: u64) -> usize {
+    let share = usize::from(from.wrapping_mul(0x9e37_79b9_7f4a_7c15).to_be_bytes()[0]);
+    places - places / EARLIER_PART * share / usize::from(u8::MAX)
 }
 
 fn place_of(place: usize) -> u32 {
@@ -75,26 +77,31 @@ impl Index {
         table.find(table_hash(hash), |&place| is_right(place as usize)).map(|&place| place as usize)
     }
 
-    /// Adds a place that is not listed. `hash_at` says the hash of any listed place.
-    pub(super) fn insert(&mut self, hash: u64, place: usize, hash_at: impl Fn(usize) -> u64) {
+    /// Adds a place that is not listed. `hashes_at` says the hashes of listed places.
+    pub(super) fn insert(&mut self, hash: u64, place: usize, hashes_at: impl Fn(&[u32]) -> Vec<u64>) {
         let mut at = self.part_of(hash);
-        if self.parts[at].table.len() >= places_max(self.parts[at].from) && self.divide(at, &hash_at) {
+        if self.parts[at].table.len() >= taken_of(PART_PLACES_MAX, self.parts[at].from) && self.divide(at, &hashes_at) {
             at = self.part_of(hash);
         }
+        let Part { from, table } = &self.parts[at];
+        if table.len() >= taken_of(table.capacity(), *from) {
+            let (from, places) = (*from, places_with(&hashes_at, table.iter()));
+            self.replace(at, table_of(&places, 2 * places.len(), from));
+        }
         self.change(at, |table| {
-            table.insert_unique(table_hash(hash), place_of(place), |&moved| table_hash(hash_at(moved as usize)));
+            table.insert_unique(table_hash(hash), place_of(place), |_| unreachable!("there is room"));
         });
     }
 
     /// Takes a listed place out.
-    pub(super) fn remove(&mut self, hash: u64, place: usize, hash_at: impl Fn(usize) -> u64) {
+    pub(super) fn remove(&mut self, hash: u64, place: usize, hashes_at: impl Fn(&[u32]) -> Vec<u64>) {
         let at = self.part_of(hash);
         self.change(at, |table| {
             let found = table.find_entry(table_hash(hash), |&listed| listed == place_of(place));
             let Ok(found) = found else { unreachable!("the place is listed") };
             found.remove();
         });
-        self.maybe_merge(at, hash_at);
+        self.maybe_merge(at, hashes_at);
     }
 
     /// Changes a listed place.
@@ -113,49 +120,63 @@ impl Index {
         self.table_bytes = self.table_bytes - before + table.allocation_size();
     }
 
+    /// Puts another table in the place of one.
+    fn replace(&mut self, at: usize, table: HashTable<u32>) {
+        let before = &mut self.parts[at].table;
+        self.table_bytes = self.table_bytes - before.allocation_size() + table.allocation_size();
+        *before = Arc::new(table);
+    }
+
     /// Divides a partition at the middle of its range of hashes; not if there is only one.
-    fn divide(&mut self, at: usize, hash_at: &impl Fn(usize) -> u64) -> bool {
+    fn divide(&mut self, at: usize, hashes_at: &impl Fn(&[u32]) -> Vec<u64>) -> bool {
         let start = self.parts[at].from;
         let end = self.parts.get(at + 1).map_or(u64::MAX, |next| next.from);
         let middle = start + (end - start) / 2;
         if middle == start {
             return false;
         }
-        let places = self.parts[at].table.iter().map(|&place| (hash_at(place as usize), place));
-        let (lower, upper): (Vec<_>, Vec<_>) = places.partition(|&(hash, _)| hash < middle);
-        self.table_bytes -= self.parts[at].table.allocation_size();
-        let (lower, upper) = (table_of(&lower), table_of(&upper));
-        self.table_bytes += lower.allocation_size() + upper.allocation_size();
-        self.parts[at].table = Arc::new(lower);
+        let places = places_with(hashes_at, self.parts[at].table.iter());
+        let (lower, upper): (Vec<_>, Vec<_>) = places.into_iter().partition(|&(hash, _)| hash < middle);
+        let (lower, upper) = (table_of(&lower, lower.len(), start), table_of(&upper, upper.len(), middle));
+        self.table_bytes += upper.allocation_size();
+        self.replace(at, lower);
         self.parts.insert(at + 1, Part::new(middle, upper));
         true
     }
 
     /// Merges a partition with a neighbour if both are small; gives memory back if it is the only one.
-    fn maybe_merge(&mut self, at: usize, hash_at: impl Fn(usize) -> u64) {
-        let rehash = |&place: &u32| table_hash(hash_at(place as usize));
+    fn maybe_merge(&mut self, at: usize, hashes_at: impl Fn(&[u32]) -> Vec<u64>) {
         if self.parts.len() == 1 {
             let table = &self.parts[0].table;
             if table.capacity() > 64 && table.len() < table.capacity() / 8 {
-                self.change(0, |table| table.shrink_to(table.len() * 2, rehash));
+                let places = places_with(&hashes_at, table.iter());
+                self.replace(0, table_of(&places, places.len() * 2, 0));
             }
             return;
         }
         let lower = if at + 1 < self.parts.len() { at } else { at - 1 };
         let [low, high] = [&self.parts[lower].table, &self.parts[lower + 1].table];
         if low.len() + high.len() < MERGED_PLACES_MAX {
-            let places = low.iter().chain(high.iter()).map(|&place| (hash_at(place as usize), place));
-            let merged = table_of(&places.collect::<Vec<_>>());
-            self.table_bytes -= low.allocation_size() + high.allocation_size();
-            self.table_bytes += merged.allocation_size();
-            self.parts[lower].table = Arc::new(merged);
+            let places = places_with(&hashes_at, low.iter().chain(high.iter()));
+            self.table_bytes -= high.allocation_size();
+            self.replace(lower, table_of(&places, places.len(), self.parts[lower].from));
             self.parts.remove(lower + 1);
         }
     }
 }
 
-fn table_of(places: &[(u64, u32)]) -> HashTable<u32> {
-    let mut table = HashTable::with_capacity(places.len());
+/// Places with the hashes of their names.
+fn places_with<'a>(hashes_at: &impl Fn(&[u32]) -> Vec<u64>, places: impl Iterator<Item = &'a u32>) -> Vec<(u64, u32)> {
+    let places: Vec<u32> = places.copied().collect();
+    hashes_at(&places).into_iter().zip(places).collect()
+}
+
+/// A table of these places with room for so many, and for one more, of the partition that begins with a hash.
+fn table_of(places: &[(u64, u32)], room: usize, from: u64) -> HashTable<u32> {
+    let mut table = HashTable::with_capacity(room.max(places.len() + 1));
+    if places.len() >= taken_of(table.capacity(), from) {
+        table = HashTable::with_capacity(table.capacity() + 1);
+    }
     for &(hash, place) in places {
         table.insert_unique(table_hash(hash), place, |_| unreachable!("there is room for all"));
     }
@@ -170,20 +191,24 @@ mod tests {
         (place as u64).wrapping_mul(0x9e37_79b9_7f4a_7c15)
     }
 
+    fn hashes_at(places: &[u32]) -> Vec<u64> {
+        places.iter().map(|&place| hash_at(place as usize)).collect()
+    }
+
     /// Partitions are divided and merged; every place is found all the while.
     #[test]
     fn finds_what_is_listed() {
         let mut index = Index::new();
         let empty = index.allocated_bytes();
         for place in 0..20_000 {
-            index.insert(hash_at(place), place, hash_at);
+            index.insert(hash_at(place), place, hashes_at);
         }
         assert!(index.parts.len() > 8);
         for place in 0..20_000 {
             assert_eq!(index.find(hash_at(place), |found| found == place), Some(place));
         }
         for place in 100..20_000 {
-            index.remove(hash_at(place), place, hash_at);
+            index.remove(hash_at(place), place, hashes_at);
             assert_eq!(index.find(hash_at(place), |found| found == place), None);
         }
         assert!(index.parts.len() < 4, "small partitions are merged");
@@ -191,7 +216,9 @@ mod tests {
             assert_eq!(index.find(hash_at(place), |found| found == place), Some(place));
             index.relocate(hash_at(place), place, place + 30_000);
             assert_eq!(index.find(hash_at(place), |found| found == place + 30_000), Some(place + 30_000));
-            index.remove(hash_at(place), place + 30_000, |place| hash_at(place % 30_000));
+            index.remove(hash_at(place), place + 30_000, |places| {
+                places.iter().map(|&place| hash_at(place as usize % 30_000)).collect()
+            });
         }
         assert!(index.allocated_bytes() < empty + 2048);
         let booked: usize = index.parts.iter().map(|part| part.table.allocation_size()).sum();
@@ -202,7 +229,7 @@ mod tests {
     #[test]
     fn equal_hashes_stay_together() {
         let mut index = Index::new();
-        (0..PART_PLACES_MAX + 10).for_each(|place| index.insert(7, place, |_| 7));
+        (0..PART_PLACES_MAX + 10).for_each(|place| index.insert(7, place, |places| vec![7; places.len()]));
         assert_eq!(index.find(7, |found| found == PART_PLACES_MAX + 9), Some(PART_PLACES_MAX + 9));
         assert!(index.parts.len() < 70);
     }
