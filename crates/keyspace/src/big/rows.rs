@@ -1,17 +1,18 @@
 //! A vector in chunks: any row in O(1), pushed and popped at its end.
 //!
 //! ```text
-//! groups: [ Arc -> 128 chunks ] ... [ Arc -> 128 chunks ]       every chunk of 128 rows
-//! tail:   [ Arc -> 128 rows ] ... [ Arc -> 1 to 128 rows ]      the 1 to 128 chunks behind the last group; none if there are no rows
+//! groups: [ Arc -> 32 chunks ] ... [ Arc -> 32 chunks ]         every chunk of 128 rows
+//! tail:   [ Arc -> 128 rows ] ... [ Arc -> 1 to 128 rows ]      the 1 to 32 chunks behind the last group; none if there are no rows
 //! ```
 
 use triomphe::Arc;
 
 use super::ARC_BYTES;
 
-/// Rows of a chunk, and chunks of a group.
-const FAN_OUT: usize = 128;
-const GROUP_ROWS: usize = FAN_OUT * FAN_OUT;
+const CHUNK_ROWS: usize = 128;
+/// A write behind a clone copies a group and a chunk, so a group has few: it costs next to no memory.
+const GROUP_CHUNKS: usize = 32;
+const GROUP_ROWS: usize = GROUP_CHUNKS * CHUNK_ROWS;
 /// The rows that a fresh chunk has room for.
 const CHUNK_ROWS_FIRST: usize = 4;
 
@@ -36,34 +37,34 @@ impl<T: Clone> Rows<T> {
 
     /// The bytes of the chunks and of what refers to them, without what the rows refer to.
     pub(super) fn allocated_bytes(&self) -> usize {
-        let chunk_count = self.count.div_ceil(FAN_OUT);
+        let chunk_count = self.count.div_ceil(CHUNK_ROWS);
         let last_bytes = self.tail.last().map_or(0, |last| last.capacity() * size_of::<T>());
-        let full_bytes = chunk_count.saturating_sub(1) * FAN_OUT * size_of::<T>();
+        let full_bytes = chunk_count.saturating_sub(1) * CHUNK_ROWS * size_of::<T>();
         let per_chunk = ARC_BYTES + size_of::<Vec<T>>() + size_of::<Chunk<T>>();
         full_bytes + last_bytes + chunk_count * per_chunk
     }
 
     /// The row at a place below the length.
     pub(super) fn at(&self, place: usize) -> &T {
-        &self.chunk(place / FAN_OUT)[place % FAN_OUT]
+        &self.chunk(place / CHUNK_ROWS)[place % CHUNK_ROWS]
     }
 
     fn chunk(&self, at: usize) -> &Chunk<T> {
-        match self.groups.get(at / FAN_OUT) {
-            Some(group) => &group[at % FAN_OUT],
-            None => &self.tail[at - self.groups.len() * FAN_OUT],
+        match self.groups.get(at / GROUP_CHUNKS) {
+            Some(group) => &group[at % GROUP_CHUNKS],
+            None => &self.tail[at - self.groups.len() * GROUP_CHUNKS],
         }
     }
 
     /// The row at a place below the length, to be changed. Copies what a clone shares.
     pub(super) fn at_mut(&mut self, place: usize) -> &mut T {
-        let at = place / FAN_OUT;
-        let grouped = self.groups.len() * FAN_OUT;
-        let chunk = match self.groups.get_mut(at / FAN_OUT) {
-            Some(group) => &mut Arc::make_mut(group)[at % FAN_OUT],
+        let at = place / CHUNK_ROWS;
+        let grouped = self.groups.len() * GROUP_CHUNKS;
+        let chunk = match self.groups.get_mut(at / GROUP_CHUNKS) {
+            Some(group) => &mut Arc::make_mut(group)[at % GROUP_CHUNKS],
             None => &mut self.tail[at - grouped],
         };
-        &mut Arc::make_mut(chunk)[place % FAN_OUT]
+        &mut Arc::make_mut(chunk)[place % CHUNK_ROWS]
     }
 
     /// The rows, in order.
@@ -74,17 +75,17 @@ impl<T: Clone> Rows<T> {
 
     /// Adds a row at the end.
     pub(super) fn push(&mut self, row: T) {
-        if self.count.is_multiple_of(FAN_OUT) {
-            if self.tail.len() == FAN_OUT {
+        if self.count.is_multiple_of(CHUNK_ROWS) {
+            if self.tail.len() == GROUP_CHUNKS {
                 self.groups.push(Arc::new(std::mem::take(&mut self.tail)));
             }
             // The second chunk and those behind it are sure to fill up.
-            let room = if self.count == 0 { CHUNK_ROWS_FIRST } else { FAN_OUT / 4 };
+            let room = if self.count == 0 { CHUNK_ROWS_FIRST } else { CHUNK_ROWS / 4 };
             self.tail.push(Arc::new(Vec::with_capacity(room)));
         }
         let last = Arc::make_mut(self.tail.last_mut().expect("pushed if there was none"));
         if last.len() == last.capacity() {
-            last.reserve_exact(last.len().max(CHUNK_ROWS_FIRST).min(FAN_OUT - last.len()));
+            last.reserve_exact(last.len().max(CHUNK_ROWS_FIRST).min(CHUNK_ROWS - last.len()));
         }
         last.push(row);
         self.count += 1;
@@ -94,7 +95,7 @@ impl<T: Clone> Rows<T> {
     pub(super) fn pop(&mut self) -> Option<T> {
         let row = Arc::make_mut(self.tail.last_mut()?).pop().expect("no chunk is empty");
         self.count -= 1;
-        if self.count.is_multiple_of(FAN_OUT) {
+        if self.count.is_multiple_of(CHUNK_ROWS) {
             self.tail.pop();
             if self.tail.is_empty()
                 && let Some(group) = self.groups.pop()
@@ -102,7 +103,7 @@ impl<T: Clone> Rows<T> {
                 self.tail = Arc::try_unwrap(group).unwrap_or_else(|shared| (*shared).clone());
             }
         }
-        debug_assert!(self.count <= self.groups.len() * GROUP_ROWS + self.tail.len() * FAN_OUT);
+        debug_assert!(self.count <= self.groups.len() * GROUP_ROWS + self.tail.len() * CHUNK_ROWS);
         Some(row)
     }
 }
