@@ -31,8 +31,9 @@ const TRAILER_BYTES_MIN: usize = 4 + 8 + 8 + 8 + 4 + 4;
 /// The longest chunk of a file. Longer writes become several.
 const CHUNK_BYTES_MAX: usize = 1 << 20;
 
-/// A snapshot is synced this often while it is written, so that its last sync does not hold up the log's.
-const SYNC_EVERY_BYTES: u64 = 8 << 20;
+/// A snapshot is synced this often while it is written: what a disk has taken in, a sync of the log waits for. With 8 MiB those took 8 to 23 ms
+/// beside it, with this 2 to 4.
+const SYNC_EVERY_BYTES: u64 = 1 << 20;
 
 /// The folder of a group's snapshots.
 pub(crate) fn folder(snapshots: &Path, group: GroupId) -> PathBuf {
