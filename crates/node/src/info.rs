@@ -4,6 +4,7 @@
 //! rewritten, scripts) are left out, but for those that tools are known to read.
 
 use std::fmt::{Arguments as Format, Write as _};
+use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use keyspace::DATABASE_COUNT;
@@ -152,7 +153,7 @@ fn persistence<P: Platform>(node: &Shared<P>, lines: &mut Lines) {
     let home = node.home();
     let saved = home.shard.saved_revision.load(Ordering::Relaxed);
     lines.add("rdb_changes_since_last_save", home.shard.data.read().revision().saturating_sub(saved));
-    lines.add("rdb_bgsave_in_progress", 0);
+    lines.add("rdb_bgsave_in_progress", u8::from(Arc::strong_count(&home.shard.saving) > 1));
     lines.add("rdb_last_save_time", last_save_seconds(node));
     lines.add("rdb_last_bgsave_status", "ok");
     lines.add("aof_enabled", 1);

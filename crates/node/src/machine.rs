@@ -197,7 +197,9 @@ impl<C: Clock> Apply<C> {
                     self.shard.frozen_revision.store(data.revision(), Ordering::Relaxed);
                     (data.freeze(), data.fence.clone())
                 };
-                let _ = done.send(self.encoder.begin(keyspace, &self.settings, self.progress, &fence).await);
+                let saving = Arc::clone(&self.shard.saving);
+                let begun = self.encoder.begin(keyspace, &self.settings, self.progress, &fence, saving).await;
+                let _ = done.send(begun);
             }
             Job::Install(last, decoding, done) => {
                 let installed = decoding.await.map(|state| self.replace(last, state));

@@ -127,6 +127,8 @@ pub(crate) struct Shard {
     pub(crate) frozen_revision: AtomicU64,
     /// That of the newest snapshot that is kept.
     pub(crate) saved_revision: AtomicU64,
+    /// A frozen state holds a clone for as long as it is being written.
+    pub(crate) saving: Arc<()>,
 }
 
 #[derive(Default)]
@@ -219,6 +221,7 @@ impl Shard {
             expired: AtomicU64::new(0),
             frozen_revision: AtomicU64::new(0),
             saved_revision: AtomicU64::new(0),
+            saving: Arc::default(),
         }
     }
 

@@ -11,6 +11,7 @@
 
 use std::future::Future;
 use std::io;
+use std::sync::Arc;
 use std::task::{Context, Poll, ready};
 
 use bytes::Bytes;
@@ -34,6 +35,8 @@ const QUEUE_MAX: usize = 4;
 pub(crate) struct FrozenState {
     /// `None` is the end. A channel that closes before was left by an encoder that stopped.
     chunks: mpsc::Receiver<Option<Bytes>>,
+    /// Held for INFO: see [`crate::shard::Shard::saving`].
+    _saving: Arc<()>,
 }
 
 impl raft::Frozen for FrozenState {
@@ -54,12 +57,13 @@ impl Encoder {
         settings: &ShardSettings,
         progress: Progress,
         fence: &Fence,
+        saving: Arc<()>,
     ) -> FrozenState {
         let (sender, chunks) = mpsc::channel(CHUNKS_AHEAD_MAX);
         let writer = SnapshotWriter::new(keyspace, &encode_owner(settings, progress, fence));
         // Without its encoder the node is stopping: then `chunks` says so.
         let _ = self.0.send((writer, sender)).await;
-        FrozenState { chunks }
+        FrozenState { chunks, _saving: saving }
     }
 }
 

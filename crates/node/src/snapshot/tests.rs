@@ -177,3 +177,18 @@ fn what_the_machine_keeps_beside_comes_back() {
         assert!((0..bytes.len()).all(|end| decode_owner(&mut &bytes[..end]).is_none()));
     }
 }
+
+/// INFO shows a snapshot for as long as somebody writes it out.
+#[test]
+fn a_frozen_state_is_one_that_is_saved() {
+    let (mut machine, shard, work) = machine();
+    let test = async {
+        machine.apply(entries(0, 3)).await;
+        assert_eq!(Arc::strong_count(&shard.saving), 1);
+        let frozen = machine.freeze().await;
+        assert_eq!(Arc::strong_count(&shard.saving), 2);
+        drop(frozen);
+        assert_eq!(Arc::strong_count(&shard.saving), 1);
+    };
+    run(test, work);
+}
