@@ -14,6 +14,8 @@ mod failover;
 mod load;
 mod machine;
 mod memory;
+mod pauses;
+mod probes;
 mod restart;
 pub(crate) mod server;
 mod statistics;
@@ -27,6 +29,7 @@ use crate::setup;
 use crate::stage::{Error, Outcome, expect_success};
 use crate::tree::Tree;
 use load::{Kind, Load};
+use pauses::{TYPES, Type};
 
 /// One thing to measure.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -37,9 +40,11 @@ enum Chore {
     Cluster,
     Restart,
     Memory,
+    Pauses,
     Log,
 }
 
+/// What is measured unless one is named. Pauses are not: they take a quarter of an hour by themselves.
 const ALL: [Chore; 7] =
     [Chore::Standalone, Chore::Shard, Chore::Failover, Chore::Cluster, Chore::Restart, Chore::Memory, Chore::Log];
 
@@ -53,6 +58,8 @@ struct Options {
     keys: u32,
     kills: u32,
     stop: bool,
+    elements: u32,
+    types: Vec<Type>,
 }
 
 /// What a chore works with.
@@ -70,6 +77,10 @@ pub(crate) struct Setting<'a> {
     kills: u32,
     /// Whether failovers come from SIGSTOP instead of SIGKILL.
     stop: bool,
+    /// Elements of a big collection.
+    elements: u64,
+    /// The types of big collections.
+    types: Vec<Type>,
 }
 
 impl Setting<'_> {
@@ -108,6 +119,8 @@ pub(crate) fn bench(tree: &Tree, words: &[&str]) -> Outcome {
         keys: options.keys.into(),
         kills: options.kills,
         stop: options.stop,
+        elements: options.elements.into(),
+        types: options.types,
     };
     println!("{}\n", machine::heading(tree, is_own_build));
     // What fails lets the others run: the figures of a long run are worth having.
@@ -131,6 +144,7 @@ fn run(setting: &Setting<'_>, chore: Chore) -> Outcome {
         Chore::Cluster => cluster::cluster(setting),
         Chore::Restart => restart::restart(setting),
         Chore::Memory => memory::memory(setting),
+        Chore::Pauses => pauses::pauses(setting),
         Chore::Log => {
             println!("### The log on disk\n\n```text");
             let outcome = expect_success(&mut setting.tree.cargo(["bench", "--locked", "--quiet", "-p", "storage"]));
@@ -148,8 +162,17 @@ pub(crate) fn release_build(tree: &Tree) -> Outcome<PathBuf> {
 }
 
 fn read(words: &[&str]) -> Outcome<Options> {
-    let mut options =
-        Options { chores: ALL.into(), binary: None, pairs: 5, seconds: 5, keys: 1_000_000, kills: 20, stop: false };
+    let mut options = Options {
+        chores: ALL.into(),
+        binary: None,
+        pairs: 5,
+        seconds: 5,
+        keys: 1_000_000,
+        kills: 20,
+        stop: false,
+        elements: 10_000_000,
+        types: TYPES.into(),
+    };
     let mut words = words.iter().copied().peekable();
     if let Some(word) = words.next_if(|word| !word.starts_with('-')) {
         options.chores = vec![chore_of(word)?];
@@ -165,6 +188,12 @@ fn read(words: &[&str]) -> Outcome<Options> {
             "--seconds" => options.seconds = number()?,
             "--keys" => options.keys = number()?,
             "--kills" => options.kills = number()?,
+            "--elements" => options.elements = number()?,
+            "--type" => {
+                let word = words.next().unwrap_or_default();
+                let named = TYPES.into_iter().find(|kind| kind.to_string() == word);
+                options.types = vec![named.ok_or_else(|| Error::Usage(format!("`--type` does not know `{word}`")))?];
+            }
             "--stop" => options.stop = true,
             "--binary" => {
                 let path = words.next().ok_or_else(|| Error::Usage("`--binary` wants a path".into()))?;
@@ -184,6 +213,7 @@ fn chore_of(word: &str) -> Outcome<Chore> {
         "cluster" => Ok(Chore::Cluster),
         "restart" => Ok(Chore::Restart),
         "memory" => Ok(Chore::Memory),
+        "pauses" => Ok(Chore::Pauses),
         "log" => Ok(Chore::Log),
         _ => Err(Error::Usage(format!("`bench` does not know `{word}`"))),
     }
@@ -207,6 +237,8 @@ mod tests {
         assert!(options.stop && options.kills == 3);
         assert_eq!(options.binary, Some("a/b".into()));
         assert_eq!(read(&["--pairs", "2"]).unwrap().pairs, 2);
+        let options = read(&["pauses", "--elements", "7", "--type", "sorted-set"]).unwrap();
+        assert_eq!((options.elements, options.types), (7, vec![Type::SortedSet]));
     }
 
     #[test]

@@ -54,6 +54,8 @@ usage: cargo xtask <chore>
                       cluster      the same of six nodes, each in turn; hand-over; CPU while idle
                       restart      time from the start to the first answer
                       memory       resident memory of three sets of data against Valkey
+                      pauses       what others wait for while big collections grow, are copied, saved and freed, beside
+                                   Valkey with a synced log (--elements N: default 10000000; --type T: only that one)
                       log          the store under the log: cargo bench -p storage
                       --binary PATH  measure this server (default: builds target/release/cairn-server)
                       --pairs N    rounds (default 5)      --seconds N  of each measurement (default 5)

@@ -2,6 +2,7 @@
 
 use std::fs;
 use std::process::Command;
+use std::time::Duration;
 
 use crate::stage::{Error, Outcome, output_of};
 use crate::tree::Tree;
@@ -17,6 +18,19 @@ pub(crate) fn cpu_us(pid: u32) -> Outcome<u64> {
 /// Resident memory of the process `pid`, in bytes.
 pub(crate) fn resident_bytes(pid: u32) -> Outcome<u64> {
     read_and_parse(&format!("/proc/{pid}/status"), |status| field_kib(status, "VmRSS:")).map(|kib| kib * 1024)
+}
+
+/// How long a thread of the process has run so far, whatever it waited for: the one of this name, or the first.
+pub(crate) fn thread_run(pid: u32, name: &str) -> Outcome<Duration> {
+    let mut thread = pid;
+    for entry in fs::read_dir(format!("/proc/{pid}/task")).into_iter().flatten().flatten() {
+        let is_named = fs::read_to_string(entry.path().join("comm")).is_ok_and(|comm| comm.trim() == name);
+        if let Some(id) = entry.file_name().to_str().and_then(|id| id.parse().ok()).filter(|_| is_named) {
+            thread = id;
+        }
+    }
+    let path = format!("/proc/{pid}/task/{thread}/schedstat");
+    read_and_parse(&path, |text| text.split_ascii_whitespace().next()?.parse().ok()).map(Duration::from_nanos)
 }
 
 fn read_and_parse(path: &str, parse: impl FnOnce(&str) -> Option<u64>) -> Outcome<u64> {
@@ -83,5 +97,6 @@ mod tests {
     fn this_process_has_a_size() {
         assert!(resident_bytes(std::process::id()).unwrap() > 1 << 16);
         assert!(cpu_us(std::process::id()).is_ok());
+        assert!(thread_run(std::process::id(), "no such thread").is_ok());
     }
 }

@@ -141,6 +141,13 @@ impl Scratch {
         let flags = ["--bind", "127.0.0.1", "--save", "", "--appendonly", "no", "--io-threads", "1"];
         self.server("valkey", binary, &flags)?.started()
     }
+
+    /// valkey-server with one thread that syncs each round of commands to its log before it answers, and never rewrites it.
+    pub(crate) fn valkey_always(&mut self, binary: &Path) -> Outcome<Server> {
+        let flags = ["--bind", "127.0.0.1", "--save", "", "--io-threads", "1"];
+        let log = ["--appendonly", "yes", "--appendfsync", "always", "--auto-aof-rewrite-percentage", "0"];
+        self.server("valkey-always", binary, &[&flags[..], &log].concat())?.started()
+    }
 }
 
 impl Drop for Scratch {
@@ -170,6 +177,16 @@ pub(crate) struct Server {
 }
 
 impl Server {
+    /// What it is, for messages.
+    pub(crate) fn name(&self) -> &str {
+        &self.name
+    }
+
+    /// Where its data is.
+    pub(crate) fn dir(&self) -> &Path {
+        &self.dir
+    }
+
     /// Where its clients go, on 127.0.0.1.
     pub(crate) fn port(&self) -> u16 {
         self.port
@@ -251,6 +268,11 @@ impl Server {
     /// User and system time of the process so far, in µs.
     pub(crate) fn cpu_us(&self) -> Outcome<u64> {
         machine::cpu_us(self.pid()?)
+    }
+
+    /// How long the thread that runs commands has run so far: Cairn's apply thread, the first of another server.
+    pub(crate) fn commands_run(&self) -> Outcome<Duration> {
+        machine::thread_run(self.pid()?, "apply-0")
     }
 
     /// Resident memory of the process, in bytes.
