@@ -77,7 +77,7 @@ pub(super) const KEPT: &[Param] = &[
     number("active-defrag-cycle-min", 1, 99, "1", NO_TABLES),
     number("active-defrag-cycle-max", 1, 99, "25", NO_TABLES),
     number("active-defrag-max-scan-fields", 1, i64::MAX, "1000", NO_TABLES),
-    flag("jemalloc-bg-thread", "yes", "has no effect: the allocator has no such thread"),
+    flag("jemalloc-bg-thread", "yes", "has no effect: the allocator always has its threads"),
     flag("lazyfree-lazy-eviction", "yes", NO_LAZINESS),
     flag("lazyfree-lazy-expire", "yes", NO_LAZINESS),
     flag("lazyfree-lazy-server-del", "yes", NO_LAZINESS),

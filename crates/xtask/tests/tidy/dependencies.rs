@@ -100,7 +100,7 @@ const ROWS: &[Row] = &[
         name: "cairn",
         uses: &["node", "raft", "rpc", "storage"],
         tests_use: &["resp", "commands"],
-        libraries: &["tracing-subscriber", "mimalloc", "anyhow", "rustix", "tokio", "tracing"],
+        libraries: &["tracing-subscriber", "tikv-jemallocator", "anyhow", "rustix", "tokio", "tracing"],
         pure: false,
     },
     Row { name: "xtask", uses: &[], tests_use: &[], libraries: &[], pure: false },
