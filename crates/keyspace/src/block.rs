@@ -100,7 +100,7 @@ pub(crate) fn reserve(block: &mut Vec<u8>, extra: usize) {
 }
 
 /// What the allocator gives where so many bytes are asked for.
-fn allocated(bytes: usize) -> usize {
+pub(crate) fn allocated(bytes: usize) -> usize {
     if bytes <= GRAINS_BYTES_MAX {
         return bytes.next_multiple_of(GRAIN_BYTES);
     }

@@ -3,7 +3,6 @@
 use slot::{Slot, SlotSet};
 
 use crate::context::Context;
-use crate::key_box::KeyBox;
 use crate::keyspace::Keyspace;
 
 impl Keyspace {
@@ -16,8 +15,8 @@ impl Keyspace {
     pub fn slot_keys<'a>(&'a self, context: &'a Context, slot: Slot) -> impl Iterator<Item = &'a [u8]> {
         let hash_key = self.settings().hash_key;
         let keys = self.databases[context.database].iter().flat_map(move |database| database.walk(hash_key, slot, 0));
-        let of_slot = keys.take_while(move |key| key.slot == slot).map(|key| key.key_box);
-        of_slot.filter(|key_box| !context.is_due(key_box.deadline_ms())).map(KeyBox::key)
+        let of_slot = keys.take_while(move |key| key.slot == slot).map(|key| key.record);
+        of_slot.filter(|record| !context.is_due(record.deadline_ms)).map(|record| record.key)
     }
 
     /// Those of the slots that hold keys, in any database.

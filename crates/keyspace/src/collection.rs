@@ -90,6 +90,10 @@ pub trait CollectionValue: Clone {
     }
     /// Feeds the contents, and whatever else a snapshot keeps (the order of a packed collection, the encoding).
     fn digest(&self, digest: &mut Digest);
+    /// A copy of a value that is kept in the record of its key, if values of this type are: small hashes.
+    fn of_block(_block: &[u8]) -> Option<Self> {
+        None
+    }
     /// The value as one of all types.
     fn into_collection(this: Arc<Self>) -> Collection;
     /// The value, if the collection is of this type.
@@ -97,6 +101,15 @@ pub trait CollectionValue: Clone {
     /// The value, if the collection is of this type.
     fn of_collection(collection: &Collection) -> Option<&Self>;
 }
+
+/// Types whose values are always beside their keys, so that a reference to one can be had.
+pub trait KeptBeside: CollectionValue {}
+
+impl KeptBeside for BigString {}
+impl KeptBeside for ListValue {}
+impl KeptBeside for SetValue {}
+impl KeptBeside for SortedSetValue {}
+impl KeptBeside for StreamValue {}
 
 /// Implements the three conversions of [`CollectionValue`] for the variant of the same type.
 macro_rules! collection_variant {
@@ -173,5 +186,10 @@ impl Value {
     /// A value that nothing else shares yet.
     pub fn of<T: CollectionValue>(value: T) -> Self {
         Self::Collection(T::into_collection(Arc::new(value)))
+    }
+
+    /// A copy of a small hash, by the block in the record of its key.
+    pub(crate) fn of_block(block: &[u8]) -> Self {
+        Self::of(HashValue::of_block(block).expect("small hashes are kept so"))
     }
 }

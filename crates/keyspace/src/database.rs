@@ -17,7 +17,7 @@ pub struct Database {
     pub(crate) deadlines: Deadlines,
     /// Of each hash with fields that expire, the first of their deadlines.
     pub(crate) field_deadlines: Deadlines,
-    /// The bytes of boxes, what refers to them, and values beside keys.
+    /// The bytes of records, what refers to them, and values beside keys.
     pub(crate) allocated_bytes: usize,
 }
 
@@ -65,15 +65,17 @@ impl Database {
         self.allocated_bytes = self.allocated_bytes + after - before;
     }
 
-    /// A key was added.
-    pub(crate) fn count_added(&mut self, hash_key: [u64; 2], slot: Slot, hash: u64, scratch: &mut Vec<u8>) {
-        self.counts.add(slot.index(), 1);
+    /// A key was put, which may be new.
+    pub(crate) fn note_put(&mut self, hash_key: [u64; 2], slot: Slot, hash: u64, is_new: bool) {
+        if is_new {
+            self.counts.add(slot.index(), 1);
+        }
         let span = self.spans[span_of(slot)].as_mut().expect("a key is there");
-        Arc::make_mut(span).maybe_split(hash_key, position(slot, hash), scratch);
+        Arc::make_mut(span).maybe_split(hash_key, position(slot, hash));
     }
 
     /// A key was removed.
-    pub(crate) fn count_removed(&mut self, slot: Slot, hash: u64, scratch: &mut Vec<u8>) {
+    pub(crate) fn count_removed(&mut self, slot: Slot, hash: u64) {
         self.counts.subtract(slot.index(), 1);
         let home = &mut self.spans[span_of(slot)];
         let Some(span) = home else { return };
@@ -81,7 +83,7 @@ impl Database {
         if span.is_empty() {
             *home = None;
         } else {
-            span.maybe_merge(position(slot, hash), scratch);
+            span.maybe_merge(position(slot, hash));
         }
     }
 

@@ -7,9 +7,9 @@ use triomphe::Arc;
 use crate::collection::CollectionValue;
 use crate::context::Context;
 use crate::error::DataError;
-use crate::key_box::Body;
 use crate::keyspace::{Keyspace, Place};
 use crate::part::NewBody;
+use crate::record::Body;
 
 /// So many elements are freed where they are removed.
 const FREED_AT_ONCE_MAX: usize = 10_000;
@@ -32,12 +32,12 @@ pub struct Edit<'a, T: CollectionValue> {
     changed: bool,
 }
 
-/// Where a value came from, and what was booked for it when it was lent.
-struct Home {
-    /// Its place in its part.
-    place: u32,
-    bytes: usize,
-    deadline_ms: Option<u64>,
+/// Where a value came from.
+enum Home {
+    /// The record of its key, where it still is: what is lent is a copy.
+    Record,
+    /// This place in its part, and what was booked for it when it was lent.
+    Beside { place: u32, bytes: usize, deadline_ms: Option<u64> },
 }
 
 impl Keyspace {
@@ -77,13 +77,16 @@ impl Keyspace {
                 changed: false,
             });
         };
-        let Body::Beside { value_type, place: at } = found.key_box.body() else { return Err(DataError::WrongType) };
-        if value_type != T::TYPE {
-            return Err(DataError::WrongType);
-        }
-        let value = T::from_collection(self.part_mut(place).lift(at)).expect("the key's tag names the type");
-        let home = Some(Home { place: at, bytes: value.allocated_bytes(), deadline_ms: value.next_deadline_ms() });
-        Ok(Edit { keyspace: self, place, key, value: Some(value), home, changed: false })
+        let (value, home) = match found.record.body {
+            Body::Beside { value_type, place: at } if value_type == T::TYPE => {
+                let value = T::from_collection(self.part_mut(place).lift(at)).expect("the key's tag names the type");
+                let (bytes, deadline_ms) = (value.allocated_bytes(), value.next_deadline_ms());
+                (value, Home::Beside { place: at, bytes, deadline_ms })
+            }
+            Body::PackedHash { block } => (Arc::new(T::of_block(block).ok_or(DataError::WrongType)?), Home::Record),
+            _ => return Err(DataError::WrongType),
+        };
+        Ok(Edit { keyspace: self, place, key, value: Some(value), home: Some(home), changed: false })
     }
 }
 
@@ -138,17 +141,28 @@ impl<T: CollectionValue> Drop for Edit<'_, T> {
         let (is_empty, after, deadline_ms) = (value.is_empty(), value.allocated_bytes(), value.next_deadline_ms());
         let (place, key) = (self.place, self.key);
         let collection = T::into_collection(value);
-        let Some(home) = self.home.take() else {
-            // A stream without stream entries is none as long as nobody touches it.
-            if !is_empty && self.changed {
-                self.keyspace.put_at(place, key, NewBody::Beside(collection), None);
+        match self.home.take() {
+            None => {
+                // A stream without stream entries is none as long as nobody touches it.
+                if !is_empty && self.changed {
+                    self.keyspace.put_at(place, key, NewBody::Beside(collection), None);
+                }
+                return;
             }
-            return;
-        };
-        self.keyspace.part_mut(place).put_back(home.place, collection);
-        let database = self.keyspace.database_mut(place);
-        database.account(home.bytes, after);
-        database.field_deadlines.change(home.deadline_ms, deadline_ms, place.slot.number(), place.hash);
+            Some(Home::Record) => {
+                if self.changed && !is_empty {
+                    let kept = self.keyspace.find(place, key).expect("the key is there").record;
+                    self.keyspace.put_at(place, key, NewBody::Beside(collection), kept.deadline_ms);
+                    return;
+                }
+            }
+            Some(Home::Beside { place: at, bytes, deadline_ms: before_ms }) => {
+                self.keyspace.part_mut(place).put_back(at, collection);
+                let database = self.keyspace.database_mut(place);
+                database.account(bytes, after);
+                database.field_deadlines.change(before_ms, deadline_ms, place.slot.number(), place.hash);
+            }
+        }
         if is_empty {
             self.keyspace.remove_at(place, key);
         } else if self.changed {

@@ -6,8 +6,8 @@ use crate::collection::CollectionValue;
 use crate::database::Database;
 use crate::deadlines::Deadlines;
 use crate::hash::HashValue;
-use crate::key_box::KeyBox;
 use crate::keyspace::{Keyspace, Place};
+use crate::records::Kept;
 
 /// The place of a key, or of several with the same hash, and the deadline that comes next there.
 type Due = (u64, Place);
@@ -25,7 +25,7 @@ impl Keyspace {
             && let Some((deadline_ms, place)) = self.next_due(|database| &database.deadlines)
             && deadline_ms <= self.clock_ms
         {
-            let key = self.first_key(place, |_, key_box| key_box.deadline_ms() == Some(deadline_ms));
+            let key = self.first_key(place, |_, record| record.deadline_ms == Some(deadline_ms));
             self.expire(place, &key);
             count += 1;
         }
@@ -44,7 +44,7 @@ impl Keyspace {
             let first = self.databases[database].as_ref().and_then(|found| found.deadlines.first());
             let Some((deadline_ms, slot, hash)) = first.filter(|first| first.0 <= self.clock_ms) else { return };
             let place = Place { database, slot: Slot::new(slot).expect("deadlines list slots of keys"), hash };
-            let key = self.first_key(place, |_, key_box| key_box.deadline_ms() == Some(deadline_ms));
+            let key = self.first_key(place, |_, record| record.deadline_ms == Some(deadline_ms));
             self.expire(place, &key);
         }
     }
@@ -70,18 +70,18 @@ impl Keyspace {
     }
 
     /// The first key at a place to which this applies.
-    fn first_key(&self, place: Place, applies: impl Fn(&Self, &KeyBox) -> bool) -> Vec<u8> {
+    fn first_key(&self, place: Place, applies: impl Fn(&Self, Kept<'_>) -> bool) -> Vec<u8> {
         let part = self.part(place).expect("a listed deadline belongs to a key");
         let due =
-            part.with_hash(self.settings().hash_key, place.slot, place.hash).filter(|key_box| applies(self, key_box));
-        due.map(KeyBox::key).min().expect("a listed deadline belongs to a key").to_vec()
+            part.with_hash(self.settings().hash_key, place.slot, place.hash).filter(|record| applies(self, *record));
+        due.map(|record| record.key).min().expect("a listed deadline belongs to a key").to_vec()
     }
 
     /// Removes the fields with this deadline, at most so many, of the first hash at a place that has any. Returns how many.
     fn expire_fields(&mut self, place: Place, deadline_ms: u64, count_max: usize) -> usize {
-        let key = self.first_key(place, |keyspace, key_box| {
+        let key = self.first_key(place, |keyspace, record| {
             let part = keyspace.part(place).expect("the key is there");
-            key_box.place().is_some_and(|at| part.value(at).next_deadline_ms() == Some(deadline_ms))
+            record.place().is_some_and(|at| part.value(at).next_deadline_ms() == Some(deadline_ms))
         });
         let mut hash = self.edit_at::<HashValue>(place, &key).expect("only hashes have fields that expire");
         let mut count = 0;

@@ -1,14 +1,16 @@
 //! The whole state at one moment, and its fingerprint.
 
+use std::borrow::Cow;
+
 use slot::Slot;
 use triomphe::Arc;
 
 use crate::context::DATABASE_COUNT;
 use crate::deletions::Deletions;
 use crate::digest::Digest;
-use crate::key_box::Body;
 use crate::keyspace::{Found, Keyspace};
 use crate::part::{Part, Placed};
+use crate::record::Body;
 use crate::settings::Settings;
 use crate::span::Span;
 use crate::strings::StringRef;
@@ -40,7 +42,7 @@ pub struct FrozenKey<'a> {
     /// Its value: a string, or
     pub string: Option<StringRef<'a>>,
     /// a collection. One of the two is there.
-    pub collection: Option<&'a Collection>,
+    pub collection: Option<Cow<'a, Collection>>,
     /// When it expires, in ms since 1970.
     pub deadline_ms: Option<u64>,
     /// The revision of the command that changed it last.
@@ -67,19 +69,26 @@ impl Frozen {
     }
 
     fn keys_of<'a>(&self, database: usize, part: &'a Part) -> impl Iterator<Item = FrozenKey<'a>> + use<'a> {
-        part.sorted_from(self.settings.hash_key, Slot::FIRST, 0).into_iter().map(move |Placed { key_box, .. }| {
-            let found = Found { key_box, part };
-            let collection = match key_box.body() {
+        part.sorted_from(self.settings.hash_key, Slot::FIRST, 0).into_iter().map(move |Placed { record, .. }| {
+            let found = Found { record, part };
+            let collection = match record.body {
                 Body::Inline { .. } => None,
-                Body::Beside { place, .. } => Some(part.value(place)),
+                Body::PackedHash { block } => {
+                    if let Value::Collection(hash) = Value::of_block(block) {
+                        Some(Cow::Owned(hash))
+                    } else {
+                        None
+                    }
+                }
+                Body::Beside { place, .. } => Some(Cow::Borrowed(part.value(place))),
             };
             FrozenKey {
                 database,
-                key: key_box.key(),
+                key: record.key,
                 string: found.string().ok(),
                 collection,
-                deadline_ms: key_box.deadline_ms(),
-                revision: key_box.revision(),
+                deadline_ms: record.deadline_ms,
+                revision: record.revision,
             }
         })
     }
@@ -106,9 +115,9 @@ impl Frozen {
 impl FrozenKey<'_> {
     /// The whole value, sharing what is big: what [`Keyspace::restore_key`] takes.
     pub fn to_value(&self) -> Value {
-        match (self.string, self.collection) {
+        match (self.string, &self.collection) {
             (Some(StringRef::Inline(bytes, raw)), _) => Value::String(bytes.to_vec(), raw),
-            (_, Some(collection)) => Value::Collection(collection.clone()),
+            (_, Some(collection)) => Value::Collection(Collection::clone(collection)),
             (_, None) => unreachable!("a value is a string or a collection"),
         }
     }
@@ -119,7 +128,7 @@ impl FrozenKey<'_> {
         digest.bytes(self.key);
         digest.number(self.revision);
         digest.number(self.deadline_ms.map_or(0, |deadline_ms| deadline_ms.saturating_add(1)));
-        match (self.string, self.collection) {
+        match (self.string, &self.collection) {
             (Some(StringRef::Inline(bytes, raw)), _) => {
                 digest.number(u64::from(raw));
                 digest.bytes(bytes);

@@ -5,7 +5,7 @@
 //! field into the place of a removed one.
 //!
 //! ```text
-//! Packed  one block of bytes                                        `listpack`     see `packed`
+//! Packed  one block of bytes, in the key's record while it is short `listpack`     see `packed`
 //! Dense   pairs by position and by field, and by deadline           `hashtable`    see `dense`
 //! ```
 //!
@@ -25,7 +25,10 @@ use crate::settings::{PackedLimits, Settings};
 use crate::strings::DeadlineChange;
 use dense::DenseHash;
 pub use live::{LiveHash, PairPicker};
-use packed::PackedHash;
+use packed::{PackedHash, PackedView};
+
+/// The longest block that is kept in the record of its key: whoever changes it works on a copy.
+const RECORD_BYTES_MAX: usize = 512;
 
 /// Fields with values, some with deadlines.
 #[derive(Clone)]
@@ -59,13 +62,93 @@ impl<'a> Timed<'a> {
     }
 }
 
+/// A hash to be read, wherever it is kept: in the record of its key, or beside it.
+#[derive(Clone, Copy)]
+pub(crate) enum HashView<'a> {
+    /// A block.
+    Packed(PackedView<'a>),
+    /// Anything else.
+    Dense(&'a DenseHash),
+}
+
+impl<'a> HashView<'a> {
+    /// A small hash by its block: what [`HashValue::small_block`] gave.
+    pub(crate) fn of_block(block: &'a [u8]) -> Self {
+        Self::Packed(PackedView::of_block(block))
+    }
+
+    /// The hash as a command sees it: without the fields that are due.
+    pub(crate) fn live(self, context: &'a Context) -> LiveHash<'a> {
+        LiveHash::new(self, context)
+    }
+
+    fn len(self) -> usize {
+        match self {
+            Self::Packed(packed) => packed.len(),
+            Self::Dense(dense) => dense.len(),
+        }
+    }
+
+    fn expiring_count(self) -> usize {
+        match self {
+            Self::Packed(_) => 0,
+            Self::Dense(dense) => dense.expiring_count(),
+        }
+    }
+
+    fn find(self, field: &'a [u8]) -> Option<Timed<'a>> {
+        match self {
+            Self::Packed(packed) => packed.get(field).map(|value| Timed::lasting((field, value))),
+            Self::Dense(dense) => dense.get(field).map(|(value, deadline_ms)| Timed { field, value, deadline_ms }),
+        }
+    }
+
+    fn fields(self) -> impl Iterator<Item = Timed<'a>> + Clone {
+        let (packed, dense) = match self {
+            Self::Packed(packed) => (Some(packed.pairs().map(Timed::lasting)), None),
+            Self::Dense(dense) => (None, Some(dense.pairs())),
+        };
+        packed.into_iter().flatten().chain(dense.into_iter().flatten())
+    }
+
+    fn field_at(self, position: usize) -> Timed<'a> {
+        match self {
+            Self::Packed(packed) => {
+                Timed::lasting(packed.pairs().nth(position).expect("the position is below the length"))
+            }
+            Self::Dense(dense) => dense.pair(position),
+        }
+    }
+
+    /// How many fields have deadlines up to this one.
+    fn due_count(self, until_ms: u64) -> usize {
+        match self {
+            Self::Packed(_) => 0,
+            Self::Dense(dense) => dense.due_count(until_ms),
+        }
+    }
+}
+
 impl HashValue {
+    /// The hash, to be read.
+    pub(crate) fn view(&self) -> HashView<'_> {
+        match &self.body {
+            Body::Packed(packed) => HashView::Packed(packed.view()),
+            Body::Dense(dense) => HashView::Dense(dense),
+        }
+    }
+
+    /// The block of a hash that is small enough to be kept in the record of its key.
+    pub(crate) fn small_block(&self) -> Option<&[u8]> {
+        match &self.body {
+            Body::Packed(packed) => Some(packed.block()).filter(|block| block.len() <= RECORD_BYTES_MAX),
+            Body::Dense(_) => None,
+        }
+    }
+
     /// How many fields there are, due ones included.
     pub fn len(&self) -> usize {
-        match &self.body {
-            Body::Packed(packed) => packed.len(),
-            Body::Dense(dense) => dense.len(),
-        }
+        self.view().len()
     }
 
     /// Whether there is no field.
@@ -80,42 +163,27 @@ impl HashValue {
 
     /// How many fields have a deadline.
     pub fn expiring_count(&self) -> usize {
-        match &self.body {
-            Body::Packed(_) => 0,
-            Body::Dense(dense) => dense.expiring_count(),
-        }
-    }
-
-    /// The hash as a command sees it: without the fields that are due.
-    pub fn live<'a>(&'a self, context: &'a Context) -> LiveHash<'a> {
-        LiveHash::new(self, context)
+        self.view().expiring_count()
     }
 
     /// A field that is there, due or not.
     fn find<'a>(&'a self, field: &'a [u8]) -> Option<Timed<'a>> {
-        match &self.body {
-            Body::Packed(packed) => packed.get(field).map(|value| Timed::lasting((field, value))),
-            Body::Dense(dense) => dense.get(field).map(|(value, deadline_ms)| Timed { field, value, deadline_ms }),
-        }
+        self.view().find(field)
     }
 
     /// Every field in order, due ones included: what a snapshot keeps.
     pub fn fields(&self) -> impl Iterator<Item = Timed<'_>> + Clone {
-        let (packed, dense) = match &self.body {
-            Body::Packed(packed) => (Some(packed.pairs().map(Timed::lasting)), None),
-            Body::Dense(dense) => (None, Some(dense.pairs())),
-        };
-        packed.into_iter().flatten().chain(dense.into_iter().flatten())
+        self.view().fields()
     }
 
     /// The field at a position below the length, due or not.
     pub fn field_at(&self, position: usize) -> Timed<'_> {
-        match &self.body {
-            Body::Packed(packed) => {
-                Timed::lasting(packed.pairs().nth(position).expect("the position is below the length"))
-            }
-            Body::Dense(dense) => dense.pair(position),
-        }
+        self.view().field_at(position)
+    }
+
+    /// The hash as a command sees it: without the fields that are due.
+    pub fn live<'a>(&'a self, context: &'a Context) -> LiveHash<'a> {
+        self.view().live(context)
     }
 
     /// The field that expires first, by (deadline, field).
@@ -123,14 +191,6 @@ impl HashValue {
         match &self.body {
             Body::Packed(_) => None,
             Body::Dense(dense) => dense.next_due(),
-        }
-    }
-
-    /// How many fields have deadlines up to this one.
-    fn due_count(&self, until_ms: u64) -> usize {
-        match &self.body {
-            Body::Packed(_) => 0,
-            Body::Dense(dense) => dense.due_count(until_ms),
         }
     }
 
@@ -194,7 +254,7 @@ impl HashValue {
                 }
                 packed.push(field, value);
             }
-            let mut fields: Vec<_> = packed.pairs().map(|pair| pair.0).collect();
+            let mut fields: Vec<_> = packed.view().pairs().map(|pair| pair.0).collect();
             fields.sort_unstable();
             let is_sound = fields.is_sorted_by(|left, right| left < right);
             return if is_sound { Some(Self { body: Body::Packed(packed) }) } else { None };
@@ -212,7 +272,7 @@ impl HashValue {
     pub fn unpack(&mut self, settings: &Settings) {
         let Body::Packed(packed) = &self.body else { return };
         let mut dense = Box::new(DenseHash::new(settings.hash_key));
-        packed.pairs().for_each(|(field, value)| {
+        packed.view().pairs().for_each(|(field, value)| {
             dense.insert(field, value, None);
         });
         self.body = Body::Dense(dense);
@@ -272,6 +332,10 @@ impl CollectionValue for HashValue {
 
     fn next_deadline_ms(&self) -> Option<u64> {
         self.next_due().and_then(|due| due.deadline_ms)
+    }
+
+    fn of_block(block: &[u8]) -> Option<Self> {
+        Some(Self { body: Body::Packed(PackedHash::of_block(block)) })
     }
 
     collection_variant!(Hash);

@@ -207,7 +207,7 @@ impl Keyspace {
     /// Gives a key a sketch. Keeps its deadline.
     pub fn put_hyperloglog(&mut self, context: &Context, key: &[u8], sketch: &HyperLogLog<'static>) {
         let place = self.place_to_write(context, key);
-        let deadline_ms = self.find(place, key).and_then(|found| found.key_box.deadline_ms());
+        let deadline_ms = self.find(place, key).and_then(|found| found.record.deadline_ms);
         self.put_string_at(place, key, sketch.as_bytes(), true, deadline_ms);
     }
 }

@@ -2,15 +2,16 @@
 
 use slot::Slot;
 
-use crate::collection::{Collection, CollectionValue, Value, ValueType};
+use crate::collection::{Collection, CollectionValue, KeptBeside, Value, ValueType};
 use crate::context::{Context, DATABASE_COUNT};
 use crate::database::Database;
 use crate::deletions::{Deleted, Deletions};
 use crate::effects::{DISCARD_BYTES_MIN, Effects, TouchedKey};
 use crate::error::DataError;
-use crate::hash::{HashValue, LiveHash};
-use crate::key_box::{Body, KeyBox, REVISION_MAX};
-use crate::part::{NewBody, Part, Stamp, hash_of};
+use crate::hash::{HashValue, HashView, LiveHash};
+use crate::part::{NewBody, Part, Removed, Stamp, hash_of};
+use crate::record::{Body, REVISION_MAX};
+use crate::records::Kept;
 use crate::settings::Settings;
 
 /// All keys of one shard replica. See the crate's head.
@@ -36,25 +37,37 @@ pub(crate) struct Place {
     pub(crate) hash: u64,
 }
 
-/// A key that is there: its box, and the part with the value beside it.
+/// A key that is there: its record, and the part with the value beside it.
 #[derive(Clone, Copy)]
 pub(crate) struct Found<'a> {
-    pub(crate) key_box: &'a KeyBox,
+    pub(crate) record: Kept<'a>,
     pub(crate) part: &'a Part,
 }
 
 impl<'a> Found<'a> {
     /// The value beside the key, if it is of this type.
-    pub(crate) fn value<T: CollectionValue>(self) -> Result<&'a T, DataError> {
-        let place = self.key_box.place().ok_or(DataError::WrongType)?;
+    pub(crate) fn value<T: KeptBeside>(self) -> Result<&'a T, DataError> {
+        let place = self.record.place().ok_or(DataError::WrongType)?;
         T::of_collection(self.part.value(place)).ok_or(DataError::WrongType)
     }
 
     /// The whole value, sharing what is big.
     pub(crate) fn to_value(self) -> Value {
-        match self.key_box.body() {
+        match self.record.body {
             Body::Inline { bytes, raw } => Value::String(bytes.to_vec(), raw),
+            Body::PackedHash { block } => Value::of_block(block),
             Body::Beside { place, .. } => Value::Collection(self.part.value(place).clone()),
+        }
+    }
+
+    /// The hash at the key.
+    fn hash(self) -> Result<HashView<'a>, DataError> {
+        match self.record.body {
+            Body::PackedHash { block } => Ok(HashView::of_block(block)),
+            Body::Inline { .. } => Err(DataError::WrongType),
+            Body::Beside { place, .. } => {
+                HashValue::of_collection(self.part.value(place)).map(HashValue::view).ok_or(DataError::WrongType)
+            }
         }
     }
 }
@@ -174,7 +187,7 @@ impl Keyspace {
     /// A key as a read sees it, without marking the access.
     pub(crate) fn peek(&self, context: &Context, key: &[u8]) -> Option<Found<'_>> {
         let found = self.find(self.place(context.database, key), key);
-        let found = found.filter(|found| !context.is_due(found.key_box.deadline_ms()));
+        let found = found.filter(|found| !context.is_due(found.record.deadline_ms));
         let counter = if found.is_some() { &context.hits } else { &context.misses };
         counter.set(counter.get() + 1);
         found
@@ -184,7 +197,7 @@ impl Keyspace {
     pub(crate) fn look_up(&self, context: &Context, key: &[u8]) -> Option<Found<'_>> {
         let found = self.peek(context, key)?;
         if !context.no_touch {
-            found.key_box.mark_access(seconds(context.wall_ms));
+            found.record.mark_access(seconds(context.wall_ms));
         }
         Some(found)
     }
@@ -192,17 +205,17 @@ impl Keyspace {
     /// A key, due or not.
     pub(crate) fn find(&self, place: Place, key: &[u8]) -> Option<Found<'_>> {
         let part = self.part(place)?;
-        Some(Found { key_box: part.find(place.hash, key)?, part })
+        Some(Found { record: part.find(place.hash, key)?, part })
     }
 
     /// The collection of type `T` at a key, for a command that only reads. `None`: no such key.
-    pub fn read<T: CollectionValue>(&self, context: &Context, key: &[u8]) -> Result<Option<&T>, DataError> {
+    pub fn read<T: KeptBeside>(&self, context: &Context, key: &[u8]) -> Result<Option<&T>, DataError> {
         self.look_up(context, key).map(Found::value).transpose()
     }
 
     /// The hash at a key, for a command that only reads. `None`: no such key, or all of its fields are due.
     pub fn read_hash<'a>(&'a self, context: &'a Context, key: &[u8]) -> Result<Option<LiveHash<'a>>, DataError> {
-        let hash = self.read::<HashValue>(context, key)?.map(|hash| hash.live(context));
+        let hash = self.look_up(context, key).map(Found::hash).transpose()?.map(|hash| hash.live(context));
         Ok(hash.filter(|hash| !hash.is_empty()))
     }
 
@@ -218,17 +231,17 @@ impl Keyspace {
 
     /// The type of a key's value.
     pub fn value_type(&self, context: &Context, key: &[u8]) -> Option<ValueType> {
-        Some(self.peek(context, key)?.key_box.value_type())
+        Some(self.peek(context, key)?.record.value_type())
     }
 
     /// The deadline of a key: `None`, no such key; `Some(None)`, it does not expire.
     pub fn deadline_ms(&self, context: &Context, key: &[u8]) -> Option<Option<u64>> {
-        Some(self.peek(context, key)?.key_box.deadline_ms())
+        Some(self.peek(context, key)?.record.deadline_ms)
     }
 
     /// The seconds since the last access of a key, on this replica.
     pub fn idle_seconds(&self, context: &Context, key: &[u8]) -> Option<u64> {
-        let mark = self.peek(context, key)?.key_box.access_mark();
+        let mark = self.peek(context, key)?.record.access_mark();
         Some(u64::from(seconds(context.wall_ms).saturating_sub(mark)))
     }
 
@@ -236,21 +249,21 @@ impl Keyspace {
     pub fn set_idle_seconds(&self, context: &Context, key: &[u8], idle_seconds: u64) {
         if let Some(found) = self.peek(context, key) {
             let idle = u32::try_from(idle_seconds).unwrap_or(u32::MAX);
-            found.key_box.mark_access(seconds(context.now_ms).saturating_sub(idle));
+            found.record.mark_access(seconds(context.now_ms).saturating_sub(idle));
         }
     }
 
     /// The bytes of memory that a key and its value take.
     pub fn key_bytes(&self, context: &Context, key: &[u8]) -> Option<usize> {
         let found = self.peek(context, key)?;
-        let beside = found.key_box.place().map_or(0, |place| found.part.value(place).allocated_bytes());
-        Some(found.key_box.allocated_bytes() + beside)
+        let beside = found.record.place().map_or(0, |place| found.part.value(place).allocated_bytes());
+        Some(found.record.allocated_bytes() + beside)
     }
 
     /// A copy of a key's value, with its deadline. Shares what is big.
     pub fn value(&self, context: &Context, key: &[u8]) -> Option<(Value, Option<u64>)> {
         let found = self.peek(context, key)?;
-        Some((found.to_value(), found.key_box.deadline_ms()))
+        Some((found.to_value(), found.record.deadline_ms))
     }
 
     // Writing.
@@ -259,7 +272,7 @@ impl Keyspace {
     pub(crate) fn place_to_write(&mut self, context: &Context, key: &[u8]) -> Place {
         let place = self.place(context.database, key);
         if let Some(found) = self.find(place, key)
-            && context.is_due(found.key_box.deadline_ms())
+            && context.is_due(found.record.deadline_ms)
         {
             self.expire(place, key);
         }
@@ -268,11 +281,11 @@ impl Keyspace {
 
     /// Removes a key that is due. Nobody sees it go: for WATCH it has been absent since its deadline, and what came last was its last change.
     pub(crate) fn expire(&mut self, place: Place, key: &[u8]) {
-        let Some((value, key_box)) = self.unlink_at(place, key) else { return };
+        let Some(removed) = self.unlink_at(place, key) else { return };
         self.effects.expired_count += 1;
         self.draw_revision();
-        self.note_deleted(place, key_box.revision());
-        if let Value::Collection(collection) = value {
+        self.note_deleted(place, removed.revision);
+        if let Value::Collection(collection) = removed.value {
             self.discard(collection);
         }
     }
@@ -311,22 +324,27 @@ impl Keyspace {
         if let NewBody::Beside(collection) = &new {
             debug_assert!(!collection.is_empty(), "the keyspace holds no empty collection");
         }
+        let hash;
+        let new = match new {
+            NewBody::Beside(Collection::Hash(small)) if small.small_block().is_some() => {
+                hash = small;
+                NewBody::PackedHash(hash.small_block().expect("it was looked at"))
+            }
+            new => new,
+        };
         let (beside_bytes, field_deadline_ms) = (new.beside_bytes(), new.next_deadline_ms());
         let hash_key = self.settings.hash_key;
         let database = self.databases[place.database].get_or_insert_with(|| Box::new(Database::new()));
         let access_mark = seconds(self.clock_ms);
-        let mut stamp = Stamp { revision, deadline_ms, access_mark, scratch: &mut self.scratch };
-        let part = database.part_or_new(place.slot, place.hash);
-        let put = part.put(&mut stamp, place.hash, key, new);
-        if put.replaced.is_none() {
-            database.count_added(hash_key, place.slot, place.hash, &mut self.scratch);
-        }
+        let stamp = Stamp { revision, deadline_ms, access_mark };
+        let put = database.part_or_new(place.slot, place.hash).put(&stamp, place.hash, key, new);
+        database.note_put(hash_key, place.slot, place.hash, put.replaced.is_none());
         let slot = place.slot.number();
         let before_ms = put.replaced.flatten();
         database.deadlines.change(before_ms, deadline_ms, slot, place.hash);
         let field_before_ms = put.collection.as_ref().and_then(Collection::next_deadline_ms);
         database.field_deadlines.change(field_before_ms, field_deadline_ms, slot, place.hash);
-        database.account(put.box_bytes.0, put.box_bytes.1 + beside_bytes);
+        database.account(put.record_bytes.0, put.record_bytes.1 + beside_bytes);
         if let Some(collection) = put.collection {
             database.account(collection.allocated_bytes(), 0);
             self.discard(collection);
@@ -335,30 +353,24 @@ impl Keyspace {
 
     /// Removes a key and gives back what it held, and its deadline.
     pub(crate) fn take_at(&mut self, place: Place, key: &[u8]) -> Option<(Value, Option<u64>)> {
-        let (value, key_box) = self.unlink_at(place, key)?;
+        let removed = self.unlink_at(place, key)?;
         let revision = self.draw_revision();
         self.note_deleted(place, revision);
-        Some((value, key_box.deadline_ms()))
+        Some((removed.value, removed.deadline_ms))
     }
 
     /// Takes a key out, and the books with it, but for the note that it is gone.
-    fn unlink_at(&mut self, place: Place, key: &[u8]) -> Option<(Value, KeyBox)> {
+    fn unlink_at(&mut self, place: Place, key: &[u8]) -> Option<Removed> {
         let database = self.databases[place.database].as_mut()?;
-        let (key_box, collection) = database.part_mut(place.slot, place.hash)?.remove(place.hash, key)?;
-        database.count_removed(place.slot, place.hash, &mut self.scratch);
-        let deadline_ms = key_box.deadline_ms();
-        database.deadlines.change(deadline_ms, None, place.slot.number(), place.hash);
-        let field_deadline_ms = collection.as_ref().and_then(Collection::next_deadline_ms);
+        let removed = database.part_mut(place.slot, place.hash)?.remove(place.hash, key)?;
+        database.count_removed(place.slot, place.hash);
+        database.deadlines.change(removed.deadline_ms, None, place.slot.number(), place.hash);
+        let collection = if let Value::Collection(collection) = &removed.value { Some(collection) } else { None };
+        let field_deadline_ms = collection.and_then(Collection::next_deadline_ms);
         database.field_deadlines.change(field_deadline_ms, None, place.slot.number(), place.hash);
-        let beside_bytes = collection.as_ref().map_or(0, Collection::allocated_bytes);
-        database.account(key_box.allocated_bytes() + beside_bytes, 0);
+        database.account(removed.bytes, 0);
         self.note_touched(place, key);
-        let value = match (collection, key_box.body()) {
-            (Some(collection), _) => Value::Collection(collection),
-            (None, Body::Inline { bytes, raw }) => Value::String(bytes.to_vec(), raw),
-            (None, Body::Beside { .. }) => unreachable!("Part::remove gives the value beside the key"),
-        };
-        Some((value, key_box))
+        Some(removed)
     }
 
     fn note_deleted(&mut self, Place { database, slot, hash }: Place, revision: u64) {
@@ -376,7 +388,7 @@ impl Keyspace {
 
     /// Stamps a key that is there with the command's revision, after its value was changed in place.
     pub(crate) fn stamp_at(&mut self, place: Place, key: &[u8]) {
-        let deadline_ms = self.find(place, key).expect("the key is there").key_box.deadline_ms();
+        let deadline_ms = self.find(place, key).expect("the key is there").record.deadline_ms;
         self.restamp_at(place, key, deadline_ms);
     }
 
@@ -386,10 +398,9 @@ impl Keyspace {
         self.note_touched(place, key);
         let database = self.databases[place.database].as_mut().expect("the key is there");
         let part = database.part_mut(place.slot, place.hash).expect("the key is there");
-        let key_box = part.find_mut(place.hash, key).expect("the key is there");
-        let (before_ms, before) = (key_box.deadline_ms(), key_box.allocated_bytes());
-        key_box.restamp(&mut self.scratch, revision, deadline_ms);
-        let after = key_box.allocated_bytes();
+        let before = part.find(place.hash, key).expect("the key is there");
+        let (before_ms, before) = (before.deadline_ms, before.allocated_bytes());
+        let after = part.restamp(&mut self.scratch, place.hash, key, revision, deadline_ms);
         let slot = place.slot.number();
         database.deadlines.change(before_ms, deadline_ms, slot, place.hash);
         database.account(before, after);

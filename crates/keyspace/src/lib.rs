@@ -5,7 +5,7 @@
 //! nor replies: refusals are a [`DataError`].
 //!
 //! ```text
-//! Keyspace -> Database (16, on first use) -> Span (16 slots, on first use) -> Part -> KeyBox [key | deadline | string]
+//! Keyspace -> Database (16, on first use) -> Span (16 slots, on first use) -> Part -> Record [key | deadline | string]
 //!                |  counts by slot (Fenwick)     parts by (slot, hash)        |  \-> place
 //!                \  deadlines in order                                        \-> Collections
 //! ```
@@ -67,13 +67,14 @@ mod glob;
 mod hash;
 mod hyperloglog;
 mod integer;
-mod key_box;
 mod keyspace;
 mod list;
 pub mod listpack;
 mod ordered;
 mod part;
 mod random;
+mod record;
+mod records;
 mod scan;
 mod set;
 mod settings;
@@ -85,7 +86,7 @@ mod watch;
 
 pub use big_string::BigString;
 pub use bits::{BitField, BitOperation, Overflow, combine_bits};
-pub use collection::{Collection, CollectionValue, Value, ValueType};
+pub use collection::{Collection, CollectionValue, KeptBeside, Value, ValueType};
 pub use context::{Context, DATABASE_COUNT};
 pub use database::Database;
 pub use deletions::{Deleted, Deletions};

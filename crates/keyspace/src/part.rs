@@ -1,26 +1,24 @@
 //! Keys whose positions lie in one range, and the values beside them: the unit of copy-on-write.
 //!
 //! ```text
-//! keys:    [ box ][ box ][ box ] ...            in no order
 //! prints:  [ u16 ][ u16 ][ u16 ] ...            of each key, sixteen bits of its hash
-//! values:  [ - ][ Collection ][ - ] ...         by the place that a key's box names
+//! records: [ record ][ record ][ record ] ...   of each key, in no order: see `records`
+//! values:  [ - ][ Collection ][ - ] ...         by the place that a key's record names
 //! ```
 //!
-//! A part holds so few keys that one is looked for by comparing all prints: they lie in two or three lines of the cache. All three grow
+//! A part holds so few keys that one is looked for by comparing all prints: they lie in two or three lines of the cache. All of it grows
 //! in small steps, because there are many parts of any size.
 
 use siphasher::sip::SipHasher13;
 use slot::Slot;
 
-use crate::collection::Collection;
-use crate::key_box::{Body, KeyBox};
+use crate::collection::{Collection, Value};
+use crate::record::{Body, Record};
+use crate::records::{Kept, Records, give_back, push};
 use crate::span::position;
 
 /// Prints that are compared at once.
 const LANES: usize = 16;
-/// By how many items a vector grows: of a size that the allocator has, beyond 64 pointers too.
-const GROWTH: usize = 8;
-const GROWTH_FROM_64: usize = 16;
 
 /// The hash of a key's name, with the shard's key.
 pub(crate) fn hash_of(hash_key: [u64; 2], key: &[u8]) -> u64 {
@@ -36,8 +34,8 @@ fn print_of(hash: u64) -> u16 {
 /// See the module.
 #[derive(Clone, Default)]
 pub(crate) struct Part {
-    keys: Vec<KeyBox>,
     prints: Vec<u16>,
+    records: Records,
     values: Vec<Option<Collection>>,
 }
 
@@ -45,6 +43,8 @@ pub(crate) struct Part {
 pub(crate) enum NewBody<'a> {
     /// At most [`crate::INLINE_BYTES_MAX`] bytes, and whether they count as raw.
     Inline(&'a [u8], bool),
+    /// The block of a small hash.
+    PackedHash(&'a [u8]),
     /// Anything else.
     Beside(Collection),
 }
@@ -67,26 +67,41 @@ pub(crate) struct Put {
     pub(crate) replaced: Option<Option<u64>>,
     /// The value beside the key before.
     pub(crate) collection: Option<Collection>,
-    /// The bytes of the key's box before and after; the values beside it are not counted.
-    pub(crate) box_bytes: (usize, usize),
+    /// The bytes of the key's record before and after; the values beside it are not counted.
+    pub(crate) record_bytes: (usize, usize),
 }
 
 /// A key with what it is ordered by, before its name.
 pub(crate) struct Placed<'a> {
     pub(crate) slot: Slot,
     pub(crate) hash: u64,
-    pub(crate) key_box: &'a KeyBox,
+    pub(crate) record: Kept<'a>,
+}
+
+/// A key that was taken out.
+pub(crate) struct Removed {
+    pub(crate) value: Value,
+    pub(crate) deadline_ms: Option<u64>,
+    /// The revision of the command that changed it last.
+    pub(crate) revision: u64,
+    /// The bytes of its record, and of the value beside it.
+    pub(crate) bytes: usize,
 }
 
 impl Part {
     pub(crate) fn len(&self) -> usize {
-        self.keys.len()
+        self.records.len()
+    }
+
+    /// The bytes of keys and what is kept with them.
+    pub(crate) fn bytes(&self) -> usize {
+        self.records.bytes()
     }
 
     /// The index of a key.
     fn index_of(&self, hash: u64, key: &[u8]) -> Option<usize> {
         let print = print_of(hash);
-        let is_right = |&index: &usize| self.prints[index] == print && self.keys[index].key() == key;
+        let is_right = |&index: &usize| self.prints[index] == print && self.records.get(index).key == key;
         let (blocks, rest) = self.prints.as_chunks::<LANES>();
         for (number, block) in blocks.iter().enumerate() {
             // Without leaving early: this way it becomes a few instructions for all of them.
@@ -100,78 +115,104 @@ impl Part {
         (self.prints.len() - rest.len()..self.prints.len()).find(is_right)
     }
 
-    pub(crate) fn find(&self, hash: u64, key: &[u8]) -> Option<&KeyBox> {
-        self.index_of(hash, key).map(|index| &self.keys[index])
-    }
-
-    pub(crate) fn find_mut(&mut self, hash: u64, key: &[u8]) -> Option<&mut KeyBox> {
-        self.index_of(hash, key).map(|index| &mut self.keys[index])
+    pub(crate) fn find(&self, hash: u64, key: &[u8]) -> Option<Kept<'_>> {
+        self.index_of(hash, key).map(|index| self.records.get(index))
     }
 
     /// The keys of a slot with this hash.
-    pub(crate) fn with_hash(&self, hash_key: [u64; 2], slot: Slot, hash: u64) -> impl Iterator<Item = &KeyBox> {
-        let alike = self.keys.iter().zip(&self.prints).filter(move |&(_, &print)| print == print_of(hash));
-        let right =
-            move |key_box: &&KeyBox| hash_of(hash_key, key_box.key()) == hash && Slot::of_key(key_box.key()) == slot;
-        alike.map(|(key_box, _)| key_box).filter(right)
+    pub(crate) fn with_hash(&self, hash_key: [u64; 2], slot: Slot, hash: u64) -> impl Iterator<Item = Kept<'_>> {
+        let prints = self.prints.iter().enumerate();
+        let alike =
+            prints.filter(move |&(_, &print)| print == print_of(hash)).map(|(index, _)| self.records.get(index));
+        alike.filter(move |record| hash_of(hash_key, record.key) == hash && Slot::of_key(record.key) == slot)
     }
 
     /// Gives a key a body, a revision and a deadline, whether it is there or not.
-    pub(crate) fn put(&mut self, stamp: &mut Stamp<'_>, hash: u64, key: &[u8], new: NewBody<'_>) -> Put {
+    pub(crate) fn put(&mut self, stamp: &Stamp, hash: u64, key: &[u8], new: NewBody<'_>) -> Put {
         let found = self.index_of(hash, key);
-        let collection = found.and_then(|index| self.keys[index].place()).map(|place| self.release(place));
+        let before = found.map(|index| {
+            let record = self.records.get(index);
+            (record.deadline_ms, record.allocated_bytes(), record.place())
+        });
+        let collection = before.and_then(|(.., place)| place).map(|place| self.release(place));
         let body = match new {
             NewBody::Inline(bytes, raw) => Body::Inline { bytes, raw },
+            NewBody::PackedHash(block) => Body::PackedHash { block },
             NewBody::Beside(collection) => {
                 Body::Beside { value_type: collection.value_type(), place: self.store(collection) }
             }
         };
-        let Some(index) = found else {
-            let key_box = KeyBox::new(stamp.scratch, key, stamp.revision, stamp.deadline_ms, body);
-            key_box.mark_access(stamp.access_mark);
-            let box_bytes = (0, key_box.allocated_bytes());
-            self.push(key_box, print_of(hash));
-            return Put { replaced: None, collection, box_bytes };
-        };
-        let key_box = &mut self.keys[index];
-        let (before, deadline_ms) = (key_box.allocated_bytes(), key_box.deadline_ms());
-        key_box.replace(stamp.scratch, stamp.revision, stamp.deadline_ms, body);
-        key_box.mark_access(stamp.access_mark);
-        Put { replaced: Some(deadline_ms), collection, box_bytes: (before, key_box.allocated_bytes()) }
+        let record = Record { key, revision: stamp.revision, deadline_ms: stamp.deadline_ms, body };
+        let index = found.unwrap_or(self.records.len());
+        if found.is_some() {
+            self.records.replace(index, &record);
+            self.records.get(index).mark_access(stamp.access_mark);
+        } else {
+            self.records.push(&record, stamp.access_mark, 0);
+            push(&mut self.prints, print_of(hash));
+        }
+        let after_bytes = self.records.get(index).allocated_bytes();
+        let (replaced, before_bytes) = before.map_or((None, 0), |(deadline_ms, bytes, _)| (Some(deadline_ms), bytes));
+        Put { replaced, collection, record_bytes: (before_bytes, after_bytes) }
     }
 
-    /// Adds a key that is not there.
-    fn push(&mut self, key_box: KeyBox, print: u16) {
-        push(&mut self.keys, key_box);
-        push(&mut self.prints, print);
+    /// Changes the revision and the deadline of a key that is there, and nothing else. Returns the bytes of its record. `scratch` is any vector.
+    pub(crate) fn restamp(
+        &mut self,
+        scratch: &mut Vec<u8>,
+        hash: u64,
+        key: &[u8],
+        revision: u64,
+        deadline_ms: Option<u64>,
+    ) -> usize {
+        let index = self.index_of(hash, key).expect("the key is there");
+        let body = match self.records.get(index).body {
+            // The record is about to be moved: its bytes are kept apart meanwhile.
+            Body::Inline { bytes, raw } => Body::Inline { bytes: copied(scratch, bytes), raw },
+            Body::PackedHash { block } => Body::PackedHash { block: copied(scratch, block) },
+            Body::Beside { value_type, place } => Body::Beside { value_type, place },
+        };
+        self.records.replace(index, &Record { key, revision, deadline_ms, body });
+        self.records.get(index).allocated_bytes()
     }
 
     /// Takes a key out, and the value beside it.
-    pub(crate) fn remove(&mut self, hash: u64, key: &[u8]) -> Option<(KeyBox, Option<Collection>)> {
+    pub(crate) fn remove(&mut self, hash: u64, key: &[u8]) -> Option<Removed> {
         let index = self.index_of(hash, key)?;
-        let key_box = self.keys.swap_remove(index);
+        let record = self.records.get(index);
+        let (deadline_ms, revision, record_bytes) = (record.deadline_ms, record.revision, record.allocated_bytes());
+        let is_beside = record.place().is_some();
+        let value = match record.body {
+            Body::Inline { bytes, raw } => Value::String(bytes.to_vec(), raw),
+            Body::PackedHash { block } => Value::of_block(block),
+            Body::Beside { place, .. } => Value::Collection(self.release(place)),
+        };
+        let beside_bytes = match (&value, is_beside) {
+            (Value::Collection(collection), true) => collection.allocated_bytes(),
+            _ => 0,
+        };
+        self.records.swap_remove(index);
         self.prints.swap_remove(index);
-        let collection = key_box.place().map(|place| self.release(place));
-        give_back(&mut self.keys);
         give_back(&mut self.prints);
         give_back(&mut self.values);
-        Some((key_box, collection))
+        Some(Removed { value, deadline_ms, revision, bytes: record_bytes + beside_bytes })
     }
 
     /// How many keys are of this slot.
     pub(crate) fn count_of(&self, slot: Slot) -> usize {
-        self.keys.iter().filter(|key_box| Slot::of_key(key_box.key()) == slot).count()
+        self.records.iter().filter(|record| Slot::of_key(record.key) == slot).count()
     }
 
     /// Every key from this slot and hash on, in (slot, hash, key) order.
     pub(crate) fn sorted_from(&self, hash_key: [u64; 2], slot: Slot, hash: u64) -> Vec<Placed<'_>> {
-        let placed = self.keys.iter().map(|key_box| {
-            let key = key_box.key();
-            Placed { slot: Slot::of_key(key), hash: hash_of(hash_key, key), key_box }
+        let placed = self.records.iter().map(|record| Placed {
+            slot: Slot::of_key(record.key),
+            hash: hash_of(hash_key, record.key),
+            record,
         });
         let mut sorted: Vec<_> = placed.filter(|key| (key.slot, key.hash) >= (slot, hash)).collect();
         sorted.sort_unstable_by(|left, right| {
-            (left.slot, left.hash, left.key_box.key()).cmp(&(right.slot, right.hash, right.key_box.key()))
+            (left.slot, left.hash, left.record.key).cmp(&(right.slot, right.hash, right.record.key))
         });
         sorted
     }
@@ -214,72 +255,71 @@ impl Part {
 
     /// The position that halves the part; `None` if all keys have the same.
     pub(crate) fn middle(&self, hash_key: [u64; 2]) -> Option<u64> {
-        let mut positions: Vec<u64> = self.keys.iter().map(|key_box| position_of(hash_key, key_box)).collect();
+        let mut positions: Vec<u64> = self.records.iter().map(|record| position_of(hash_key, record.key)).collect();
         positions.sort_unstable();
         let (first, middle) = (*positions.first()?, positions[positions.len() / 2]);
         if middle > first { Some(middle) } else { positions.into_iter().find(|&position| position > first) }
     }
 
     /// Divides the part in two: positions below `middle` stay.
-    pub(crate) fn split(&mut self, hash_key: [u64; 2], middle: u64, scratch: &mut Vec<u8>) -> Self {
-        let Self { keys, prints, mut values } = std::mem::take(self);
-        let mut upper = Self::default();
-        for (key_box, print) in keys.into_iter().zip(prints) {
-            let home = if position_of(hash_key, &key_box) < middle { &mut *self } else { &mut upper };
-            home.adopt(key_box, print, &mut values, scratch);
-        }
+    pub(crate) fn split(&mut self, hash_key: [u64; 2], middle: u64) -> Self {
+        let Self { prints, records, mut values } = std::mem::take(self);
+        let is_upper = |record: &Kept<'_>| position_of(hash_key, record.key) >= middle;
+        let (upper_records, lower_records): (Vec<_>, Vec<_>) =
+            records.iter().zip(prints).partition(|(record, _)| is_upper(record));
+        let [lower, upper] = [lower_records, upper_records].map(|of_half| {
+            let mut half = Self::default();
+            let mut following: usize = of_half.iter().map(|(record, _)| record.length()).sum();
+            for (record, print) in of_half {
+                following -= record.length();
+                half.adopt(record, print, &mut values, following);
+            }
+            half
+        });
+        *self = lower;
         upper
     }
 
     /// Takes in all keys of another part, which has none of this one's.
-    pub(crate) fn absorb(&mut self, other: Self, scratch: &mut Vec<u8>) {
-        let Self { keys, prints, mut values } = other;
-        for (key_box, print) in keys.into_iter().zip(prints) {
-            self.adopt(key_box, print, &mut values, scratch);
+    pub(crate) fn absorb(&mut self, other: Self) {
+        let Self { prints, records, mut values } = other;
+        let mut following = records.bytes();
+        for (record, print) in records.iter().zip(prints) {
+            following -= record.length();
+            self.adopt(record, print, &mut values, following);
         }
     }
 
-    /// Takes in a key of another part, whose values these are.
-    fn adopt(&mut self, mut key_box: KeyBox, print: u16, values: &mut [Option<Collection>], scratch: &mut Vec<u8>) {
-        if let Some(place) = key_box.place() {
+    /// Takes in a key of another part, whose values these are. Records of about so many bytes follow.
+    fn adopt(&mut self, kept: Kept<'_>, print: u16, values: &mut [Option<Collection>], following: usize) {
+        let mut record = *kept;
+        if let Some(place) = record.place() {
             let value = values[place as usize].take().expect("a body names a place that is taken");
-            let body = Body::Beside { value_type: value.value_type(), place: self.store(value) };
-            let (revision, deadline_ms) = (key_box.revision(), key_box.deadline_ms());
-            key_box.replace(scratch, revision, deadline_ms, body);
+            record.body = Body::Beside { value_type: value.value_type(), place: self.store(value) };
         }
-        self.push(key_box, print);
+        self.records.push(&record, kept.access_mark(), following);
+        push(&mut self.prints, print);
     }
 }
 
-fn position_of(hash_key: [u64; 2], key_box: &KeyBox) -> u64 {
-    position(Slot::of_key(key_box.key()), hash_of(hash_key, key_box.key()))
+fn position_of(hash_key: [u64; 2], key: &[u8]) -> u64 {
+    position(Slot::of_key(key), hash_of(hash_key, key))
 }
 
-/// Adds an item, with room for few more.
-fn push<T>(items: &mut Vec<T>, item: T) {
-    if items.len() == items.capacity() {
-        items.reserve_exact(if items.len() < 64 { GROWTH } else { GROWTH_FROM_64 });
-    }
-    items.push(item);
+fn copied<'a>(scratch: &'a mut Vec<u8>, bytes: &[u8]) -> &'a [u8] {
+    scratch.clear();
+    scratch.extend_from_slice(bytes);
+    scratch
 }
 
-/// Gives memory back when half of it is unused.
-fn give_back<T>(items: &mut Vec<T>) {
-    if items.capacity() > 2 * GROWTH && items.len() < items.capacity() / 2 {
-        items.shrink_to(items.len() + GROWTH);
-    }
-}
-
-/// What every write puts on a key, and the means for it.
-pub(crate) struct Stamp<'a> {
+/// What every write puts on a key.
+pub(crate) struct Stamp {
     /// The revision of the command.
     pub(crate) revision: u64,
     /// The deadline that the key shall have.
     pub(crate) deadline_ms: Option<u64>,
     /// The access mark that the key shall have.
     pub(crate) access_mark: u32,
-    /// Any vector.
-    pub(crate) scratch: &'a mut Vec<u8>,
 }
 
 #[cfg(test)]
@@ -290,8 +330,8 @@ mod tests {
     const HASH_KEY: [u64; 2] = [1, 2];
 
     fn put(part: &mut Part, key: &[u8], new: NewBody<'_>) {
-        let mut stamp = Stamp { revision: 1, deadline_ms: None, access_mark: 0, scratch: &mut Vec::new() };
-        part.put(&mut stamp, hash_of(HASH_KEY, key), key, new);
+        let stamp = Stamp { revision: 1, deadline_ms: None, access_mark: 0 };
+        part.put(&stamp, hash_of(HASH_KEY, key), key, new);
     }
 
     fn set() -> Collection {
@@ -310,17 +350,18 @@ mod tests {
             put(&mut part, &[number], new);
         }
         for number in (0..100u8).step_by(2) {
-            let (_, collection) = part.remove(hash_of(HASH_KEY, &[number]), &[number]).unwrap();
-            assert_eq!(collection.is_some(), number % 3 == 0);
+            let removed = part.remove(hash_of(HASH_KEY, &[number]), &[number]).unwrap();
+            assert_eq!(matches!(removed.value, Value::Collection(_)), number % 3 == 0);
         }
         let middle = part.middle(HASH_KEY).unwrap();
-        let upper = part.split(HASH_KEY, middle, &mut Vec::new());
+        let upper = part.split(HASH_KEY, middle);
         assert!(part.len() > 20 && upper.len() > 20);
-        part.absorb(upper, &mut Vec::new());
+        part.absorb(upper);
         assert_eq!(part.len(), 50);
         for number in (1..100u8).step_by(2) {
-            let key_box = part.find(hash_of(HASH_KEY, &[number]), &[number]).unwrap();
-            match key_box.body() {
+            let record = part.find(hash_of(HASH_KEY, &[number]), &[number]).unwrap();
+            match record.body {
+                Body::PackedHash { .. } => unreachable!("none was put"),
                 Body::Inline { bytes, .. } => assert_eq!(bytes, [number]),
                 Body::Beside { place, .. } => assert_eq!(part.value(place).value_type().name(), "set"),
             }

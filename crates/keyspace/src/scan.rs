@@ -12,7 +12,6 @@ use slot::Slot;
 
 use crate::collection::ValueType;
 use crate::context::Context;
-use crate::key_box::KeyBox;
 use crate::keyspace::Keyspace;
 use crate::part::Placed;
 use crate::random::Random;
@@ -61,7 +60,7 @@ impl Keyspace {
         let hash_key = self.settings().hash_key;
         let Some(slot) = scan_slot(cursor) else { return page };
         let (mut seen, mut last) = (0, None);
-        for Placed { slot, hash, key_box } in database.walk(hash_key, slot, cursor << HASH_DROPPED_BITS) {
+        for Placed { slot, hash, record } in database.walk(hash_key, slot, cursor << HASH_DROPPED_BITS) {
             let this = u64::from(slot.number()) << HASH_BITS | hash >> HASH_DROPPED_BITS;
             if seen >= count && last != Some(this) {
                 page.cursor = this;
@@ -69,8 +68,8 @@ impl Keyspace {
             }
             last = Some(this);
             seen += 1;
-            if !context.is_due(key_box.deadline_ms()) {
-                page.keys.push(ScannedKey { name: key_box.key(), value_type: key_box.value_type() });
+            if !context.is_due(record.deadline_ms) {
+                page.keys.push(ScannedKey { name: record.key, value_type: record.value_type() });
             }
         }
         page
@@ -80,8 +79,8 @@ impl Keyspace {
     pub fn keys<'a>(&'a self, context: &'a Context) -> impl Iterator<Item = &'a [u8]> {
         let hash_key = self.settings().hash_key;
         let databases = self.databases[context.database].iter();
-        let keys = databases.flat_map(move |database| database.walk(hash_key, Slot::FIRST, 0)).map(|key| key.key_box);
-        keys.filter(|key_box| !context.is_due(key_box.deadline_ms())).map(KeyBox::key)
+        let keys = databases.flat_map(move |database| database.walk(hash_key, Slot::FIRST, 0)).map(|key| key.record);
+        keys.filter(|record| !context.is_due(record.deadline_ms)).map(|record| record.key)
     }
 
     /// Some key of the database, each equally likely, by the context's seed. `None`: none was found that is not due.
@@ -95,9 +94,9 @@ impl Keyspace {
             }
             let (slot, rank) = database.counts.locate(random.below(total));
             let slot = u16::try_from(slot).ok().and_then(Slot::new).expect("counts are by slot");
-            let key_box = database.span(slot)?.key_at_rank(self.settings().hash_key, slot, rank)?;
-            if !context.is_due(key_box.deadline_ms()) {
-                return Some(key_box.key());
+            let record = database.span(slot)?.key_at_rank(self.settings().hash_key, slot, rank)?;
+            if !context.is_due(record.deadline_ms) {
+                return Some(record.key);
             }
         }
         None

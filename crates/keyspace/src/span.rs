@@ -9,15 +9,15 @@
 //! hold few keys: with a table for each, a million keys paid 25 bytes each for half-empty tables and the holes that
 //! these left in the allocator's pages when all of them grew at once.
 //!
-//! A part over [`PART_KEYS_MAX`] keys is halved, small neighbours are merged. So nothing here takes longer than hashing few hundred
-//! names, and a write behind a frozen view copies the list of parts and one part. How a span is divided depends on its history; the order
+//! A part over [`PART_KEYS_MAX`] keys or [`PART_BYTES_MAX`] bytes is halved, small neighbours are merged. So nothing here takes longer than
+//! hashing few hundred names, and a write behind a frozen view copies the list of parts and one part. How a span is divided depends on its history; the order
 //! of its keys does not.
 
 use slot::{SLOT_COUNT, Slot};
 use triomphe::Arc;
 
-use crate::key_box::KeyBox;
 use crate::part::Part;
+use crate::records::Kept;
 
 const SLOT_BITS: u32 = 4;
 /// How many spans a database has.
@@ -27,8 +27,11 @@ pub(crate) const SPAN_COUNT: usize = (SLOT_COUNT >> SLOT_BITS) as usize;
 const PART_KEYS_MAX: usize = 128;
 /// A part with fewer keys looks for a neighbour to merge with.
 const PART_KEYS_MIN: usize = 24;
+/// The most bytes of a part of several keys: what a write copies behind a frozen view, and what making room in a part moves.
+const PART_BYTES_MAX: usize = 32 << 10;
 /// Merged parts leave room, so that they are not halved at the next insertion.
 const MERGED_KEYS_MAX: usize = 80;
+const MERGED_BYTES_MAX: usize = 20 << 10;
 
 /// The span of a slot.
 pub(crate) fn span_of(slot: Slot) -> usize {
@@ -96,7 +99,7 @@ impl Span {
     }
 
     /// The key of a slot with this rank in (hash, key) order.
-    pub(crate) fn key_at_rank(&self, hash_key: [u64; 2], slot: Slot, mut rank: usize) -> Option<&KeyBox> {
+    pub(crate) fn key_at_rank(&self, hash_key: [u64; 2], slot: Slot, mut rank: usize) -> Option<Kept<'_>> {
         let (first, last) = (position(slot, 0), position(slot, u64::MAX));
         let from = self.index_of(first);
         for (index, Stretch { start, part }) in self.parts.iter().enumerate().skip(from) {
@@ -105,36 +108,38 @@ impl Span {
             let count = if *start >= first && next <= last { part.len() } else { part.count_of(slot) };
             if rank < count {
                 let of_slot = part.sorted_from(hash_key, slot, 0).into_iter().filter(|key| key.slot == slot);
-                return of_slot.map(|key| key.key_box).nth(rank);
+                return of_slot.map(|key| key.record).nth(rank);
             }
             rank -= count;
         }
         None
     }
 
-    /// Halves the part of a position, if it has grown too big. To be called after an insertion.
-    pub(crate) fn maybe_split(&mut self, hash_key: [u64; 2], position: u64, scratch: &mut Vec<u8>) {
+    /// Halves the part of a position, if it has grown too big. To be called after every put.
+    pub(crate) fn maybe_split(&mut self, hash_key: [u64; 2], position: u64) {
         let index = self.index_of(position);
-        if self.parts[index].part.len() <= PART_KEYS_MAX {
+        let part = &self.parts[index].part;
+        if part.len() <= PART_KEYS_MAX && (part.bytes() <= PART_BYTES_MAX || part.len() == 1) {
             return;
         }
         // Positions that are all the same cannot be told apart.
         let Some(start) = self.parts[index].part.middle(hash_key) else { return };
-        let upper = Arc::make_mut(&mut self.parts[index].part).split(hash_key, start, scratch);
+        let upper = Arc::make_mut(&mut self.parts[index].part).split(hash_key, start);
         self.parts.insert(index + 1, Stretch { start, part: Arc::new(upper) });
     }
 
     /// Merges the part of a position with a neighbour, if it has become small. To be called after a removal.
-    pub(crate) fn maybe_merge(&mut self, position: u64, scratch: &mut Vec<u8>) {
+    pub(crate) fn maybe_merge(&mut self, position: u64) {
         let index = self.index_of(position);
         if self.parts[index].part.len() >= PART_KEYS_MIN || self.parts.len() == 1 {
             return;
         }
         let lower = if index + 1 < self.parts.len() { index } else { index - 1 };
-        if self.parts[lower].part.len() + self.parts[lower + 1].part.len() <= MERGED_KEYS_MAX {
+        let (left, right) = (&self.parts[lower].part, &self.parts[lower + 1].part);
+        if left.len() + right.len() <= MERGED_KEYS_MAX && left.bytes() + right.bytes() <= MERGED_BYTES_MAX {
             let upper = self.parts.remove(lower + 1).part;
             let upper = Arc::try_unwrap(upper).unwrap_or_else(|shared| (*shared).clone());
-            Arc::make_mut(&mut self.parts[lower].part).absorb(upper, scratch);
+            Arc::make_mut(&mut self.parts[lower].part).absorb(upper);
         }
     }
 }

@@ -13,10 +13,11 @@ use crate::big_string::BigString;
 use crate::collection::{Collection, CollectionValue};
 use crate::context::Context;
 use crate::error::DataError;
+use crate::hash::HashValue;
 use crate::integer::{format_integer, parse_integer};
-use crate::key_box::Body;
 use crate::keyspace::{Found, Keyspace, Place};
 use crate::part::NewBody;
+use crate::record::Body;
 
 /// The longest string that is kept with its key, in bytes.
 pub const INLINE_BYTES_MAX: usize = 16 * 1024;
@@ -117,8 +118,9 @@ pub enum DeadlineChange {
 impl<'a> Found<'a> {
     /// The string at the key.
     pub(crate) fn string(self) -> Result<StringRef<'a>, DataError> {
-        match self.key_box.body() {
+        match self.record.body {
             Body::Inline { bytes, raw } => Ok(StringRef::Inline(bytes, raw)),
+            Body::PackedHash { .. } => Err(DataError::WrongType),
             Body::Beside { .. } => self.value::<BigString>().map(StringRef::Big),
         }
     }
@@ -133,8 +135,9 @@ impl Keyspace {
     /// What OBJECT ENCODING answers for a key.
     pub fn encoding(&self, context: &Context, key: &[u8]) -> Option<&'static str> {
         let found = self.peek(context, key)?;
-        Some(match found.key_box.body() {
+        Some(match found.record.body {
             Body::Inline { bytes, raw } => StringRef::Inline(bytes, raw).encoding(),
+            Body::PackedHash { .. } => HashValue::empty().encoding(),
             Body::Beside { place, .. } => found.part.value(place).encoding(),
         })
     }
@@ -150,7 +153,7 @@ impl Keyspace {
             }
             DeadlineChange::At(deadline_ms) => Some(deadline_ms),
             DeadlineChange::Keep => {
-                let kept = self.find(place, key).and_then(|found| found.key_box.deadline_ms());
+                let kept = self.find(place, key).and_then(|found| found.record.deadline_ms);
                 kept.filter(|&deadline_ms| deadline_ms > context.now_ms)
             }
         };
@@ -211,7 +214,7 @@ impl Keyspace {
         bytes: &[u8],
     ) -> Result<usize, DataError> {
         let found = self.find(place, key);
-        let deadline_ms = found.and_then(|found| found.key_box.deadline_ms());
+        let deadline_ms = found.and_then(|found| found.record.deadline_ms);
         let old = found.map(Found::string).transpose()?;
         let end = offset.saturating_add(bytes.len());
         if end > STRING_BYTES_MAX {
@@ -253,7 +256,7 @@ impl Keyspace {
             None => (0, None),
             Some(found) => match found.string()? {
                 StringRef::Inline(bytes, _) => {
-                    (parse_integer(bytes).ok_or(DataError::NotInteger)?, found.key_box.deadline_ms())
+                    (parse_integer(bytes).ok_or(DataError::NotInteger)?, found.record.deadline_ms)
                 }
                 StringRef::Big(_) => return Err(DataError::NotInteger),
             },

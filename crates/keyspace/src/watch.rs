@@ -25,7 +25,7 @@ impl Keyspace {
     /// context is absent.
     pub fn watch_mark(&self, context: &Context, key: &[u8]) -> WatchMark {
         match self.live(context, self.place(context.database, key), key) {
-            Some(found) => WatchMark { present: true, revision: found.key_box.revision() },
+            Some(found) => WatchMark { present: true, revision: found.record.revision },
             None => WatchMark { present: false, revision: self.revision() },
         }
     }
@@ -34,17 +34,17 @@ impl Keyspace {
     pub fn is_unchanged(&self, context: &Context, key: &[u8], mark: WatchMark) -> bool {
         let place = self.place(context.database, key);
         if let Some(found) = self.live(context, place, key) {
-            return mark.present && found.key_box.revision() == mark.revision;
+            return mark.present && found.record.revision == mark.revision;
         }
         let Place { database, slot, hash } = place;
         // What is due and not removed may have come after the mark.
-        let came = self.find(place, key).is_some_and(|found| found.key_box.revision() > mark.revision);
+        let came = self.find(place, key).is_some_and(|found| found.record.revision > mark.revision);
         !mark.present && !came && !self.deletions.any_since(mark.revision, database, slot.number(), hash)
     }
 
     /// A key that is due by neither clock.
     fn live(&self, context: &Context, place: Place, key: &[u8]) -> Option<Found<'_>> {
-        self.find(place, key).filter(|found| found.key_box.deadline_ms().is_none_or(|at_ms| at_ms > context.wall_ms))
+        self.find(place, key).filter(|found| found.record.deadline_ms.is_none_or(|at_ms| at_ms > context.wall_ms))
     }
 
     /// Empties a database; says whether it held a key. The keys are freed by whoever takes the effects.

@@ -33,14 +33,14 @@ impl Shape {
     pub(crate) fn of(key: &FrozenKey<'_>) -> Self {
         Self {
             raw: matches!(key.string, Some(StringRef::Inline(_, true))),
-            packed: match key.collection {
+            packed: match key.collection.as_deref() {
                 Some(Collection::List(list)) => list.is_packed(),
                 Some(Collection::Set(set)) => set.set_encoding() == SetEncoding::Packed,
                 Some(Collection::SortedSet(set)) => set.is_packed(),
                 Some(Collection::Hash(hash)) => hash.is_packed(),
                 Some(Collection::String(_) | Collection::Stream(_)) | None => false,
             },
-            integers: match key.collection {
+            integers: match key.collection.as_deref() {
                 Some(Collection::Set(set)) => set.set_encoding() == SetEncoding::Integers,
                 _ => false,
             },
@@ -90,7 +90,7 @@ impl Room<'_> {
 
 /// Writes the type and the value of a key, from the element `from` on: 0, or what the last call returned. `None`: that was all.
 pub(crate) fn write_value(key: &FrozenKey<'_>, from: usize, room: &mut Room<'_>) -> Option<usize> {
-    match (key.string, key.collection) {
+    match (key.string, key.collection.as_deref()) {
         (Some(StringRef::Inline(bytes, _)), _) => {
             room.out.push(STRING);
             write_string(room.out, bytes);

@@ -13,7 +13,7 @@ use std::cmp::Ordering;
 use std::ops::Range;
 
 use keyspace::{
-    Context, DataError, HashValue, Keyspace, ListValue, Member, SetValue, SortedSetValue, StringRef, Value, ValueType,
+    Context, DataError, Keyspace, ListValue, Member, SetValue, SortedSetValue, StringRef, Value, ValueType,
     parse_double,
 };
 use resp::{Arguments, Reply};
@@ -143,8 +143,8 @@ fn look_up<'a>(keyspace: &'a Keyspace, context: &Context, pattern: &[u8], elemen
     match arrow {
         None => keyspace.string(context, &key).ok().flatten().map(StringRef::to_bytes),
         Some(arrow) => {
-            let hash = keyspace.read::<HashValue>(context, &key).ok().flatten()?;
-            hash.live(context).get(&after[arrow + 2..]).map(|value| Cow::Owned(value.to_vec()))
+            let hash = keyspace.read_hash(context, &key).ok().flatten()?;
+            hash.get(&after[arrow + 2..]).map(|value| Cow::Owned(value.to_vec()))
         }
     }
 }

@@ -78,7 +78,7 @@ impl Ranked for Pair {
 
 /// See the module.
 #[derive(Clone)]
-pub(super) struct DenseHash {
+pub(crate) struct DenseHash {
     pairs: Dense<Pair>,
     /// The pairs that have a deadline.
     expiring: Order<Pair>,

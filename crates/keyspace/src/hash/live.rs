@@ -1,6 +1,6 @@
 //! A hash as a command sees it at one moment.
 
-use super::{Body, HashValue, Pair, Timed};
+use super::{HashView, Pair, Timed};
 use crate::context::Context;
 use crate::error::DataError;
 use crate::float::Extended;
@@ -10,7 +10,7 @@ use crate::integer::parse_integer;
 /// the context, as for keys.
 #[derive(Clone, Copy)]
 pub struct LiveHash<'a> {
-    hash: &'a HashValue,
+    hash: HashView<'a>,
     context: &'a Context,
 }
 
@@ -19,7 +19,7 @@ pub struct PairPicker<'a>(Source<'a>);
 
 enum Source<'a> {
     Walked(Vec<Pair<'a>>),
-    Hash(&'a HashValue),
+    Hash(HashView<'a>),
 }
 
 impl<'a> PairPicker<'a> {
@@ -33,7 +33,7 @@ impl<'a> PairPicker<'a> {
 }
 
 impl<'a> LiveHash<'a> {
-    pub(super) fn new(hash: &'a HashValue, context: &'a Context) -> Self {
+    pub(super) fn new(hash: HashView<'a>, context: &'a Context) -> Self {
         Self { hash, context }
     }
 
@@ -82,8 +82,8 @@ impl<'a> LiveHash<'a> {
 
     /// For drawing many pairs by position. Takes a walk over a packed hash, and over one with fields that are due.
     pub fn picker(self) -> PairPicker<'a> {
-        PairPicker(match &self.hash.body {
-            Body::Dense(_) if self.due_count() == 0 => Source::Hash(self.hash),
+        PairPicker(match self.hash {
+            HashView::Dense(_) if self.due_count() == 0 => Source::Hash(self.hash),
             _ => Source::Walked(self.pairs().collect()),
         })
     }
@@ -102,10 +102,10 @@ impl<'a> LiveHash<'a> {
     /// the end to an earlier position, so a field that is there during the whole walk is returned, possibly twice.
     pub fn scan(self, cursor: u64, count: usize) -> (u64, impl Iterator<Item = Pair<'a>> + Clone) {
         let length = self.hash.len();
-        let (whole, end) = match &self.hash.body {
-            Body::Packed(_) => (Some(self.pairs()), 0),
-            Body::Dense(_) if cursor == 0 => (None, length),
-            Body::Dense(_) => (None, usize::try_from(cursor).map_or(length, |end| end.min(length))),
+        let (whole, end) = match self.hash {
+            HashView::Packed(_) => (Some(self.pairs()), 0),
+            HashView::Dense(_) if cursor == 0 => (None, length),
+            HashView::Dense(_) => (None, usize::try_from(cursor).map_or(length, |end| end.min(length))),
         };
         let start = end.saturating_sub(count.max(1));
         let step = (start..end).rev().map(move |position| self.hash.field_at(position));

@@ -17,6 +17,8 @@ pub(super) struct PackedHash {
 
 /// The bytes of the count.
 const HEAD_BYTES: usize = size_of::<u32>();
+/// What a copy that is about to be changed has room for.
+const SPARE_BYTES: usize = 48;
 
 /// Where a pair stands in the block.
 struct Place {
@@ -26,9 +28,59 @@ struct Place {
     end: usize,
 }
 
+/// A block to be read, wherever it is kept.
+#[derive(Clone, Copy)]
+pub(crate) struct PackedView<'a>(&'a [u8]);
+
+impl<'a> PackedView<'a> {
+    /// `block`: what [`PackedHash::block`] gave.
+    pub(super) fn of_block(block: &'a [u8]) -> Self {
+        Self(block)
+    }
+
+    pub(super) fn len(self) -> usize {
+        self.0.first_chunk().map_or(0, |count| u32::from_le_bytes(*count) as usize)
+    }
+
+    pub(super) fn pairs(self) -> Pairs<'a> {
+        Pairs { block: self.0, at: HEAD_BYTES, left: self.len() }
+    }
+
+    pub(super) fn get(self, field: &[u8]) -> Option<&'a [u8]> {
+        self.pairs().find(|pair| pair.0 == field).map(|pair| pair.1)
+    }
+
+    fn find(self, field: &[u8]) -> Option<Place> {
+        let mut pairs = self.pairs();
+        loop {
+            let start = pairs.at;
+            let (found, value) = pairs.next()?;
+            if found == field {
+                let value_start = pairs.at - value.len() - block::length_bytes(value.len());
+                return Some(Place { start, value_start, end: pairs.at });
+            }
+        }
+    }
+}
+
 impl PackedHash {
+    /// A copy of a block, with room for few more bytes.
+    pub(super) fn of_block(bytes: &[u8]) -> Self {
+        let mut block = Vec::with_capacity(block::allocated(bytes.len() + SPARE_BYTES));
+        block.extend_from_slice(bytes);
+        Self { block }
+    }
+
+    pub(super) fn block(&self) -> &[u8] {
+        &self.block
+    }
+
+    pub(super) fn view(&self) -> PackedView<'_> {
+        PackedView(&self.block)
+    }
+
     pub(super) fn len(&self) -> usize {
-        self.block.first_chunk().map_or(0, |count| u32::from_le_bytes(*count) as usize)
+        self.view().len()
     }
 
     fn set_len(&mut self, count: usize) {
@@ -40,29 +92,9 @@ impl PackedHash {
         self.block.capacity()
     }
 
-    pub(super) fn pairs(&self) -> Pairs<'_> {
-        Pairs { block: &self.block, at: HEAD_BYTES, left: self.len() }
-    }
-
-    pub(super) fn get(&self, field: &[u8]) -> Option<&[u8]> {
-        self.pairs().find(|pair| pair.0 == field).map(|pair| pair.1)
-    }
-
-    fn find(&self, field: &[u8]) -> Option<Place> {
-        let mut pairs = self.pairs();
-        loop {
-            let start = pairs.at;
-            let (found, value) = pairs.next()?;
-            if found == field {
-                let value_start = pairs.at - value.len() - block::length_bytes(value.len());
-                return Some(Place { start, value_start, end: pairs.at });
-            }
-        }
-    }
-
     /// Gives a field a value; says whether the field is new.
     pub(super) fn insert(&mut self, field: &[u8], value: &[u8]) -> bool {
-        if let Some(place) = self.find(field) {
+        if let Some(place) = self.view().find(field) {
             write_element(block::replace(&mut self.block, place.value_start..place.end, element_bytes(value)), value);
             return false;
         }
@@ -83,7 +115,7 @@ impl PackedHash {
 
     /// Removes a field; says whether it was there.
     pub(super) fn remove(&mut self, field: &[u8]) -> bool {
-        let Some(place) = self.find(field) else { return false };
+        let Some(place) = self.view().find(field) else { return false };
         block::replace(&mut self.block, place.start..place.end, 0);
         self.set_len(self.len() - 1);
         true

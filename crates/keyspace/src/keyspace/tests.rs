@@ -26,6 +26,38 @@ fn sets_replaces_and_removes() {
     assert_eq!((keyspace.key_count(0), keyspace.allocated_bytes()), (0, 0));
 }
 
+/// A small hash is in the record of its key; on its way to a big one and back, and with deadlines, it is booked as what it is.
+#[test]
+fn small_hashes_are_booked_as_they_grow_and_go() {
+    let (mut keyspace, now) = (keyspace(), at(1));
+    let settings = *keyspace.settings();
+    for (length, round) in [3, 40, 60, 200].into_iter().cycle().zip(0..12u8) {
+        for field in 0..round + 1 {
+            keyspace.begin_command();
+            let mut hash = keyspace.edit_or_new::<HashValue>(&now, b"hash").unwrap();
+            hash.insert(&[b'f', field], &vec![b'v'; length], DeadlineChange::Keep, &settings);
+            drop(hash);
+            keyspace.set_deadline(&now, b"hash", (round % 2 == 0).then_some(1000));
+        }
+        let context = at(2);
+        let hash = keyspace.read_hash(&context, b"hash").unwrap().unwrap();
+        assert_eq!(hash.get(&[b'f', 0]), Some(&vec![b'v'; length][..]));
+        assert_eq!(keyspace.deadline_ms(&context, b"hash"), Some((round % 2 == 0).then_some(1000)));
+        assert_eq!(keyspace.string(&context, b"hash").err(), Some(DataError::WrongType));
+        assert!(keyspace.edit::<SetValue>(&context, b"hash").is_err());
+        if round % 3 == 2 {
+            let (value, _) = keyspace.take(&context, b"hash").unwrap();
+            assert_eq!(keyspace.allocated_bytes(), 0);
+            keyspace.put(&context, b"hash", value, None);
+        }
+    }
+    let fields = 12u8;
+    for field in 0..fields {
+        keyspace.edit::<HashValue>(&now, b"hash").unwrap().unwrap().remove(&[b'f', field]);
+    }
+    assert_eq!((keyspace.key_count(0), keyspace.allocated_bytes()), (0, 0));
+}
+
 #[test]
 fn big_values_are_handed_out() {
     let (mut keyspace, now) = (keyspace(), at(1));

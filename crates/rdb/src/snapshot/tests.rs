@@ -174,7 +174,8 @@ fn read(bytes: &[u8], chunk_bytes: usize) -> Result<Restored, Error> {
 fn told(keyspace: &Keyspace) -> Vec<String> {
     let frozen = keyspace.freeze();
     let told = frozen.keys().map(|key| {
-        let encoding = key.collection.map_or_else(|| key.string.map_or("", |text| text.encoding()), |c| c.encoding());
+        let encoding =
+            key.collection.as_deref().map_or_else(|| key.string.map_or("", |text| text.encoding()), |c| c.encoding());
         format!("{} {:?} {:?} {} {encoding}", key.database, key.key, key.deadline_ms, key.revision)
     });
     told.collect()
