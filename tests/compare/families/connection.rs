@@ -51,6 +51,6 @@ pub(crate) const FAMILY: Family = Family {
 };
 
 fn rule(name: &str, words: &[&[u8]]) -> Option<Rule> {
-    // Describes all commands, theirs and ours.
-    (name == "COMMAND" && words.len() == 1).then_some(Rule::Anything)
+    // Describes or counts all commands, theirs and ours: `COMMAND`, and what an odd word makes of it, `COMMAND COUNT`.
+    (name == "COMMAND" && words.len() <= 2).then_some(Rule::Anything)
 }
