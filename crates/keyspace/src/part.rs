@@ -253,18 +253,32 @@ impl Part {
         value
     }
 
-    /// The position that halves the part; `None` if all keys have the same.
-    pub(crate) fn middle(&self, hash_key: [u64; 2]) -> Option<u64> {
+    /// The position that divides the part, of which a key with the position `put` was put last; `None` if all keys have the same. It halves
+    /// the part, unless that key comes behind all others: keys that come in order, as those of a snapshot do, fill one part after another.
+    pub(crate) fn division(&self, hash_key: [u64; 2], put: u64) -> Option<u64> {
         let mut positions: Vec<u64> = self.records.iter().map(|record| position_of(hash_key, record.key)).collect();
         positions.sort_unstable();
+        if let [.., before, last] = positions[..]
+            && before < last
+            && last == put
+        {
+            return Some(last);
+        }
         let (first, middle) = (*positions.first()?, positions[positions.len() / 2]);
         if middle > first { Some(middle) } else { positions.into_iter().find(|&position| position > first) }
     }
 
-    /// Divides the part in two: positions below `middle` stay.
-    pub(crate) fn split(&mut self, hash_key: [u64; 2], middle: u64) -> Self {
+    /// Divides the part in two: positions below `start` stay.
+    pub(crate) fn split(&mut self, hash_key: [u64; 2], start: u64) -> Self {
+        let is_upper = |record: &Kept<'_>| position_of(hash_key, record.key) >= start;
+        let only = {
+            let mut uppers = (0..self.len()).filter(|&index| is_upper(&self.records.get(index)));
+            uppers.next().filter(|_| uppers.next().is_none())
+        };
+        if let Some(only) = only {
+            return self.split_off(only);
+        }
         let Self { prints, records, mut values } = std::mem::take(self);
-        let is_upper = |record: &Kept<'_>| position_of(hash_key, record.key) >= middle;
         let (upper_records, lower_records): (Vec<_>, Vec<_>) =
             records.iter().zip(prints).partition(|(record, _)| is_upper(record));
         let [lower, upper] = [lower_records, upper_records].map(|of_half| {
@@ -277,6 +291,19 @@ impl Part {
             half
         });
         *self = lower;
+        upper
+    }
+
+    /// Moves one key to a part of its own.
+    fn split_off(&mut self, index: usize) -> Self {
+        let (mut upper, mut values) = (Self::default(), std::mem::take(&mut self.values));
+        upper.adopt(self.records.get(index), self.prints[index], &mut values, 0);
+        while values.last().is_some_and(Option::is_none) {
+            values.pop();
+        }
+        self.values = values;
+        self.records.swap_remove(index);
+        self.prints.swap_remove(index);
         upper
     }
 
@@ -353,7 +380,7 @@ mod tests {
             let removed = part.remove(hash_of(HASH_KEY, &[number]), &[number]).unwrap();
             assert_eq!(matches!(removed.value, Value::Collection(_)), number % 3 == 0);
         }
-        let middle = part.middle(HASH_KEY).unwrap();
+        let middle = part.division(HASH_KEY, u64::MAX).unwrap();
         let upper = part.split(HASH_KEY, middle);
         assert!(part.len() > 20 && upper.len() > 20);
         part.absorb(upper);
@@ -369,11 +396,42 @@ mod tests {
         assert!(part.values.iter().all(Option::is_some), "no place is left behind");
     }
 
+    /// A key behind all others leaves a full part behind, with the value beside it or without.
+    #[test]
+    fn keys_in_order_fill_one_part_after_another() {
+        for beside in [false, true] {
+            let mut part = Part::default();
+            for number in 0..100u8 {
+                let new = if number % 3 == 0 { NewBody::Beside(set()) } else { NewBody::Inline(&[number], false) };
+                put(&mut part, &[number], new);
+            }
+            let last = (0..100u8).filter(|number| (number % 3 == 0) == beside);
+            let last = last.max_by_key(|&number| position_of(HASH_KEY, &[number])).unwrap();
+            let position = position_of(HASH_KEY, &[last]);
+            for number in 0..100u8 {
+                if position_of(HASH_KEY, &[number]) > position {
+                    part.remove(hash_of(HASH_KEY, &[number]), &[number]);
+                }
+            }
+            let length = part.len();
+            let start = part.division(HASH_KEY, position).unwrap();
+            let upper = part.split(HASH_KEY, start);
+            assert_eq!((start, part.len(), upper.len()), (position, length - 1, 1));
+            let record = upper.find(hash_of(HASH_KEY, &[last]), &[last]).unwrap();
+            assert_eq!(record.place().map(|place| upper.value(place).value_type().name()), beside.then_some("set"));
+            part.absorb(upper);
+            assert_eq!(part.len(), length);
+            let places: Vec<u32> = part.records.iter().filter_map(|record| record.place()).collect();
+            assert_eq!(places.len(), part.values.iter().flatten().count());
+            assert!(places.iter().all(|&place| part.value(place).value_type().name() == "set"));
+        }
+    }
+
     #[test]
     fn keys_of_one_position_cannot_be_halved() {
         let mut part = Part::default();
-        assert_eq!(part.middle(HASH_KEY), None);
+        assert_eq!(part.division(HASH_KEY, 0), None);
         put(&mut part, b"a", NewBody::Inline(b"", false));
-        assert_eq!(part.middle(HASH_KEY), None);
+        assert_eq!(part.division(HASH_KEY, 0), None);
     }
 }

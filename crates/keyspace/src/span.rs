@@ -123,7 +123,7 @@ impl Span {
             return;
         }
         // Positions that are all the same cannot be told apart.
-        let Some(start) = self.parts[index].part.middle(hash_key) else { return };
+        let Some(start) = self.parts[index].part.division(hash_key, position) else { return };
         let upper = Arc::make_mut(&mut self.parts[index].part).split(hash_key, start);
         self.parts.insert(index + 1, Stretch { start, part: Arc::new(upper) });
     }
