@@ -142,6 +142,11 @@ macro_rules! with_value {
 }
 
 impl Collection {
+    /// A copy of a small hash, by the block in the record of its key.
+    pub(crate) fn of_block(block: &[u8]) -> Self {
+        Self::Hash(Arc::new(HashValue::of_block(block).expect("small hashes are kept so")))
+    }
+
     /// The type that TYPE answers.
     pub fn value_type(&self) -> ValueType {
         fn of<T: CollectionValue>(_: &T) -> ValueType {
@@ -186,10 +191,5 @@ impl Value {
     /// A value that nothing else shares yet.
     pub fn of<T: CollectionValue>(value: T) -> Self {
         Self::Collection(T::into_collection(Arc::new(value)))
-    }
-
-    /// A copy of a small hash, by the block in the record of its key.
-    pub(crate) fn of_block(block: &[u8]) -> Self {
-        Self::of(HashValue::of_block(block).expect("small hashes are kept so"))
     }
 }

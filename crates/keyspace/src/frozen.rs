@@ -73,13 +73,7 @@ impl Frozen {
             let found = Found { record, part };
             let collection = match record.body {
                 Body::Inline { .. } => None,
-                Body::PackedHash { block } => {
-                    if let Value::Collection(hash) = Value::of_block(block) {
-                        Some(Cow::Owned(hash))
-                    } else {
-                        None
-                    }
-                }
+                Body::PackedHash { block } => Some(Cow::Owned(Collection::of_block(block))),
                 Body::Beside { place, .. } => Some(Cow::Borrowed(part.value(place))),
             };
             FrozenKey {

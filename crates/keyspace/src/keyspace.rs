@@ -55,7 +55,7 @@ impl<'a> Found<'a> {
     pub(crate) fn to_value(self) -> Value {
         match self.record.body {
             Body::Inline { bytes, raw } => Value::String(bytes.to_vec(), raw),
-            Body::PackedHash { block } => Value::of_block(block),
+            Body::PackedHash { block } => Value::Collection(Collection::of_block(block)),
             Body::Beside { place, .. } => Value::Collection(self.part.value(place).clone()),
         }
     }
@@ -398,12 +398,9 @@ impl Keyspace {
         self.note_touched(place, key);
         let database = self.databases[place.database].as_mut().expect("the key is there");
         let part = database.part_mut(place.slot, place.hash).expect("the key is there");
-        let before = part.find(place.hash, key).expect("the key is there");
-        let (before_ms, before) = (before.deadline_ms, before.allocated_bytes());
-        let after = part.restamp(&mut self.scratch, place.hash, key, revision, deadline_ms);
-        let slot = place.slot.number();
-        database.deadlines.change(before_ms, deadline_ms, slot, place.hash);
-        database.account(before, after);
+        let put = part.restamp(&mut self.scratch, place.hash, key, revision, deadline_ms);
+        database.deadlines.change(put.replaced.flatten(), deadline_ms, place.slot.number(), place.hash);
+        database.account(put.record_bytes.0, put.record_bytes.1);
     }
 
     /// Removes a key; says whether it was there.

@@ -61,7 +61,7 @@ impl NewBody<'_> {
     }
 }
 
-/// What [`Part::put`] did.
+/// What [`Part::put`] or [`Part::restamp`] did.
 pub(crate) struct Put {
     /// The key's deadline before, if the key was there.
     pub(crate) replaced: Option<Option<u64>>,
@@ -156,7 +156,7 @@ impl Part {
         Put { replaced, collection, record_bytes: (before_bytes, after_bytes) }
     }
 
-    /// Changes the revision and the deadline of a key that is there, and nothing else. Returns the bytes of its record. `scratch` is any vector.
+    /// Changes the revision and the deadline of a key that is there, and nothing else. `scratch` is any vector.
     pub(crate) fn restamp(
         &mut self,
         scratch: &mut Vec<u8>,
@@ -164,16 +164,19 @@ impl Part {
         key: &[u8],
         revision: u64,
         deadline_ms: Option<u64>,
-    ) -> usize {
+    ) -> Put {
         let index = self.index_of(hash, key).expect("the key is there");
-        let body = match self.records.get(index).body {
+        let before = self.records.get(index);
+        let (before_ms, before_bytes) = (before.deadline_ms, before.allocated_bytes());
+        let body = match before.body {
             // The record is about to be moved: its bytes are kept apart meanwhile.
             Body::Inline { bytes, raw } => Body::Inline { bytes: copied(scratch, bytes), raw },
             Body::PackedHash { block } => Body::PackedHash { block: copied(scratch, block) },
             Body::Beside { value_type, place } => Body::Beside { value_type, place },
         };
         self.records.replace(index, &Record { key, revision, deadline_ms, body });
-        self.records.get(index).allocated_bytes()
+        let after_bytes = self.records.get(index).allocated_bytes();
+        Put { replaced: Some(before_ms), collection: None, record_bytes: (before_bytes, after_bytes) }
     }
 
     /// Takes a key out, and the value beside it.
@@ -184,7 +187,7 @@ impl Part {
         let is_beside = record.place().is_some();
         let value = match record.body {
             Body::Inline { bytes, raw } => Value::String(bytes.to_vec(), raw),
-            Body::PackedHash { block } => Value::of_block(block),
+            Body::PackedHash { block } => Value::Collection(Collection::of_block(block)),
             Body::Beside { place, .. } => Value::Collection(self.release(place)),
         };
         let beside_bytes = match (&value, is_beside) {

@@ -44,7 +44,7 @@ pub(crate) struct Records {
     open: Option<u16>,
     /// The bytes of the records.
     bytes: u32,
-    /// The bytes of chunks that hold no record any more.
+    /// The bytes of chunks that hold no record any more, and of the list's items for chunks that are gone.
     hole_bytes: u32,
 }
 
@@ -156,11 +156,13 @@ impl Records {
     fn let_go(&mut self, index: usize) {
         let length = self.read(index).length();
         self.bytes -= count(length);
-        self.hole_bytes += count(length);
+        let mut hole_bytes = length;
         if length > SHARING_BYTES_MAX {
             // Nobody else is in there.
             self.chunks[usize::from(self.listed[index].chunk)] = Vec::new();
+            hole_bytes = size_of::<Vec<u8>>();
         }
+        self.hole_bytes += count(hole_bytes);
     }
 
     /// Writes a record to where there is room, and returns its chunk and offset. So many bytes of others are about to follow.
