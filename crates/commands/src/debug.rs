@@ -4,7 +4,7 @@
 
 mod digest;
 
-use keyspace::{Context, Keyspace, matches_glob};
+use keyspace::{Accesses, Context, Keyspace, matches_glob};
 use rdb::{SnapshotReader, SnapshotWriter};
 use resp::Reply;
 
@@ -50,7 +50,7 @@ fn digest_value(keyspace: &Keyspace, args: &mut Args<'_>, context: &Context, rep
     reply.array(keys.clone().count());
     for key in keys {
         let mut of_value = Fingerprint::default();
-        if let Some((value, deadline_ms)) = keyspace.value(context, key) {
+        if let Some((value, deadline_ms)) = keyspace.peek_value(context, key) {
             of_value.value(&value, deadline_ms.is_some());
         }
         reply.simple(of_value.digits());
@@ -62,13 +62,19 @@ fn object(keyspace: &Keyspace, args: &mut Args<'_>, context: &Context, reply: &m
     let key = args.bytes()?;
     args.keyword("FAST");
     args.end()?;
-    let (value, _) = keyspace.value(context, key).ok_or(CommandError::NoSuchKey)?;
+    let (value, _) = keyspace.peek_value(context, key).ok_or(CommandError::NoSuchKey)?;
     let encoding = keyspace.encoding(context, key).expect("the key is there");
     let idle_seconds = keyspace.idle_seconds(context, key).unwrap_or(0);
-    let accessed = (context.wall_ms / 1000).saturating_sub(idle_seconds) & 0x00ff_ffff;
+    let accessed = (context.wall_ms / 1000).saturating_sub(idle_seconds);
+    let access = match (keyspace.accesses(), keyspace.frequency(context, key)) {
+        (Accesses::Counted { .. }, Some(frequency)) => {
+            format!("lfu_freq:{frequency} lfu_access_time_minutes:{}", (accessed / 60) & 0xffff)
+        }
+        _ => format!("lru:{} lru_seconds_idle:{idle_seconds}", accessed & 0x00ff_ffff),
+    };
     // Addresses are not shown.
     reply.simple(format!(
-        "Value at:0x0 refcount:1 encoding:{encoding} serializedlength:{} lru:{accessed} lru_seconds_idle:{idle_seconds}",
+        "Value at:0x0 refcount:1 encoding:{encoding} serializedlength:{} {access}",
         rdb::dumped_bytes(&value)
     ));
     Ok(())

@@ -126,8 +126,6 @@ pub enum CommandError {
     GetKeysInvalid,
     /// COMMAND GETKEYS of a command without keys.
     GetKeysNone,
-    /// OBJECT FREQ, without an LFU policy.
-    NoLfuPolicy,
     /// More keys are announced than there are arguments.
     TooFewKeys,
     /// A type of values that there is not.
@@ -279,21 +277,15 @@ impl fmt::Display for CommandError {
             Self::ScoreNotANumber => f.write_str("ERR resulting score is not a number (NaN)"),
             Self::BoundsNotFloats => f.write_str("ERR min or max is not a float"),
             Self::BoundsNotNames => f.write_str("ERR min or max not valid string range item"),
-            Self::LimitOfRanks => f.write_str(
-                "ERR syntax error, LIMIT is only supported in combination with either BYSCORE or BYLEX",
-            ),
-            Self::ScoresOfNames => {
-                f.write_str("ERR syntax error, WITHSCORES not supported in combination with BYLEX")
+            Self::LimitOfRanks => {
+                f.write_str("ERR syntax error, LIMIT is only supported in combination with either BYSCORE or BYLEX")
             }
+            Self::ScoresOfNames => f.write_str("ERR syntax error, WITHSCORES not supported in combination with BYLEX"),
             Self::WeightNotFloat => f.write_str("ERR weight value is not a float"),
             Self::FieldCount => {
                 f.write_str("ERR numfields should be greater than 0 and match the provided number of fields")
             }
             Self::NoInputKey(name) => write!(f, "ERR at least 1 input key is needed for '{name}' command"),
-            Self::NoLfuPolicy => f.write_str(
-                "ERR An LFU maxmemory policy is not selected, access frequency not tracked. Please note that when switching \
-                 between policies at runtime LRU and LFU data will take some time to adjust.",
-            ),
         }
     }
 }

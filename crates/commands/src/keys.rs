@@ -131,7 +131,7 @@ fn move_value(keyspace: &mut Keyspace, from: (&Context, &[u8]), to: (&Context, &
         return;
     }
     if let Some((value, deadline_ms)) = keyspace.take(from.0, from.1) {
-        keyspace.put(to.0, to.1, value, deadline_ms);
+        keyspace.put_anew(to.0, to.1, value, deadline_ms);
     }
 }
 
@@ -165,7 +165,7 @@ fn copy(keyspace: &mut Keyspace, args: &mut Args<'_>, context: &Context, reply: 
     let found = keyspace.value(context, from).filter(|_| replace || !keyspace.exists(&target, to));
     reply.integer(i64::from(found.is_some()));
     if let Some((value, deadline_ms)) = found {
-        keyspace.put(&target, to, value, deadline_ms);
+        keyspace.put_anew(&target, to, value, deadline_ms);
     }
     Ok(())
 }

@@ -6,6 +6,7 @@
 //! OK                              the reply, as redis-cli prints it; up to the next line that begins with #, > or @, or is empty
 //! @ advance 1500                  time passes, in ms
 //! @ resp3                         the protocol of the replies from here on
+//! @ accesses counted              they are from here on, as with an LFU policy
 //! ```
 //!
 //! Each script runs on an empty keyspace. The answers were taken from the real thing. `@ ours` in front of a command says that its answer
@@ -19,7 +20,7 @@ mod thresholds;
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use keyspace::Settings;
+use keyspace::{Accesses, Settings};
 use resp::{Protocol, Value};
 use support::Client;
 
@@ -67,12 +68,17 @@ fn every_row_has_a_script() {
     }
 }
 
+/// What the directives about LFU policies say where nobody changes them.
+const COUNTED: Accesses = Accesses::Counted { log_factor: 10, decay_minutes: 1 };
+
 /// A line of a script that means something.
 enum Step {
     /// Time passes, in ms.
     Advance(u64),
     /// The protocol of the replies from here on.
     Speak(Protocol),
+    /// What accesses leave at keys from here on.
+    Leave(Accesses),
     /// A command and the reply as it is printed.
     Call { line_number: usize, line: String, expected: String },
 }
@@ -86,6 +92,7 @@ fn steps(path: &Path) -> Vec<Step> {
         if let Some(directive) = line.strip_prefix("@ ") {
             match directive.split_once(' ') {
                 Some(("advance", ms)) => steps.push(Step::Advance(ms.parse().unwrap())),
+                Some(("accesses", "counted")) => steps.push(Step::Leave(COUNTED)),
                 None if directive == "resp3" => steps.push(Step::Speak(Protocol::Resp3)),
                 None if directive == "resp2" => steps.push(Step::Speak(Protocol::Resp2)),
                 None if directive == "ours" => {}
@@ -109,6 +116,7 @@ fn run(path: &Path, failures: &mut Vec<String>) {
         match step {
             Step::Advance(ms) => client.now_ms += ms,
             Step::Speak(protocol) => client.protocol = protocol,
+            Step::Leave(accesses) => client.keyspace.set_accesses(accesses),
             Step::Call { line_number, line, expected } => {
                 let mut got = String::new();
                 render(&client.call(&words(&line)), "", &mut got);
@@ -129,6 +137,7 @@ fn run_with(path: &Path, thresholds: &str, settings: Settings, failures: &mut Ve
         match step {
             Step::Advance(ms) => clients.iter_mut().for_each(|client| client.now_ms += ms),
             Step::Speak(protocol) => clients.iter_mut().for_each(|client| client.protocol = protocol),
+            Step::Leave(accesses) => clients.iter_mut().for_each(|client| client.keyspace.set_accesses(accesses)),
             Step::Call { line_number, line, .. } => {
                 let words = words(&line);
                 let [usual, other] = clients.each_mut().map(|client| thresholds::call(client, &words));

@@ -46,7 +46,7 @@ impl Context {
 
     /// The same circumstances, seen from another database.
     pub fn in_database(&self, database: usize) -> Self {
-        Self::of_read(database, self.now_ms, self.wall_ms, self.seed)
+        Self { no_touch: self.no_touch, ..Self::of_read(database, self.now_ms, self.wall_ms, self.seed) }
     }
 
     /// Whether a key with this deadline is gone. Notes in `met_deadline` that only the wall clock says so.

@@ -2,6 +2,7 @@
 
 use slot::Slot;
 
+use crate::access::{self, Accesses};
 use crate::collection::{Collection, CollectionValue, KeptBeside, Value, ValueType};
 use crate::context::{Context, DATABASE_COUNT};
 use crate::database::Database;
@@ -17,6 +18,7 @@ use crate::settings::Settings;
 /// All keys of one shard replica. See the crate's head.
 pub struct Keyspace {
     settings: Settings,
+    accesses: Accesses,
     pub(crate) databases: Vec<Option<Box<Database>>>,
     pub(crate) clock_ms: u64,
     revision: u64,
@@ -77,6 +79,7 @@ impl Keyspace {
     pub fn new(settings: Settings) -> Self {
         Self {
             settings,
+            accesses: Accesses::Timed,
             databases: (0..DATABASE_COUNT).map(|_| None).collect(),
             clock_ms: 0,
             revision: 0,
@@ -98,6 +101,16 @@ impl Keyspace {
     pub fn set_settings(&mut self, settings: Settings) {
         assert_eq!(settings.hash_key, self.settings.hash_key, "the hash key never changes in the life of a shard");
         self.settings = settings;
+    }
+
+    /// What accesses leave at a key.
+    pub fn accesses(&self) -> Accesses {
+        self.accesses
+    }
+
+    /// Changes that. It is no part of the state, as the marks are none: whoever keeps the shard's settings says it here, too.
+    pub fn set_accesses(&mut self, accesses: Accesses) {
+        self.accesses = accesses;
     }
 
     /// Whether entries remove what is due. If not, it is hidden all the same, until something writes there.
@@ -186,8 +199,11 @@ impl Keyspace {
 
     /// A key as a read sees it, without marking the access.
     pub(crate) fn peek(&self, context: &Context, key: &[u8]) -> Option<Found<'_>> {
-        let found = self.find(self.place(context.database, key), key);
-        let found = found.filter(|found| !context.is_due(found.record.deadline_ms));
+        self.peek_at(context, self.place(context.database, key), key)
+    }
+
+    fn peek_at(&self, context: &Context, place: Place, key: &[u8]) -> Option<Found<'_>> {
+        let found = self.find(place, key).filter(|found| !context.is_due(found.record.deadline_ms));
         let counter = if found.is_some() { &context.hits } else { &context.misses };
         counter.set(counter.get() + 1);
         found
@@ -195,11 +211,18 @@ impl Keyspace {
 
     /// A key as a read sees it. Marks the access.
     pub(crate) fn look_up(&self, context: &Context, key: &[u8]) -> Option<Found<'_>> {
-        let found = self.peek(context, key)?;
-        if !context.no_touch {
-            found.record.mark_access(seconds(context.wall_ms));
-        }
+        let place = self.place(context.database, key);
+        let found = self.peek_at(context, place, key)?;
+        self.mark_access(context, place, found);
         Some(found)
+    }
+
+    /// Marks the access to a key, unless the client leaves no marks.
+    pub(crate) fn mark_access(&self, context: &Context, place: Place, found: Found<'_>) {
+        if !context.no_touch {
+            let mark = self.accesses.next(found.record.access_mark(), context.wall_ms, context.seed ^ place.hash);
+            found.record.mark_access(mark);
+        }
     }
 
     /// A key, due or not.
@@ -224,9 +247,15 @@ impl Keyspace {
         self.peek(context, key).is_some()
     }
 
-    /// Marks the access and says whether the key is there.
+    /// Marks the access, also for a client that leaves no marks, and says whether the key is there.
     pub fn touch(&self, context: &Context, key: &[u8]) -> bool {
-        self.look_up(context, key).is_some()
+        let place = self.place(context.database, key);
+        let found = self.peek_at(context, place, key);
+        if let Some(found) = found {
+            let mark = self.accesses.next(found.record.access_mark(), context.wall_ms, context.seed ^ place.hash);
+            found.record.mark_access(mark);
+        }
+        found.is_some()
     }
 
     /// The type of a key's value.
@@ -242,14 +271,30 @@ impl Keyspace {
     /// The seconds since the last access of a key, on this replica.
     pub fn idle_seconds(&self, context: &Context, key: &[u8]) -> Option<u64> {
         let mark = self.peek(context, key)?.record.access_mark();
-        Some(u64::from(seconds(context.wall_ms).saturating_sub(mark)))
+        Some(u64::from(access::idle_seconds(mark, context.wall_ms)))
     }
 
-    /// Makes a key look as if it was not accessed for so many seconds, on this replica.
+    /// How often a key was accessed lately, on this replica: the logarithm of it that LFU policies go by.
+    pub fn frequency(&self, context: &Context, key: &[u8]) -> Option<u8> {
+        let mark = self.peek(context, key)?.record.access_mark();
+        Some(self.accesses.frequency(mark, context.wall_ms))
+    }
+
+    /// Makes a key look as if it was not accessed for so many seconds, on this replica; if that is what marks tell.
     pub fn set_idle_seconds(&self, context: &Context, key: &[u8], idle_seconds: u64) {
-        if let Some(found) = self.peek(context, key) {
-            let idle = u32::try_from(idle_seconds).unwrap_or(u32::MAX);
-            found.record.mark_access(seconds(context.now_ms).saturating_sub(idle));
+        if self.accesses == Accesses::Timed
+            && let Some(found) = self.peek(context, key)
+        {
+            found.record.mark_access(access::idle_for(idle_seconds, context.now_ms));
+        }
+    }
+
+    /// Makes a key look as if it was accessed so often, on this replica; if that is what marks tell.
+    pub fn set_frequency(&self, context: &Context, key: &[u8], frequency: u8) {
+        if self.accesses != Accesses::Timed
+            && let Some(found) = self.peek(context, key)
+        {
+            found.record.mark_access(access::counted(frequency, context.now_ms));
         }
     }
 
@@ -262,19 +307,28 @@ impl Keyspace {
 
     /// A copy of a key's value, with its deadline. Shares what is big.
     pub fn value(&self, context: &Context, key: &[u8]) -> Option<(Value, Option<u64>)> {
+        let found = self.look_up(context, key)?;
+        Some((found.to_value(), found.record.deadline_ms))
+    }
+
+    /// The same, without marking the access.
+    pub fn peek_value(&self, context: &Context, key: &[u8]) -> Option<(Value, Option<u64>)> {
         let found = self.peek(context, key)?;
         Some((found.to_value(), found.record.deadline_ms))
     }
 
     // Writing.
 
-    /// The place of a key that a command is about to change. A due key is removed first, so that what is found there counts.
+    /// The place of a key that a command is about to change. A due key is removed first, so that what is found there counts. Marks the access
+    /// to one that is there.
     pub(crate) fn place_to_write(&mut self, context: &Context, key: &[u8]) -> Place {
         let place = self.place(context.database, key);
-        if let Some(found) = self.find(place, key)
-            && context.is_due(found.record.deadline_ms)
-        {
-            self.expire(place, key);
+        if let Some(found) = self.find(place, key) {
+            if context.is_due(found.record.deadline_ms) {
+                self.expire(place, key);
+            } else {
+                self.mark_access(context, place, found);
+            }
         }
         place
     }
@@ -335,8 +389,8 @@ impl Keyspace {
         let (beside_bytes, field_deadline_ms) = (new.beside_bytes(), new.next_deadline_ms());
         let hash_key = self.settings.hash_key;
         let database = self.databases[place.database].get_or_insert_with(|| Box::new(Database::new()));
-        let access_mark = seconds(self.clock_ms);
-        let stamp = Stamp { revision, deadline_ms, access_mark };
+        let (access_mark, keeps_mark) = (self.accesses.first(self.clock_ms), self.accesses != Accesses::Timed);
+        let stamp = Stamp { revision, deadline_ms, access_mark, keeps_mark };
         let put = database.part_or_new(place.slot, place.hash).put(&stamp, place.hash, key, new);
         database.note_put(hash_key, place.slot, place.hash, put.replaced.is_none());
         let slot = place.slot.number();
@@ -427,6 +481,16 @@ impl Keyspace {
         }
     }
 
+    /// The same for what comes from elsewhere: nobody has accessed it as this key.
+    pub fn put_anew(&mut self, context: &Context, key: &[u8], value: Value, deadline_ms: Option<u64>) {
+        self.put(context, key, value, deadline_ms);
+        if self.accesses != Accesses::Timed
+            && let Some(found) = self.find(self.place(context.database, key), key)
+        {
+            found.record.mark_access(self.accesses.first(self.clock_ms));
+        }
+    }
+
     /// Changes when a key expires; `None`: never. A deadline that has passed removes the key. Says whether it was there.
     pub fn set_deadline(&mut self, context: &Context, key: &[u8], deadline_ms: Option<u64>) -> bool {
         let place = self.place_to_write(context, key);
@@ -478,11 +542,6 @@ impl Keyspace {
         self.begin_command();
         true
     }
-}
-
-/// The unit of access marks.
-fn seconds(ms: u64) -> u32 {
-    u32::try_from(ms / 1000).unwrap_or(u32::MAX)
 }
 
 #[cfg(test)]

@@ -44,6 +44,7 @@
 
 #![warn(clippy::cast_possible_truncation)]
 
+mod access;
 mod big;
 mod big_string;
 mod bits;
@@ -84,6 +85,7 @@ mod stream;
 mod strings;
 mod watch;
 
+pub use access::Accesses;
 pub use big_string::BigString;
 pub use bits::{BitField, BitOperation, Overflow, combine_bits};
 pub use collection::{Collection, CollectionValue, KeptBeside, Value, ValueType};

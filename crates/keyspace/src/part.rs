@@ -146,7 +146,9 @@ impl Part {
         let index = found.unwrap_or(self.records.len());
         if found.is_some() {
             self.records.replace(index, &record);
-            self.records.get(index).mark_access(stamp.access_mark);
+            if !stamp.keeps_mark {
+                self.records.get(index).mark_access(stamp.access_mark);
+            }
         } else {
             self.records.push(&record, stamp.access_mark, 0);
             push(&mut self.prints, print_of(hash));
@@ -350,6 +352,8 @@ pub(crate) struct Stamp {
     pub(crate) deadline_ms: Option<u64>,
     /// The access mark that the key shall have.
     pub(crate) access_mark: u32,
+    /// A key that is there keeps the one that it has.
+    pub(crate) keeps_mark: bool,
 }
 
 #[cfg(test)]
@@ -360,7 +364,7 @@ mod tests {
     const HASH_KEY: [u64; 2] = [1, 2];
 
     fn put(part: &mut Part, key: &[u8], new: NewBody<'_>) {
-        let stamp = Stamp { revision: 1, deadline_ms: None, access_mark: 0 };
+        let stamp = Stamp { revision: 1, deadline_ms: None, access_mark: 0, keeps_mark: false };
         part.put(&stamp, hash_of(HASH_KEY, key), key, new);
     }
 

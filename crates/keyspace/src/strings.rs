@@ -9,6 +9,7 @@ use std::hash::Hasher;
 use triomphe::Arc;
 use twox_hash::XxHash3_64;
 
+use crate::access::Accesses;
 use crate::big_string::BigString;
 use crate::collection::{Collection, CollectionValue};
 use crate::context::Context;
@@ -145,6 +146,11 @@ impl Keyspace {
     /// Sets a key to a string, whatever was there.
     pub fn set_string(&mut self, context: &Context, key: &[u8], bytes: &[u8], deadline: DeadlineChange) {
         let place = self.place(context.database, key);
+        if self.accesses() != Accesses::Timed
+            && let Some(found) = self.find(place, key)
+        {
+            self.mark_access(context, place, found);
+        }
         let deadline_ms = match deadline {
             DeadlineChange::Clear => None,
             DeadlineChange::At(deadline_ms) if deadline_ms <= context.now_ms => {

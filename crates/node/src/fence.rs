@@ -126,8 +126,10 @@ pub(crate) fn apply(data: &mut Data, words: Arguments<'_>) -> bool {
     let (Some(first), Some(second)) = (number(1), number(2)) else { return false };
     if data.keyspace.settings().hash_key == [0; 2] && data.keyspace.revision() == 0 {
         let (mut settings, clock_ms) = (*data.keyspace.settings(), data.keyspace.clock_ms());
+        let accesses = data.keyspace.accesses();
         settings.hash_key = [first, second];
         data.keyspace = Keyspace::new(settings);
+        data.keyspace.set_accesses(accesses);
         data.keyspace.remove_due(clock_ms, 0);
     }
     true

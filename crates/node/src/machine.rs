@@ -213,11 +213,12 @@ impl<C: Clock> Apply<C> {
         }
     }
 
-    fn replace(&mut self, last: u64, state: State) {
+    fn replace(&mut self, last: u64, mut state: State) {
         self.applied_index = last;
         self.progress = state.progress;
         self.settings = state.settings;
         (self.on_settings)(&self.settings);
+        state.keyspace.set_accesses(self.settings.accesses());
         for revision in [&self.shard.frozen_revision, &self.shard.saved_revision] {
             revision.store(state.keyspace.revision(), Ordering::Relaxed);
         }
@@ -593,6 +594,7 @@ fn settings(known: &mut ShardSettings, keyspace: &mut Keyspace, reader: &mut Rea
         known.take_pairs([(name, value)]).map_err(unknown)?;
     }
     keyspace.set_settings(known.to_keyspace(keyspace.settings().hash_key));
+    keyspace.set_accesses(known.accesses());
     Ok(())
 }
 

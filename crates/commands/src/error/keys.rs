@@ -21,6 +21,10 @@ pub enum KeyError {
     PayloadValue,
     /// What SORT is to order by is no number.
     WeightNotFloat,
+    /// OBJECT FREQ, without an LFU policy.
+    NoLfuPolicy,
+    /// OBJECT IDLETIME, with one.
+    LfuPolicy,
 }
 
 impl fmt::Display for KeyError {
@@ -36,6 +40,14 @@ impl fmt::Display for KeyError {
             Self::PayloadFooter => "ERR DUMP payload version or checksum are wrong",
             Self::PayloadValue => "ERR Bad data format",
             Self::WeightNotFloat => "ERR One or more scores can't be converted into double",
+            Self::NoLfuPolicy => {
+                "ERR An LFU maxmemory policy is not selected, access frequency not tracked. Please note that when switching \
+                 between policies at runtime LRU and LFU data will take some time to adjust."
+            }
+            Self::LfuPolicy => {
+                "ERR An LFU maxmemory policy is selected, idle time not tracked. Please note that when switching between \
+                 policies at runtime LRU and LFU data will take some time to adjust."
+            }
         })
     }
 }

@@ -1,10 +1,10 @@
 //! OBJECT: how values are kept.
 
-use keyspace::{Context, Keyspace};
+use keyspace::{Accesses, Context, Keyspace};
 use resp::Reply;
 
 use crate::args::Args;
-use crate::error::{CommandError, CommandResult};
+use crate::error::{CommandResult, KeyError};
 use crate::table::write_help;
 
 pub(super) fn encoding(k: &Keyspace, args: &mut Args<'_>, context: &Context, reply: &mut Reply) -> CommandResult {
@@ -20,11 +20,11 @@ pub(super) fn encoding(k: &Keyspace, args: &mut Args<'_>, context: &Context, rep
 pub(super) fn freq(k: &Keyspace, args: &mut Args<'_>, context: &Context, reply: &mut Reply) -> CommandResult {
     let key = args.bytes()?;
     args.end()?;
-    if k.exists(context, key) {
-        // Accesses are marked with their time, not counted.
-        return Err(CommandError::NoLfuPolicy);
+    match k.frequency(context, key) {
+        Some(_) if k.accesses() == Accesses::Timed => return Err(KeyError::NoLfuPolicy.into()),
+        Some(frequency) => reply.integer(i64::from(frequency)),
+        None => reply.null(),
     }
-    reply.null();
     Ok(())
 }
 
@@ -32,6 +32,7 @@ pub(super) fn idletime(k: &Keyspace, args: &mut Args<'_>, context: &Context, rep
     let key = args.bytes()?;
     args.end()?;
     match k.idle_seconds(context, key) {
+        Some(_) if k.accesses() != Accesses::Timed => return Err(KeyError::LfuPolicy.into()),
         Some(seconds) => reply.integer(i64::try_from(seconds).unwrap_or(i64::MAX)),
         None => reply.null(),
     }

@@ -221,7 +221,6 @@ fn elements<'a>(
     key: &[u8],
     range: impl Fn(usize) -> Range<usize>,
 ) -> Result<Vec<Text<'a>>, CommandError> {
-    keyspace.touch(context, key);
     let missing = "the key has a value of its type";
     Ok(match keyspace.value_type(context, key) {
         None => Vec::new(),

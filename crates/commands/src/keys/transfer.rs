@@ -10,7 +10,6 @@ use crate::error::{CommandError, CommandResult, KeyError};
 pub(super) fn dump(keyspace: &Keyspace, args: &mut Args<'_>, context: &Context, reply: &mut Reply) -> CommandResult {
     let key = args.bytes()?;
     args.end()?;
-    keyspace.touch(context, key);
     match keyspace.value(context, key) {
         Some((value, _)) => reply.bulk(rdb::dump(&value)),
         None => reply.null(),
@@ -24,7 +23,6 @@ struct RestoreOptions {
     replace: bool,
     is_absolute: bool,
     idle_seconds: Option<u64>,
-    /// What an LFU policy would go by. There is none that counts accesses: it is checked, and that is all.
     frequency: Option<u8>,
 }
 
@@ -77,10 +75,13 @@ pub(super) fn restore(k: &mut Keyspace, args: &mut Args<'_>, context: &Context, 
         None => {
             k.remove(context, key);
         }
-        Some(value) => k.put(context, key, value, deadline_ms),
+        Some(value) => k.put_anew(context, key, value, deadline_ms),
     }
     if let Some(seconds) = options.idle_seconds {
         k.set_idle_seconds(context, key, seconds);
+    }
+    if let Some(frequency) = options.frequency {
+        k.set_frequency(context, key, frequency);
     }
     reply.ok();
     Ok(())

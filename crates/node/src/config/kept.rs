@@ -85,8 +85,6 @@ pub(super) const KEPT: &[Param] = &[
     flag("lazyfree-lazy-user-flush", "yes", NO_LAZINESS),
     number("maxmemory-samples", 1, 64, "5", NOT_YET),
     number("maxmemory-eviction-tenacity", 0, 100, "10", NOT_YET),
-    number("lfu-log-factor", 0, INT_MAX, "10", NOT_YET),
-    number("lfu-decay-time", 0, INT_MAX, "1", NOT_YET),
     // The process.
     number("hz", 0, INT_MAX, "10", NO_TIMER),
     flag("dynamic-hz", "yes", NO_TIMER),

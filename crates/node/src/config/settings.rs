@@ -7,7 +7,7 @@ use std::collections::BTreeMap;
 use std::fmt;
 use std::net::IpAddr;
 
-use keyspace::PackedLimits;
+use keyspace::{Accesses, PackedLimits};
 
 use super::params::params;
 
@@ -144,6 +144,10 @@ pub struct ShardSettings {
     pub maxmemory_bytes: u64,
     /// What is evicted at the limit.
     pub maxmemory_policy: EvictionPolicy,
+    /// How much less likely every further step of a count of accesses is.
+    pub lfu_log_factor: u32,
+    /// Minutes after which such a count is one less; 0: never.
+    pub lfu_decay_minutes: u32,
     /// Most fields of a hash in the small encoding.
     pub hash_max_listpack_entries: u64,
     /// Longest field or value of a hash in the small encoding, in bytes.
@@ -532,6 +536,16 @@ impl ShardSettings {
                 size => size.max(-5),
             },
             hyperloglog_sparse_bytes_max: count(self.hll_sparse_max_bytes),
+        }
+    }
+
+    /// What accesses leave at a key: no part of the state, but the same on all replicas.
+    pub fn accesses(&self) -> Accesses {
+        match self.maxmemory_policy {
+            EvictionPolicy::VolatileLfu | EvictionPolicy::AllkeysLfu => {
+                Accesses::Counted { log_factor: self.lfu_log_factor, decay_minutes: self.lfu_decay_minutes }
+            }
+            _ => Accesses::Timed,
         }
     }
 

@@ -583,9 +583,23 @@ pub const PARAMS: &[Param] = &[
             set: |s, v| s.shard.maxmemory_policy = EvictionPolicy::ALL[v],
         },
         "noeviction",
-        "Which keys are evicted at maxmemory.",
+        "Which keys are evicted at maxmemory; with an LFU policy, accesses are counted, as OBJECT FREQ shows.",
     )
-    .inert(NOT_YET),
+    .inert("has no effect in this version yet but for OBJECT FREQ and IDLETIME: nothing is evicted"),
+    Param::new(
+        "lfu-log-factor",
+        Home::Shard,
+        integer(0, INT_MAX, |s| s.shard.lfu_log_factor.into(), |s, v| s.shard.lfu_log_factor = v as u32),
+        "10",
+        "How much less likely an access is counted with an LFU policy, the more of them were.",
+    ),
+    Param::new(
+        "lfu-decay-time",
+        Home::Shard,
+        integer(0, INT_MAX, |s| s.shard.lfu_decay_minutes.into(), |s, v| s.shard.lfu_decay_minutes = v as u32),
+        "1",
+        "Minutes after which a count of accesses is one less; 0 for never.",
+    ),
     Param::new(
         "hash-max-listpack-entries",
         Home::Shard,
