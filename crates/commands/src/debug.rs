@@ -50,7 +50,7 @@ fn digest_value(keyspace: &Keyspace, args: &mut Args<'_>, context: &Context, rep
     reply.array(keys.clone().count());
     for key in keys {
         let mut of_value = Fingerprint::default();
-        if let Some((value, deadline_ms)) = keyspace.peek_value(context, key) {
+        if let Some((value, deadline_ms)) = keyspace.inspect_value(context, key) {
             of_value.value(&value, deadline_ms.is_some());
         }
         reply.simple(of_value.digits());
@@ -62,7 +62,7 @@ fn object(keyspace: &Keyspace, args: &mut Args<'_>, context: &Context, reply: &m
     let key = args.bytes()?;
     args.keyword("FAST");
     args.end()?;
-    let (value, _) = keyspace.peek_value(context, key).ok_or(CommandError::NoSuchKey)?;
+    let (value, _) = keyspace.inspect_value(context, key).ok_or(CommandError::NoSuchKey)?;
     let encoding = keyspace.encoding(context, key).expect("the key is there");
     let idle_seconds = keyspace.idle_seconds(context, key).unwrap_or(0);
     let accessed = (context.wall_ms / 1000).saturating_sub(idle_seconds);

@@ -12,7 +12,7 @@ const ALL: Keys = Keys::Range { first: 1, last: -1, step: 1 };
 #[rustfmt::skip]
 pub(crate) const COMMANDS: &[Spec] = &[
     Spec::write("PFADD",      AtLeast(2), Keys::One(1), pfadd,   "Adds elements to a HyperLogLog.").fast().denyoom().uses(&[KeyUse::ADD]),
-    Spec::read ("PFCOUNT",    AtLeast(2), ALL,          pfcount, "Estimates how many elements were added to HyperLogLogs.").uses(&[KeyUse::RW.with(KeyUse::ACCESS)]),
+    Spec::read ("PFCOUNT",    AtLeast(2), ALL,          pfcount, "Estimates how many elements were added to HyperLogLogs.").leaves(pfcount_and_keep).uses(&[KeyUse::RW.with(KeyUse::ACCESS)]),
     Spec::write("PFMERGE",    AtLeast(2), ALL,          pfmerge, "Adds to a HyperLogLog what was added to others.").denyoom().uses(&[KeyUse::ADD.with(KeyUse::ACCESS), KeyUse::READ]),
     Spec::write("PFDEBUG",    Exactly(3), Keys::One(2), pfdebug, "Shows how a HyperLogLog is kept.").denyoom().flags(Flags::ADMIN).uses(&[KeyUse::RW.with(KeyUse::ACCESS)]),
     Spec::read ("PFSELFTEST", Exactly(1), Keys::None,   pfselftest, "Checks that HyperLogLogs estimate well.").flags(Flags::ADMIN),
@@ -36,11 +36,13 @@ fn pfadd(keyspace: &mut Keyspace, args: &mut Args<'_>, context: &Context, reply:
     Ok(())
 }
 
-/// Reads only: Redis keeps the estimate of a single key in the key.
 fn pfcount(keyspace: &Keyspace, args: &mut Args<'_>, context: &Context, reply: &mut Reply) -> CommandResult {
     let keys = args.take_rest();
     let count = if keys.clone().count() == 1 {
         let sketch = keys.map(|key| keyspace.hyperloglog(context, key)).next().expect("there is one")?;
+        if sketch.as_ref().is_some_and(|sketch| sketch.kept_count().is_none()) {
+            context.leaves.set(true);
+        }
         sketch.map_or(Ok(0), |sketch| sketch.count())?
     } else {
         let mut registers = Registers::default();
@@ -52,6 +54,22 @@ fn pfcount(keyspace: &Keyspace, args: &mut Args<'_>, context: &Context, reply: &
     // More than 2^63 only a header that was made up can claim; that bit says there that it does not hold.
     reply.integer(count.cast_signed());
     Ok(())
+}
+
+/// The same in an entry, where the estimate of a single key is kept in the key: until its registers change, others find it there.
+fn pfcount_and_keep(k: &mut Keyspace, args: &mut Args<'_>, context: &Context, reply: &mut Reply) -> CommandResult {
+    let mut keys = args.rest();
+    if let (Some(key), None) = (keys.next(), keys.next())
+        && let Some(sketch) = k.hyperloglog(context, key)?.filter(|sketch| sketch.kept_count().is_none())
+    {
+        let count = sketch.count()?;
+        let mut sketch = sketch.into_owned();
+        sketch.keep_count(count);
+        k.put_hyperloglog(context, key, &sketch);
+        reply.integer(count.cast_signed());
+        return Ok(());
+    }
+    pfcount(k, args, context, reply)
 }
 
 fn pfmerge(keyspace: &mut Keyspace, args: &mut Args<'_>, context: &Context, reply: &mut Reply) -> CommandResult {

@@ -22,11 +22,17 @@ pub fn run_read(spec: &Spec, keyspace: &Keyspace, arguments: Arguments<'_>, cont
 ///
 /// The row is that of [`crate::resolve`] for these arguments, and a `Handler::Write` or `Handler::Read`.
 pub fn run_write(spec: &Spec, keyspace: &mut Keyspace, arguments: Arguments<'_>, context: &Context, reply: &mut Reply) {
-    let Handler::Write(write) = spec.handler else { return run_read(spec, keyspace, arguments, context, reply) };
     keyspace.begin_command();
-    let mark = reply.mark();
-    let result = write(keyspace, &mut args_of(spec, arguments), context, reply);
-    finish(result, mark, reply);
+    let write = if let Handler::Write(write) = spec.handler { Some(write) } else { spec.leaves };
+    match write {
+        Some(write) => {
+            let mark = reply.mark();
+            let result = write(keyspace, &mut args_of(spec, arguments), context, reply);
+            finish(result, mark, reply);
+        }
+        None => run_read(spec, keyspace, arguments, context, reply),
+    }
+    keyspace.remove_met(context);
 }
 
 fn args_of<'a>(spec: &Spec, arguments: Arguments<'a>) -> Args<'a> {

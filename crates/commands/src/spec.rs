@@ -260,6 +260,8 @@ pub struct Spec {
     pub key_uses: &'static [KeyUse],
     /// What it does with its keys in one call, where the arguments decide that ([`KeyUse::VARIABLE`]).
     pub variable_use: Option<fn(Arguments<'_>) -> KeyUse>,
+    /// Of a command that reads: how it runs in an entry, if it leaves something there that it has found out. What it answers is the same.
+    pub leaves: Option<WriteFn>,
     /// What it waits for where it finds nothing, if it may.
     pub waits: Option<Waits>,
     /// Hints for proxies and tests, in the words of COMMAND INFO.
@@ -268,8 +270,8 @@ pub struct Spec {
 
 impl Spec {
     const fn new(name: &'static str, arity: Arity, keys: Keys, handler: Handler, summary: &'static str) -> Self {
-        let (flags, key_uses, variable_use, waits) = (Flags(0), &[], None, None);
-        Self { name, arity, keys, handler, summary, flags, key_uses, variable_use, waits, tips: &[] }
+        let (flags, key_uses, variable_use, leaves, waits) = (Flags(0), &[], None, None, None);
+        Self { name, arity, keys, handler, summary, flags, key_uses, variable_use, leaves, waits, tips: &[] }
     }
 
     /// The row of a command that reads.
@@ -328,6 +330,12 @@ impl Spec {
     ) -> Self {
         self.key_uses = key_use;
         self.variable_use = Some(decide);
+        self
+    }
+
+    /// The same row of a command that reads, and leaves something behind in an entry.
+    pub(crate) const fn leaves(mut self, write: WriteFn) -> Self {
+        self.leaves = Some(write);
         self
     }
 

@@ -1,6 +1,6 @@
 //! What a command is told about the world: database, time and seed. Nothing else from outside reaches the data.
 
-use std::cell::Cell;
+use std::cell::{Cell, RefCell};
 
 /// The number of databases of a keyspace (`SELECT 0` to `SELECT 15`).
 pub const DATABASE_COUNT: usize = 16;
@@ -22,6 +22,10 @@ pub struct Context {
     /// Set by a read that met a key whose deadline lies in (`now_ms`, `wall_ms`]. Its reply must not be sent: the read is to
     /// ride in the next entry, so that the key expires for everybody at once.
     pub met_deadline: Cell<bool>,
+    /// Set by a read that would leave something behind if it were a command of an entry: there it does.
+    pub leaves: Cell<bool>,
+    /// Keys that were met though they are due, where nothing else removes them: see [`crate::Keyspace::expires_actively`].
+    pub(crate) met_due: RefCell<Vec<Box<[u8]>>>,
     /// Keys that were looked for to be read, and found.
     pub hits: Cell<u32>,
     /// Keys that were looked for to be read, and not found.
@@ -41,7 +45,8 @@ impl Context {
         assert!(database < DATABASE_COUNT, "the session selects databases that exist");
         let (hits, misses) = (Cell::new(0), Cell::new(0));
         let (wall_ms, met_deadline) = (wall_ms.max(now_ms), Cell::new(false));
-        Self { database, now_ms, wall_ms, seed, met_deadline, hits, misses, no_touch: false }
+        let (leaves, met_due) = (Cell::new(false), RefCell::default());
+        Self { database, now_ms, wall_ms, seed, met_deadline, leaves, met_due, hits, misses, no_touch: false }
     }
 
     /// The same circumstances, seen from another database.

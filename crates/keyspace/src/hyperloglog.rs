@@ -10,7 +10,7 @@
 //! lower. The estimate is Ertl's (arXiv:1702.01284). A sketch begins sparse and becomes dense when it grows; it never goes back.
 //!
 //! It is a string like any other: GET and SET move it between servers. So what is found in a key is checked before it is used, and bytes
-//! that make no sense are an error. Counting writes nothing: unlike Redis, which keeps the estimate in the string, it leaves the bytes alone.
+//! that make no sense are an error. Counting reads; who may write keeps the estimate afterwards ([`HyperLogLog::keep_count`]).
 
 mod dense;
 mod estimate;
@@ -169,12 +169,21 @@ impl<'a> HyperLogLog<'a> {
         *last |= IS_STALE.to_le_bytes()[7];
     }
 
+    /// The estimate in the header, if it holds.
+    pub fn kept_count(&self) -> Option<u64> {
+        let written = self.0[ESTIMATE_AT..HEADER_BYTES].try_into().expect("the header is there");
+        Some(u64::from_le_bytes(written)).filter(|written| written & IS_STALE == 0)
+    }
+
+    /// Writes the estimate of its registers into the header.
+    pub fn keep_count(&mut self, count: u64) {
+        self.0.to_mut()[ESTIMATE_AT..HEADER_BYTES].copy_from_slice(&count.to_le_bytes());
+    }
+
     /// The estimate of how many elements were added: the one in the header if it holds, else a new one.
     pub fn count(&self) -> Result<u64, DataError> {
-        let written = self.0[ESTIMATE_AT..HEADER_BYTES].try_into().expect("the header is there");
-        let written = u64::from_le_bytes(written);
-        if written & IS_STALE == 0 {
-            return Ok(written);
+        if let Some(count) = self.kept_count() {
+            return Ok(count);
         }
         let mut registers = Registers::default();
         self.merge_into(&mut registers)?;
@@ -206,7 +215,7 @@ impl Keyspace {
 
     /// Gives a key a sketch. Keeps its deadline.
     pub fn put_hyperloglog(&mut self, context: &Context, key: &[u8], sketch: &HyperLogLog<'static>) {
-        let place = self.place_to_write(context, key);
+        let place = self.place_to_put(context, key);
         let deadline_ms = self.find(place, key).and_then(|found| found.record.deadline_ms);
         self.put_string_at(place, key, sketch.as_bytes(), true, deadline_ms);
     }

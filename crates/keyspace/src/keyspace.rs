@@ -113,7 +113,7 @@ impl Keyspace {
         self.accesses = accesses;
     }
 
-    /// Whether entries remove what is due. If not, it is hidden all the same, until something writes there.
+    /// Whether entries remove what is due. If not, it is hidden all the same, and removed by the first command of an entry that meets it.
     pub fn expires_actively(&self) -> bool {
         self.expires_actively
     }
@@ -203,10 +203,33 @@ impl Keyspace {
     }
 
     fn peek_at(&self, context: &Context, place: Place, key: &[u8]) -> Option<Found<'_>> {
-        let found = self.find(place, key).filter(|found| !context.is_due(found.record.deadline_ms));
+        let found = self.find(place, key).filter(|found| !self.is_hidden(context, &found.record));
         let counter = if found.is_some() { &context.hits } else { &context.misses };
         counter.set(counter.get() + 1);
         found
+    }
+
+    /// Whether a read does not see a key, because it is due. Takes note of it where nothing else removes it.
+    pub(crate) fn is_hidden(&self, context: &Context, record: &Kept<'_>) -> bool {
+        let is_due = context.is_due(record.deadline_ms);
+        if !self.expires_actively && (is_due || context.met_deadline.get()) {
+            context.leaves.set(true);
+            if is_due {
+                context.met_due.borrow_mut().push(record.key.into());
+            }
+        }
+        is_due
+    }
+
+    /// Ends a command of an entry: removes the keys that it has met though they are due.
+    pub fn remove_met(&mut self, context: &Context) {
+        for key in context.met_due.take() {
+            let place = self.place(context.database, &key);
+            // The command may have changed the key since.
+            if self.find(place, &key).is_some_and(|found| context.is_due(found.record.deadline_ms)) {
+                self.expire(place, &key);
+            }
+        }
     }
 
     /// A key as a read sees it. Marks the access.
@@ -283,7 +306,7 @@ impl Keyspace {
     /// Makes a key look as if it was not accessed for so many seconds, on this replica; if that is what marks tell.
     pub fn set_idle_seconds(&self, context: &Context, key: &[u8], idle_seconds: u64) {
         if self.accesses == Accesses::Timed
-            && let Some(found) = self.peek(context, key)
+            && let Some(found) = self.inspect(context, key)
         {
             found.record.mark_access(access::idle_for(idle_seconds, context.now_ms));
         }
@@ -292,15 +315,21 @@ impl Keyspace {
     /// Makes a key look as if it was accessed so often, on this replica; if that is what marks tell.
     pub fn set_frequency(&self, context: &Context, key: &[u8], frequency: u8) {
         if self.accesses != Accesses::Timed
-            && let Some(found) = self.peek(context, key)
+            && let Some(found) = self.inspect(context, key)
         {
             found.record.mark_access(access::counted(frequency, context.now_ms));
         }
     }
 
+    /// A key as somebody sees it who inspects the keyspace, and meets nothing there.
+    fn inspect(&self, context: &Context, key: &[u8]) -> Option<Found<'_>> {
+        let found = self.find(self.place(context.database, key), key)?;
+        Some(found).filter(|found| !context.is_due(found.record.deadline_ms))
+    }
+
     /// The bytes of memory that a key and its value take.
     pub fn key_bytes(&self, context: &Context, key: &[u8]) -> Option<usize> {
-        let found = self.peek(context, key)?;
+        let found = self.inspect(context, key)?;
         let beside = found.record.place().map_or(0, |place| found.part.value(place).allocated_bytes());
         Some(found.record.allocated_bytes() + beside)
     }
@@ -311,9 +340,9 @@ impl Keyspace {
         Some((found.to_value(), found.record.deadline_ms))
     }
 
-    /// The same, without marking the access.
-    pub fn peek_value(&self, context: &Context, key: &[u8]) -> Option<(Value, Option<u64>)> {
-        let found = self.peek(context, key)?;
+    /// The same, for who inspects the keyspace: that is no access.
+    pub fn inspect_value(&self, context: &Context, key: &[u8]) -> Option<(Value, Option<u64>)> {
+        let found = self.inspect(context, key)?;
         Some((found.to_value(), found.record.deadline_ms))
     }
 
@@ -322,13 +351,20 @@ impl Keyspace {
     /// The place of a key that a command is about to change. A due key is removed first, so that what is found there counts. Marks the access
     /// to one that is there.
     pub(crate) fn place_to_write(&mut self, context: &Context, key: &[u8]) -> Place {
-        let place = self.place(context.database, key);
+        let place = self.place_to_put(context, key);
         if let Some(found) = self.find(place, key) {
-            if context.is_due(found.record.deadline_ms) {
-                self.expire(place, key);
-            } else {
-                self.mark_access(context, place, found);
-            }
+            self.mark_access(context, place, found);
+        }
+        place
+    }
+
+    /// The same for a command that has looked at the key before.
+    pub(crate) fn place_to_put(&mut self, context: &Context, key: &[u8]) -> Place {
+        let place = self.place(context.database, key);
+        if let Some(found) = self.find(place, key)
+            && context.is_due(found.record.deadline_ms)
+        {
+            self.expire(place, key);
         }
         place
     }

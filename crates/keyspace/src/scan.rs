@@ -53,8 +53,14 @@ pub struct ScannedKey<'a> {
 }
 
 impl Keyspace {
-    /// The keys from a cursor on: about `count` of them, few more where several share a place.
-    pub fn scan(&self, context: &Context, cursor: u64, count: usize) -> ScanPage<'_> {
+    /// The keys from a cursor on that are wanted: of about `count`, few more where several share a place.
+    pub fn scan<'a>(
+        &'a self,
+        context: &Context,
+        cursor: u64,
+        count: usize,
+        is_wanted: impl Fn(ScannedKey<'a>) -> bool,
+    ) -> ScanPage<'a> {
         let mut page = ScanPage { cursor: SCAN_DONE, keys: Vec::new() };
         let Some(database) = &self.databases[context.database] else { return page };
         let hash_key = self.settings().hash_key;
@@ -68,8 +74,9 @@ impl Keyspace {
             }
             last = Some(this);
             seen += 1;
-            if !context.is_due(record.deadline_ms) {
-                page.keys.push(ScannedKey { name: record.key, value_type: record.value_type() });
+            let key = ScannedKey { name: record.key, value_type: record.value_type() };
+            if is_wanted(key) && !self.is_hidden(context, &record) {
+                page.keys.push(key);
             }
         }
         page
@@ -95,7 +102,7 @@ impl Keyspace {
             let (slot, rank) = database.counts.locate(random.below(total));
             let slot = u16::try_from(slot).ok().and_then(Slot::new).expect("counts are by slot");
             let record = database.span(slot)?.key_at_rank(self.settings().hash_key, slot, rank)?;
-            if !context.is_due(record.deadline_ms) {
+            if !self.is_hidden(context, &record) {
                 return Some(record.key);
             }
         }

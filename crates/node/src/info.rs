@@ -173,6 +173,7 @@ fn stats<P: Platform>(node: &Shared<P>, lines: &mut Lines) {
     lines.write(format_args!("instantaneous_output_kbps:{:.2}\r\n", bytes_out / 1024.0));
     lines.add("rejected_connections", count(&node.clients.rejected));
     lines.add("expired_keys", count(&node.home().shard.expired));
+    lines.add("expired_fields", count(&node.home().shard.expired_fields));
     lines.add("evicted_keys", 0);
     lines.add("keyspace_hits", stats.hits());
     lines.add("keyspace_misses", stats.misses());

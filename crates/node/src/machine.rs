@@ -244,7 +244,6 @@ impl<C: Clock> Apply<C> {
         for entry in entries {
             waiters.extend(self.apply_entry(entry, &mut turn));
         }
-        shard.expired.fetch_add(turn.expired, Ordering::Relaxed);
         let answers = std::mem::take(&mut turn.answers);
         if !turn.ready.is_empty() {
             shard.launch_ready(&turn.ready, &turn.data);
@@ -270,7 +269,7 @@ impl<C: Clock> Apply<C> {
         if !self.progress.accept(entry.id.term, header.sequence) {
             return waiter;
         }
-        turn.expired += turn.data.remove_due(header.now_ms, DUE_KEYS_PER_ENTRY) as u64;
+        turn.data.remove_due(header.now_ms, DUE_KEYS_PER_ENTRY);
         let batch = waiter.as_mut().and_then(EntryWaiter::take);
         turn.settle_effects();
         turn.serve_readers();
@@ -324,7 +323,6 @@ struct Turn<'a, C> {
     reclaim: &'a Reclaim,
     commands: u32,
     since_ns: u64,
-    expired: u64,
     /// The client that is answered; `None` where nobody is.
     client: Option<u64>,
     /// The command that runs may wait: one that finds nothing is not counted.
@@ -348,7 +346,6 @@ impl<'a, C: Clock> Turn<'a, C> {
             reclaim,
             commands: 0,
             since_ns,
-            expired: 0,
             client: None,
             may_wait: false,
             touched: Vec::new(),
@@ -360,6 +357,12 @@ impl<'a, C: Clock> Turn<'a, C> {
     /// Does what is to be done about what changed.
     fn settle_effects(&mut self) {
         let mut effects = self.data.keyspace.take_effects();
+        if effects.expired_count > 0 {
+            self.shard.expired.fetch_add(effects.expired_count as u64, Ordering::Relaxed);
+        }
+        if effects.expired_fields_count > 0 {
+            self.shard.expired_fields.fetch_add(effects.expired_fields_count as u64, Ordering::Relaxed);
+        }
         if effects.changed {
             self.note_touched(&mut effects);
         }

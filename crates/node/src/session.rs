@@ -454,7 +454,8 @@ impl<P: Platform> Session<P> {
     /// Whether the command may change data.
     fn is_write(&self, spec: &Spec) -> bool {
         let is_exec = matches!(spec.handler, Handler::Session(commands::SessionCommand::Exec));
-        spec.changes_data() || is_exec && self.transaction.as_ref().is_some_and(Transaction::writes)
+        let writes = |transaction: &Transaction| transaction.writes() || transaction.leaves();
+        spec.changes_data() || spec.leaves.is_some() || is_exec && self.transaction.as_ref().is_some_and(writes)
     }
 
     fn pass(
@@ -569,7 +570,11 @@ impl<P: Platform> Session<P> {
     ) -> Step {
         let wait = spec.waits.and_then(|_| commands::wait_of(spec, arguments));
         if exchange.must_wait() {
-            return if wait.is_some() { Step::AfterReplies } else { self.ride(arguments, exchange) };
+            return match wait {
+                Some(_) => Step::AfterReplies,
+                None if spec.leaves.is_some() && self.may_enter(spec, arguments) => self.enter(arguments, exchange),
+                None => self.ride(arguments, exchange),
+            };
         }
         if let Some(why) = exchange.denied.take() {
             exchange.reply.error(why);
@@ -598,6 +603,11 @@ impl<P: Platform> Session<P> {
             exchange.reply.rollback(mark);
             return self.read_later(spec, arguments, wait.timeout, right == Right::Stale);
         }
+        if context.leaves.get() && right == Right::Linearizable && self.may_enter(spec, arguments) {
+            // What it leaves behind is there for everybody, and before the next command of this connection.
+            exchange.reply.rollback(mark);
+            return self.enter(arguments, exchange);
+        }
         if context.met_deadline.get() && right == Right::Linearizable {
             // The key is due by the wall clock, not by the log's: let it expire for everybody at once.
             exchange.reply.rollback(mark);
@@ -612,6 +622,21 @@ impl<P: Platform> Session<P> {
             return Step::AfterReplies;
         }
         exchange.staged.read(self.database(), arguments.raw());
+        Step::Done
+    }
+
+    /// Whether a read can be a command of an entry: where it cannot, it is answered and leaves nothing.
+    fn may_enter(&self, spec: &Spec, arguments: Arguments<'_>) -> bool {
+        let is_low = self.replica.shard.disk_low.load(Ordering::Relaxed);
+        !is_low && arguments.raw().len() <= COMMAND_BYTES_MAX && self.refusal(spec).is_none()
+    }
+
+    /// Stages a read as a command of an entry.
+    fn enter(&self, arguments: Arguments<'_>, exchange: &mut Exchange) -> Step {
+        if !exchange.staged.has_room(arguments.raw().len()) {
+            return Step::AfterReplies;
+        }
+        exchange.staged.write(self.database(), arguments.raw());
         Step::Done
     }
 

@@ -123,6 +123,8 @@ pub(crate) struct Shard {
     pub(crate) commands: AtomicU64,
     /// Keys that apply has removed because they were due.
     pub(crate) expired: AtomicU64,
+    /// Fields of hashes that it has.
+    pub(crate) expired_fields: AtomicU64,
     /// The keyspace's revision as it was last frozen for a snapshot, or read from one.
     pub(crate) frozen_revision: AtomicU64,
     /// That of the newest snapshot that is kept.
@@ -219,6 +221,7 @@ impl Shard {
             entries: AtomicU64::new(0),
             commands: AtomicU64::new(0),
             expired: AtomicU64::new(0),
+            expired_fields: AtomicU64::new(0),
             frozen_revision: AtomicU64::new(0),
             saved_revision: AtomicU64::new(0),
             saving: Arc::default(),
@@ -486,6 +489,13 @@ impl Shard {
     /// Whether everything that was sealed is answered, or held. Stays so while it is paused.
     pub(crate) fn is_settled(&self) -> bool {
         self.open.lock().unresolved == 0
+    }
+
+    /// CONFIG RESETSTAT.
+    pub(crate) fn reset_stats(&self) {
+        for counter in [&self.expired, &self.expired_fields, &self.popped_for_nobody] {
+            counter.store(0, Ordering::Relaxed);
+        }
     }
 
     /// Refuses everything new from now on.

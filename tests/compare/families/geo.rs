@@ -38,7 +38,6 @@ pub(crate) const FAMILY: Family = Family {
         KeySort::new("y", "ZRANGE").with(" 0 -1").of_its_own(),
     ],
     word: |what, dice| match what {
-        // No key is called so: what SORT would show of a HyperLogLog has the estimate in it that valkey-server keeps there.
         "place" => Some(format!("place{}", dice.below(30)).into_bytes()),
         "unit" => Some(dice.pick(&["m", "km", "KM", "ft", "mi", "Mi", "km", "km", "yd"]).as_bytes().to_vec()),
         // Mostly within one region, so that something is found; no two alike, since what is equally far comes in any order.

@@ -46,8 +46,7 @@ impl<'a> ScanOptions<'a> {
 pub(super) fn scan(keyspace: &Keyspace, args: &mut Args<'_>, context: &Context, reply: &mut Reply) -> CommandResult {
     let cursor = args.cursor()?;
     let options = ScanOptions::parse(args)?;
-    let mut page = keyspace.scan(context, cursor, options.count);
-    page.keys.retain(|key| {
+    let page = keyspace.scan(context, cursor, options.count, |key| {
         options.pattern.is_none_or(|pattern| matches_glob(pattern, key.name, false))
             && options.value_type.is_none_or(|name| name.eq_ignore_ascii_case(key.value_type.name().as_bytes()))
     });

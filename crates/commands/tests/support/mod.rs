@@ -42,7 +42,13 @@ impl Client {
         match resolve(arguments) {
             Err(error) => reply.error(error.to_string()),
             Ok(spec) => match spec.handler {
-                Handler::Read(_) => run_read(spec, &self.keyspace, arguments, &context, &mut reply),
+                Handler::Read(_) => {
+                    run_read(spec, &self.keyspace, arguments, &context, &mut reply);
+                    if context.leaves.get() {
+                        reply = Reply::new(self.protocol);
+                        run_write(spec, &mut self.keyspace, arguments, &context, &mut reply);
+                    }
+                }
                 Handler::Session(SessionCommand::Fieldsets(command)) => {
                     self.fieldsets.run(command, arguments, &mut reply)
                 }

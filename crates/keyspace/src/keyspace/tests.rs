@@ -85,6 +85,27 @@ fn deadlines_hide_and_remove() {
 }
 
 #[test]
+fn what_nothing_else_removes_goes_with_the_entry_that_meets_it() {
+    let mut keyspace = keyspace();
+    keyspace.set_expires_actively(false);
+    for key in [b"a", b"b", b"c"] {
+        keyspace.set_string(&at(1), key, b"1", DeadlineChange::At(10));
+    }
+    assert_eq!((keyspace.remove_due(20, 9), keyspace.key_count(0)), (0, 3));
+    // By the wall clock alone it is due: the entry will see it so.
+    let between = Context::of_read(0, 9, 10, 0);
+    assert!(keyspace.exists(&between, b"a") && between.leaves.get());
+    let context = at(20);
+    assert!(!keyspace.exists(&context, b"c") && context.leaves.get());
+    keyspace.remove_met(&context);
+    assert_eq!(keyspace.key_count(0), 2);
+    assert!(keyspace.scan(&context, 0, 9, |_| true).keys.is_empty());
+    keyspace.set_string(&context, b"a", b"2", DeadlineChange::Clear);
+    keyspace.remove_met(&context);
+    assert_eq!(keyspace.key_count(0), 1, "a was written since it was met");
+}
+
+#[test]
 fn a_read_tells_that_only_the_wall_clock_sees_a_deadline_pass() {
     let mut keyspace = keyspace();
     keyspace.set_string(&at(1), b"a", b"1", DeadlineChange::At(10));
@@ -239,7 +260,7 @@ fn a_slot_of_many_keys() {
     assert_eq!(keyspace.keys(&now).count(), count);
     let (mut cursor, mut seen) = (SCAN_DONE, Vec::new());
     loop {
-        let page = keyspace.scan(&now, cursor, 1000);
+        let page = keyspace.scan(&now, cursor, 1000, |_| true);
         seen.extend(page.keys.iter().map(|key| key.name.to_vec()));
         cursor = page.cursor;
         if cursor == SCAN_DONE {
@@ -266,7 +287,7 @@ fn a_scan_survives_changes() {
     }
     let (mut cursor, mut seen, mut step) = (SCAN_DONE, Vec::new(), 0);
     loop {
-        let page = keyspace.scan(&now, cursor, 7);
+        let page = keyspace.scan(&now, cursor, 7, |_| true);
         seen.extend(page.keys.iter().map(|key| key.name.to_vec()).filter(|key| key.starts_with(b"stays")));
         cursor = page.cursor;
         if cursor == SCAN_DONE {

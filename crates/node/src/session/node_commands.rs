@@ -25,6 +25,7 @@ impl<P: Platform> Session<P> {
             NodeCommand::ConfigSet => return self.config_set(arguments, reply),
             NodeCommand::ConfigResetStat => {
                 self.node.stats.reset();
+                self.node.replicas().iter().for_each(|replica| replica.shard.reset_stats());
                 reply.ok();
             }
             NodeCommand::ConfigRewrite => match self.node.config.rewrite_file() {

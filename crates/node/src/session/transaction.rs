@@ -71,6 +71,11 @@ impl Transaction {
         self.any(|queued| matches!(queued.spec.handler, Handler::Write(_)))
     }
 
+    /// Whether it holds a command that reads, and leaves something behind in an entry.
+    pub(super) fn leaves(&self) -> bool {
+        self.any(|queued| queued.spec.leaves.is_some())
+    }
+
     /// Whether it holds a command about the keys of all slots that the node serves.
     pub(super) fn spans(&self) -> bool {
         self.any(|queued| spans_slots(queued.spec))
@@ -268,7 +273,8 @@ impl<P: Platform> Session<P> {
             return Step::Later(Later::Cluster(ClusterWork::Transaction(Box::new(transaction))));
         }
         let leads = self.replica.leads();
-        if data && leads && (writes || mixed) {
+        let leaves = transaction.leaves() && self.replica.shard.refusal().is_none();
+        if data && leads && (writes || mixed || leaves) {
             return self.propose_transaction(mixed, exchange);
         }
         self.run_transaction(reading, exchange)
