@@ -7,8 +7,8 @@
 use triomphe::Arc;
 
 use crate::{
-    big_string::BigString, digest::Digest, hash::HashValue, list::ListValue, set::SetValue, sorted_set::SortedSetValue,
-    stream::StreamValue,
+    big_string::BigString, digest::Digest, effects::DISCARD_BYTES_MIN, hash::HashValue, list::ListValue, set::SetValue,
+    sorted_set::SortedSetValue, stream::StreamValue,
 };
 
 /// What a value is, as the commands see it.
@@ -82,6 +82,10 @@ pub trait CollectionValue: Clone {
     fn is_empty(&self) -> bool;
     /// The bytes of memory that the value holds, its chunks and indexes included.
     fn allocated_bytes(&self) -> usize;
+    /// Whether it is handed out to be freed, instead of being freed in the middle of apply.
+    fn is_slow_to_free(&self) -> bool {
+        self.allocated_bytes() >= DISCARD_BYTES_MIN
+    }
     /// What OBJECT ENCODING answers.
     fn encoding(&self) -> &'static str;
     /// When the first of its elements expires, in ms since 1970, if any does.
@@ -158,6 +162,10 @@ impl Collection {
     /// The bytes of memory that the value holds.
     pub fn allocated_bytes(&self) -> usize {
         with_value!(self, value => value.allocated_bytes())
+    }
+
+    pub(crate) fn is_slow_to_free(&self) -> bool {
+        with_value!(self, value => value.is_slow_to_free())
     }
 
     /// What OBJECT ENCODING answers.

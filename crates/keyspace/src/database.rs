@@ -59,6 +59,11 @@ impl Database {
         Arc::make_mut(span).part_mut(position(slot, hash))
     }
 
+    /// How many keys there are.
+    pub fn key_count(&self) -> usize {
+        self.counts.total()
+    }
+
     /// Books that what took `before` bytes takes `after`.
     pub(crate) fn account(&mut self, before: usize, after: usize) {
         debug_assert!(self.allocated_bytes + after >= before, "what is freed was booked");

@@ -3,7 +3,7 @@
 use crate::collection::Collection;
 use crate::database::Database;
 
-/// A discarded value of at least this many bytes is handed out instead of being freed in the middle of apply.
+/// Freeing a value of at least this many bytes would take long in the middle of apply.
 pub(crate) const DISCARD_BYTES_MIN: usize = 64 * 1024;
 
 /// What happened since the effects were last taken. Collecting them allocates nothing unless somebody listens or

@@ -7,7 +7,7 @@ use crate::collection::{Collection, CollectionValue, KeptBeside, Value, ValueTyp
 use crate::context::{Context, DATABASE_COUNT};
 use crate::database::Database;
 use crate::deletions::{Deleted, Deletions};
-use crate::effects::{DISCARD_BYTES_MIN, Effects, TouchedKey};
+use crate::effects::{Effects, TouchedKey};
 use crate::error::DataError;
 use crate::hash::{HashValue, HashView, LiveHash};
 use crate::part::{NewBody, Part, Removed, Stamp, hash_of};
@@ -397,7 +397,7 @@ impl Keyspace {
     }
 
     pub(crate) fn discard(&mut self, collection: Collection) {
-        if collection.allocated_bytes() >= DISCARD_BYTES_MIN {
+        if collection.is_slow_to_free() {
             self.effects.discarded.push(collection);
         }
     }

@@ -24,6 +24,7 @@ use triomphe::Arc;
 
 use crate::collection::{CollectionValue, ValueType, collection_variant};
 use crate::digest::Digest;
+use crate::effects::DISCARD_BYTES_MIN;
 use crate::ordered::OrderedMap;
 use crate::settings::Settings;
 use chunk::Chunk;
@@ -33,6 +34,8 @@ pub use id::StreamId;
 pub use producers::{IdempotentId, ProducerLimits, ProducerRecord, Producers};
 pub use trim::{References, Trim, TrimPlan, TrimTo};
 
+/// A stream with more chunks is handed out to be freed (redis: lazyfree.c LAZYFREE_THRESHOLD).
+const CHUNKS_FREED_AT_ONCE_MAX: usize = 64;
 /// A stream entry's fields and values may not take more.
 const ENTRY_BYTES_MAX: usize = 1 << 30;
 
@@ -410,6 +413,11 @@ impl CollectionValue for StreamValue {
 
     fn allocated_bytes(&self) -> usize {
         size_of::<Self>() + self.allocated_bytes
+    }
+
+    /// Its chunks may be small, and many for their bytes.
+    fn is_slow_to_free(&self) -> bool {
+        self.chunks.len() > CHUNKS_FREED_AT_ONCE_MAX || self.allocated_bytes() >= DISCARD_BYTES_MIN
     }
 
     fn encoding(&self) -> &'static str {

@@ -14,6 +14,7 @@ use resp::{Arguments, Reply};
 use crate::node::{CAIRN_VERSION, REDIS_VERSION, Shared};
 use crate::platform::Platform;
 use crate::session::{Facts, split_address};
+use crate::shard::Shard;
 
 type Section<P> = (&'static str, fn(&Shared<P>, &mut Lines));
 
@@ -127,6 +128,12 @@ fn memory<P: Platform>(node: &Shared<P>, lines: &mut Lines) {
     lines.add("maxmemory", settings.shard.maxmemory_bytes);
     lines.add("maxmemory_human", human(settings.shard.maxmemory_bytes));
     lines.add("maxmemory_policy", settings.shard.maxmemory_policy);
+    let replicas = node.replicas();
+    let sum = |counter: fn(&Shard) -> &AtomicU64| {
+        replicas.iter().map(|replica| counter(&replica.shard).load(Ordering::Relaxed)).sum::<u64>()
+    };
+    lines.add("lazyfree_pending_objects", sum(|shard| &shard.freeing));
+    lines.add("lazyfreed_objects", sum(|shard| &shard.freed));
 }
 
 /// Bytes as Redis shows them to people.

@@ -86,9 +86,12 @@ impl Machine {
     ) -> (Self, impl Future<Output = ()>, impl Future<Output = ()>) {
         let (jobs, mut queue) = mpsc::channel(JOBS_MAX);
         let (garbage, mut garbage_queue) = mpsc::channel(GARBAGE_MAX);
+        let freed_for = Arc::clone(&shard);
         let freeing = async move {
-            while let Some(garbage) = garbage_queue.recv().await {
-                drop(garbage);
+            while let Some(Garbage { what, objects }) = garbage_queue.recv().await {
+                drop(what);
+                freed_for.freeing.fetch_sub(objects, Ordering::Relaxed);
+                freed_for.freed.fetch_add(objects, Ordering::Relaxed);
             }
         };
         let (encoder, encoding) = snapshot::encoder();
@@ -96,7 +99,8 @@ impl Machine {
             tokio::join!(freeing, encoding);
         };
         let work = async move {
-            let mut apply = Apply::new(shard, clock, on_settings, Reclaim(garbage), encoder);
+            let reclaim = Reclaim { queue: garbage, shard: Arc::clone(&shard) };
+            let mut apply = Apply::new(shard, clock, on_settings, reclaim, encoder);
             while let Some(job) = queue.recv().await {
                 apply.run(job).await;
             }
@@ -225,7 +229,7 @@ impl<C: Clock> Apply<C> {
         let data = Data { keyspace: state.keyspace, fence: state.fence };
         let old = std::mem::replace(&mut *self.shard.data.write(), data);
         self.publish();
-        self.reclaim.free(old.keyspace);
+        self.reclaim.free(0, old.keyspace);
         if self.shard.is_waited_on() {
             let (shard, clock, reclaim) = (Arc::clone(&self.shard), self.clock.clone(), self.reclaim.clone());
             let mut turn = Turn::new(&shard, &clock, &reclaim);
@@ -367,7 +371,8 @@ impl<'a, C: Clock> Turn<'a, C> {
             self.note_touched(&mut effects);
         }
         if !effects.discarded.is_empty() || !effects.flushed.is_empty() {
-            self.reclaim.free((effects.discarded, effects.flushed));
+            let flushed: usize = effects.flushed.iter().map(|database| database.key_count()).sum();
+            self.reclaim.free(effects.discarded.len() + flushed, (effects.discarded, effects.flushed));
         }
     }
 
@@ -555,14 +560,29 @@ fn run_command<C: Clock>(turn: &mut Turn<'_, C>, arguments: Arguments<'_>, conte
     turn.settle_effects();
 }
 
+/// What is to be freed, and how many values or keys INFO counts for it.
+struct Garbage {
+    what: Box<dyn Any + Send>,
+    objects: u64,
+}
+
 /// What is big is dropped on a thread of its own.
 #[derive(Clone)]
-struct Reclaim(mpsc::Sender<Box<dyn Any + Send>>);
+struct Reclaim {
+    queue: mpsc::Sender<Garbage>,
+    shard: Arc<Shard>,
+}
 
 impl Reclaim {
-    fn free(&self, garbage: impl Any + Send) {
-        // With the queue full, freeing here is what keeps memory bounded.
-        drop(self.0.try_send(Box::new(garbage)));
+    fn free(&self, objects: usize, what: impl Any + Send) {
+        let objects = objects as u64;
+        // BEFORE it is sent: the other thread takes them off again.
+        self.shard.freeing.fetch_add(objects, Ordering::Relaxed);
+        if let Err(error) = self.queue.try_send(Garbage { what: Box::new(what), objects }) {
+            // With the queue full, freeing here is what keeps memory bounded.
+            drop(error);
+            self.shard.freeing.fetch_sub(objects, Ordering::Relaxed);
+        }
     }
 }
 

@@ -125,6 +125,10 @@ pub(crate) struct Shard {
     pub(crate) expired: AtomicU64,
     /// Fields of hashes that it has.
     pub(crate) expired_fields: AtomicU64,
+    /// Values and keys of emptied databases that another thread is freeing, or is about to.
+    pub(crate) freeing: AtomicU64,
+    /// Those that it has freed.
+    pub(crate) freed: AtomicU64,
     /// The keyspace's revision as it was last frozen for a snapshot, or read from one.
     pub(crate) frozen_revision: AtomicU64,
     /// That of the newest snapshot that is kept.
@@ -222,6 +226,8 @@ impl Shard {
             commands: AtomicU64::new(0),
             expired: AtomicU64::new(0),
             expired_fields: AtomicU64::new(0),
+            freeing: AtomicU64::new(0),
+            freed: AtomicU64::new(0),
             frozen_revision: AtomicU64::new(0),
             saved_revision: AtomicU64::new(0),
             saving: Arc::default(),
@@ -493,7 +499,7 @@ impl Shard {
 
     /// CONFIG RESETSTAT.
     pub(crate) fn reset_stats(&self) {
-        for counter in [&self.expired, &self.expired_fields, &self.popped_for_nobody] {
+        for counter in [&self.expired, &self.expired_fields, &self.freed, &self.popped_for_nobody] {
             counter.store(0, Ordering::Relaxed);
         }
     }
