@@ -38,7 +38,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use parking_lot::{Mutex, RwLock};
 
 pub use load::{Invocation, LoadError, Loaded, load};
-pub use params::{Form, Home, Kind, Param, param, params};
+pub use params::{Form, Home, Kind, Mutable, Param, param, params};
 pub use print::{help, sample};
 pub use rewrite::rewrite;
 pub use settings::{
@@ -152,9 +152,11 @@ impl Config {
         let mut found = Vec::new();
         for param in params() {
             for name in [param.name, param.alias].into_iter().filter(|name| !name.is_empty()) {
-                let matching = |pattern: &&&[u8]| keyspace::matches_glob(pattern, name.as_bytes(), true);
+                let is_name = |pattern: &[u8]| pattern.eq_ignore_ascii_case(name.as_bytes());
+                let is_match = |pattern: &[u8]| keyspace::matches_glob(pattern, name.as_bytes(), true);
+                let matching = |pattern: &&&[u8]| if param.hidden { is_name(pattern) } else { is_match(pattern) };
                 let Some(pattern) = patterns.iter().find(matching) else { continue };
-                let literal = pattern.eq_ignore_ascii_case(name.as_bytes());
+                let literal = is_name(pattern);
                 let written = if literal { String::from_utf8_lossy(pattern).into_owned() } else { name.to_owned() };
                 found.push((written, param.text(&settings)));
             }
@@ -240,8 +242,8 @@ fn rows_of(pairs: &[(&[u8], &[u8])]) -> Result<Vec<(&'static str, &'static Param
         let Some(param) = param(&written) else { return Err(ConfigError::Unknown(written.into_owned())) };
         let name = if param.name.eq_ignore_ascii_case(&written) { param.name } else { param.alias };
         let refused = |reason: &str| Err(ConfigError::Refused { name: name.to_owned(), reason: reason.to_owned() });
-        if !param.mutable {
-            return refused("can't set immutable config");
+        if let Some(why) = param.mutable.refusal() {
+            return refused(why);
         }
         // A name and its older name may both be given, and the later wins, as in Redis.
         if rows.iter().any(|(known, _)| *known == name) {

@@ -6,6 +6,7 @@
 
 use super::params::{Form, Home, Kind, Param};
 
+const INT_MIN: i64 = i32::MIN as i64;
 const INT_MAX: i64 = i32::MAX as i64;
 
 const NO_AOF: &str = "has no effect: snapshots and the Raft log take the place of the AOF";
@@ -17,6 +18,7 @@ const NO_WIDENING: &str = "has no effect: what was acknowledged is on a majority
 const NO_TUNING: &str = "has no effect: the operating system's own settings stay as they are";
 const NO_TITLE: &str = "has no effect: the process keeps its name";
 const NO_TIMER: &str = "has no effect: what is due is done when it is due";
+const NO_DELAYS: &str = "has no effect: nothing is slowed down for tests";
 const NOT_YET: &str = "has no effect in this version yet";
 
 /// Every one of them, by what it would be about.
@@ -25,16 +27,18 @@ pub(super) const KEPT: &[Param] = &[
     flag("aof-load-truncated", "yes", NO_AOF),
     flag("aof-rewrite-incremental-fsync", "yes", NO_AOF),
     flag("aof-timestamp-enabled", "no", NO_AOF),
-    text("appenddirname", "appendonlydir", NO_AOF),
-    text("appendfilename", "appendonly.aof", NO_AOF),
+    text("appenddirname", "appendonlydir", NO_AOF).fixed(),
+    text("appendfilename", "appendonly.aof", NO_AOF).fixed(),
     number("auto-aof-rewrite-percentage", 0, INT_MAX, "100", NO_AOF),
     memory("auto-aof-rewrite-min-size", "67108864", NO_AOF),
     flag("no-appendfsync-on-rewrite", "no", NO_AOF),
     // The RDB file.
-    text("dbfilename", "dump.rdb", NO_RDB),
-    flag("rdbchecksum", "yes", NO_RDB),
+    text("dbfilename", "dump.rdb", NO_RDB).protected(),
+    flag("rdbchecksum", "yes", NO_RDB).fixed(),
     flag("rdbcompression", "yes", NO_RDB),
     flag("rdb-del-sync-files", "no", NO_RDB),
+    number("rdb-key-save-delay", INT_MIN, INT_MAX, "0", NO_DELAYS).hidden(),
+    number("key-load-delay", INT_MIN, INT_MAX, "0", NO_DELAYS).hidden(),
     flag("rdb-save-incremental-fsync", "yes", NO_RDB),
     choice(
         "rdb-version-check",
@@ -89,22 +93,22 @@ pub(super) const KEPT: &[Param] = &[
     number("hz", 0, INT_MAX, "10", NO_TIMER),
     flag("dynamic-hz", "yes", NO_TIMER),
     number("active-expire-effort", 1, 10, "1", NO_TIMER),
-    flag("disable-thp", "yes", "has no effect: the allocator asks for no huge pages in any case"),
+    flag("disable-thp", "yes", "has no effect: the allocator asks for no huge pages in any case").fixed(),
     choice("oom-score-adj", &["no", "yes", "relative", "absolute"], "no", NO_TUNING),
     kept("oom-score-adj-values", Form::Numbers(3), "0 200 800", NO_TUNING),
-    text("server-cpulist", "", NO_TUNING).alias("server_cpulist"),
-    text("bio-cpulist", "", NO_TUNING).alias("bio_cpulist"),
-    text("aof-rewrite-cpulist", "", NO_TUNING).alias("aof_rewrite_cpulist"),
-    text("bgsave-cpulist", "", NO_TUNING).alias("bgsave_cpulist"),
-    flag("set-proc-title", "yes", NO_TITLE),
+    text("server-cpulist", "", NO_TUNING).alias("server_cpulist").fixed(),
+    text("bio-cpulist", "", NO_TUNING).alias("bio_cpulist").fixed(),
+    text("aof-rewrite-cpulist", "", NO_TUNING).alias("aof_rewrite_cpulist").fixed(),
+    text("bgsave-cpulist", "", NO_TUNING).alias("bgsave_cpulist").fixed(),
+    flag("set-proc-title", "yes", NO_TITLE).fixed(),
     text("proc-title-template", "{title} {listen-addr} {server-mode}", NO_TITLE),
-    flag("always-show-logo", "no", "has no effect: there is none"),
+    flag("always-show-logo", "no", "has no effect: there is none").fixed(),
     flag("io-threads-do-reads", "no", "has no effect: the threads of io-threads always read"),
     flag("crash-log-enabled", "yes", "has no effect: a panic is always logged"),
     flag("crash-memcheck-enabled", "yes", "has no effect: the memory is not tested"),
-    choice("syslog-enabled", &["no"], "no", "has no effect: logs go to logfile or to standard output"),
-    text("syslog-ident", "valkey", NOT_YET),
-    text("syslog-facility", "local0", NOT_YET),
+    choice("syslog-enabled", &["no"], "no", "has no effect: logs go to logfile or to standard output").fixed(),
+    text("syslog-ident", "valkey", NOT_YET).fixed(),
+    text("syslog-facility", "local0", NOT_YET).fixed(),
     text("ignore-warnings", "", "has no effect: there are no such warnings"),
     // What is still to come.
     kept("notify-keyspace-events", Form::Empty("keyspace notifications are not there yet"), "", NOT_YET),

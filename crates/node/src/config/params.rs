@@ -25,17 +25,41 @@ pub struct Param {
     /// The value without any file, as it would be written.
     pub default: &'static str,
     /// Whether CONFIG SET may change it.
-    pub mutable: bool,
+    pub mutable: Mutable,
     /// Why setting it has no effect; empty: it has one. Said once at start when a file or flag sets it.
     pub inert: &'static str,
     /// Whether further lines of a file add to the first one instead of replacing it.
     pub adds_up: bool,
     /// Whether the value must not be shown in logs.
     pub secret: bool,
+    /// Whether CONFIG GET shows it only to who knows its name.
+    pub hidden: bool,
     /// Of a text: what else it must be.
     pub check: fn(&str) -> Result<(), &'static str>,
     /// What it does, for `--help` and the sample file.
     pub doc: &'static str,
+}
+
+/// Whether CONFIG SET may change a directive.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Mutable {
+    /// It may.
+    Yes,
+    /// It is read at start only.
+    No,
+    /// The same, and a client that could change it might harm the machine: Redis has another word for that.
+    Protected,
+}
+
+impl Mutable {
+    /// Why it may not be changed, if it may not: in Redis's words.
+    pub(super) fn refusal(self) -> Option<&'static str> {
+        match self {
+            Self::Yes => None,
+            Self::No => Some("can't set immutable config"),
+            Self::Protected => Some("can't set protected config"),
+        }
+    }
 }
 
 /// Who must agree on a directive's value.
@@ -170,10 +194,11 @@ impl Param {
             home,
             kind,
             default,
-            mutable: true,
+            mutable: Mutable::Yes,
             inert: "",
             adds_up: false,
             secret: false,
+            hidden: false,
             check: any_text,
             doc,
         }
@@ -193,7 +218,13 @@ impl Param {
 
     /// Read at start only.
     pub(super) const fn fixed(mut self) -> Self {
-        self.mutable = false;
+        self.mutable = Mutable::No;
+        self
+    }
+
+    /// The same; Redis changes it where `enable-protected-configs` is set.
+    pub(super) const fn protected(mut self) -> Self {
+        self.mutable = Mutable::Protected;
         self
     }
 
@@ -206,6 +237,12 @@ impl Param {
     /// Further lines of one file add to the first.
     pub(super) const fn adding_up(mut self) -> Self {
         self.adds_up = true;
+        self
+    }
+
+    /// Shown to who knows its name.
+    pub(super) const fn hidden(mut self) -> Self {
+        self.hidden = true;
         self
     }
 

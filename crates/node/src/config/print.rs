@@ -3,7 +3,7 @@
 use std::fmt::Write as _;
 
 use super::kept::KEPT;
-use super::params::{Kind, Param};
+use super::params::{Kind, Mutable, Param};
 use super::table::PARAMS;
 
 /// Columns of the texts.
@@ -65,7 +65,7 @@ fn doc(param: &Param) -> String {
     if !param.alias.is_empty() {
         let _ = write!(doc, " Also called {}.", param.alias);
     }
-    if param.mutable {
+    if param.mutable == Mutable::Yes {
         doc.push_str(" CONFIG SET may change it.");
     }
     doc

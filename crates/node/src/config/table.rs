@@ -227,7 +227,7 @@ pub const PARAMS: &[Param] = &[
         "./data",
         "Where the node keeps everything. Made when it is not there, and locked.",
     )
-    .fixed(),
+    .protected(),
     Param::new(
         "pidfile",
         Home::Node,

@@ -142,6 +142,9 @@ fn config_set_refuses_in_redis_words() {
         ("maxmemory", "-1", "argument must be a memory value"),
         ("client-query-buffer-limit", "1", "argument must be between 1048576 and 9223372036854775807 inclusive"),
         ("databases", "3", "can't set immutable config"),
+        ("syslog-ident", "x", "can't set immutable config"),
+        ("dir", "x", "can't set protected config"),
+        ("dbfilename", "dump.rdb", "can't set protected config"),
         ("cluster-announce-ip", "10.0.0.1 x", "Addresses may only contain alphanumeric characters and .:-_%"),
         ("cluster-announce-hostname", "a_b", "Hostnames may only contain alphanumeric characters, hyphens or dots"),
         ("cluster-announce-human-nodename", "a\nb", "Announced human node name contained invalid character"),
@@ -379,6 +382,13 @@ fn what_only_redis_reads_is_taken_as_redis_takes_it() {
     assert!(refused("notify-keyspace-events KEA").contains("keyspace notifications are not there yet"));
     let text = rewrite("hz 100\n", &loaded.settings);
     assert_eq!(file(&text).unwrap().settings, loaded.settings);
+}
+
+#[test]
+fn what_is_hidden_is_shown_to_who_knows_it() {
+    let shown = |pattern: &str| Config::defaults().get(&[pattern.as_bytes()]);
+    assert_eq!(shown("RDB-key-save-delay"), [("RDB-key-save-delay".to_owned(), "0".to_owned())]);
+    assert!(shown("*").iter().all(|(name, _)| name != "rdb-key-save-delay") && shown("rdb-key-*").is_empty());
 }
 
 #[test]
