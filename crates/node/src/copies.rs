@@ -101,6 +101,13 @@ impl Written {
     }
 }
 
+impl Wish {
+    /// Whether this node's own log is to have it.
+    pub(crate) fn needs_log(&self) -> bool {
+        self.kind == Kind::Stored { here: true }
+    }
+}
+
 impl Kind {
     /// The name of the command's row.
     pub(crate) fn command(self) -> &'static str {
@@ -125,8 +132,7 @@ impl<P: Platform> Counting<P> {
 
     /// Whether so many copies are what was wished for.
     pub(crate) fn is_enough(&self, count: Count) -> bool {
-        let needs_own = self.wish.kind == Kind::Stored { here: true };
-        count.others >= self.wish.others && (count.here || !needs_own)
+        count.others >= self.wish.others && (count.here || !self.wish.needs_log())
     }
 
     /// Waits until there are enough.
@@ -148,7 +154,7 @@ impl<P: Platform> Counting<P> {
     async fn stored_here(&self, replica: &Replica, index: u64) -> Result<(), Demoted> {
         // It fails only where the log has failed: the node is going down.
         let is_stored = replica.store(index).await.is_some_and(|stored| stored >= index);
-        if is_stored || self.wish.kind != (Kind::Stored { here: true }) { Ok(()) } else { std::future::pending().await }
+        if is_stored || !self.wish.needs_log() { Ok(()) } else { std::future::pending().await }
     }
 
     async fn enough_others(&self, replica: &Replica, index: u64) -> Result<(), Demoted> {

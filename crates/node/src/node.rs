@@ -5,7 +5,7 @@
 //! raft     the replica's identity is read or formed (formation.rs), its group opened: snapshot, then the log up to
 //!          the committed mark; then the sealer, the observer of the group's status, and the peers' requests
 //! ready    standalone: elected; replicated: a leader is known
-//! stop     what is in flight is answered, leadership is handed over, who waits is told who leads, connections close
+//! stop     what is in flight is answered, leadership is handed over, who waits is told of that (or not, if nobody takes it), connections close
 //! ```
 
 use std::collections::BTreeSet;
@@ -114,6 +114,8 @@ pub(crate) struct Shared<P: Platform> {
     pub(crate) own_member: Option<usize>,
     pub(crate) own_ip: Option<String>,
     pub(crate) config: Config,
+    /// The directive `appendonly`, to be waited for.
+    pub(crate) appendonly: watch::Sender<bool>,
     /// The shard's settings as the file and the flags have them.
     wished: ShardSettings,
     pub(crate) clock: P::Clock,
@@ -193,6 +195,7 @@ impl<P: Platform> Node<P> {
             own_ip,
             run_id: run_id(&random),
             started_ms: clock.wall_ms(),
+            appendonly: watch::Sender::new(config.current().appendonly),
             config,
             wished,
             clock,
@@ -304,7 +307,7 @@ impl<P: Platform> Node<P> {
             if let Some(meta) = shared.cluster.as_ref().and_then(Cluster::meta) {
                 meta.hand_over().await;
             }
-            replicas.iter().for_each(|replica| replica.shard.close());
+            replicas.iter().for_each(|replica| replica.shard.close_with_node());
             while !replicas.iter().all(|replica| replica.shard.is_idle()) {
                 tokio::time::sleep(Duration::from_millis(2)).await;
             }
@@ -322,12 +325,14 @@ impl<P: Platform> Node<P> {
 }
 
 impl<P: Platform> Shared<P> {
-    /// From now on clients of a cluster are shown things by the directives of each moment.
+    /// From now on clients of a cluster are shown things by the directives of each moment, and who waits for one hears of it.
     fn show_by_settings(self: &Arc<Self>) {
         let own = Arc::downgrade(self);
-        self.config.watch(move |_| {
+        self.config.watch(move |settings| {
             if let Some(shared) = own.upgrade() {
                 shared.cluster.iter().for_each(Cluster::show_by_settings);
+                let is_news = |on: &mut bool| std::mem::replace(on, settings.appendonly) != settings.appendonly;
+                shared.appendonly.send_if_modified(is_news);
             }
         });
     }

@@ -39,7 +39,7 @@ use crate::replica::Replica;
 use crate::shard::{COMMAND_BYTES_MAX, MISCONF, Shard, Standing, TOO_LARGE};
 use crate::stats::{Counts, Ran, Tally};
 pub(crate) use cluster::{ClusterWork, Facts};
-pub(crate) use copies::write_count;
+pub(crate) use copies::{NO_APPENDONLY, write_count};
 pub(crate) use node_commands::split_address;
 use served::Asked;
 use transaction::Transaction;

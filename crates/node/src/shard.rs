@@ -507,7 +507,13 @@ impl Shard {
     /// Refuses everything new from now on.
     pub(crate) fn close(&self) {
         self.closing.store(true, Ordering::Release);
-        self.close_waiters();
+        self.close_waiters(true);
+    }
+
+    /// The same, because the node stops. As in Redis, who waits is not told: the connection closes.
+    pub(crate) fn close_with_node(&self) {
+        self.closing.store(true, Ordering::Release);
+        self.close_waiters(false);
     }
 
     fn is_closing(&self) -> bool {

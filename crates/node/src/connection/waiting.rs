@@ -16,7 +16,7 @@ use crate::copies::{Count, Counting, Wish};
 use crate::inbox::Heard;
 use crate::machine::Reading;
 use crate::platform::{Platform, Socket};
-use crate::session::{Waiting, end_once, write_count};
+use crate::session::{NO_APPENDONLY, Waiting, end_once, write_count};
 use crate::shard::Shard;
 use crate::stats::Stats;
 
@@ -47,8 +47,8 @@ impl Drop for Shown {
 
 /// What a connection hears of while it waits for copies.
 enum News {
-    /// The wait is over; whether because another node leads.
-    Over(bool),
+    /// The wait is over; why, if not because there are enough.
+    Over(Option<&'static str>),
     /// Input from the client; or its end.
     Input(bool),
 }
@@ -184,17 +184,19 @@ impl<P: Platform> Connection<P> {
             }
         };
         tokio::pin!(enough);
-        let is_demoted = loop {
+        let mut appendonly = self.io.node.appendonly.subscribe();
+        let failure = loop {
             let heard = mailbox.unless_closed(async {
                 tokio::select! {
                     biased;
-                    done = &mut enough => News::Over(done.is_err()),
-                    _ = ended.wait_for(Option::is_some) => News::Over(false),
+                    _ = appendonly.wait_for(|on| !on), if wish.needs_log() => News::Over(Some(NO_APPENDONLY)),
+                    done = &mut enough => News::Over(done.err().map(|_| DEMOTED)),
+                    _ = ended.wait_for(Option::is_some) => News::Over(None),
                     read = self.read_some(stream) => News::Input(matches!(read, Ok(true))),
                 }
             });
             match heard.await {
-                Some(News::Over(is_demoted)) => break is_demoted,
+                Some(News::Over(failure)) => break failure,
                 Some(News::Input(true)) => (),
                 Some(News::Input(false)) | None => return None,
             }
@@ -202,10 +204,10 @@ impl<P: Platform> Connection<P> {
         // Who was told that he ended the wait did so, whatever came in the same moment.
         let is_mine = end_once(&ending, Leaving::Timeout);
         let is_unblocked = !is_mine && *ended.borrow() == Some(Leaving::Unblocked);
-        Some(match (is_unblocked, is_demoted && is_mine) {
-            (true, _) => Err(UNBLOCKED),
-            (_, true) => Err(DEMOTED),
-            _ => Ok(counting.count()),
+        Some(match failure.filter(|_| is_mine) {
+            _ if is_unblocked => Err(UNBLOCKED),
+            Some(why) => Err(why),
+            None => Ok(counting.count()),
         })
     }
 }

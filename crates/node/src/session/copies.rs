@@ -22,7 +22,7 @@ const WAIT_ON_REPLICA: &str = "ERR WAIT cannot be used with replica instances. P
 const WAITAOF_ON_REPLICA: &str = "ERR WAITAOF cannot be used with replica instances. Please also note that writes to replicas are just local \
      and are not propagated.";
 /// There is a log either way; who says that there is none is answered as by Redis.
-const NO_APPENDONLY: &str = "ERR WAITAOF cannot be used when numlocal is set but appendonly is disabled.";
+pub(crate) const NO_APPENDONLY: &str = "ERR WAITAOF cannot be used when numlocal is set but appendonly is disabled.";
 
 impl<P: Platform> Session<P> {
     /// A shard has answered the connection up to this index of its log.
@@ -41,8 +41,7 @@ impl<P: Platform> Session<P> {
     pub(super) fn waitaof(&self, arguments: Arguments<'_>, reply: &mut Reply) -> Step {
         let wish = self.waitaof_wish(arguments);
         let wish = wish.and_then(|wish| self.refuses_to_count(WAITAOF_ON_REPLICA).map_or(Ok(wish), Err));
-        let misses_log =
-            |wish: &Wish| wish.kind == Kind::Stored { here: true } && !self.node.config.current().appendonly;
+        let misses_log = |wish: &Wish| wish.needs_log() && !self.node.config.current().appendonly;
         then_wait(wish.and_then(|wish| if misses_log(&wish) { Err(NO_APPENDONLY.to_owned()) } else { Ok(wish) }), reply)
     }
 

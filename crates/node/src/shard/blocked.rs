@@ -103,14 +103,16 @@ impl Shard {
         }
     }
 
-    /// Nobody may wait here any more.
-    pub(super) fn close_waiters(&self) {
+    /// Nobody may wait here any more. Who does is told so, or left to his connection.
+    pub(super) fn close_waiters(&self, are_told: bool) {
         let dismissed = self.with_waiters(|blocking| {
             blocking.close();
             blocking.dismiss(|_| true)
         });
         self.open.lock().due_waiters.clear();
-        self.deliver_each(dismissed.iter().map(|waiter| (waiter.route, waiter.error(DEMOTED))));
+        if are_told {
+            self.deliver_each(dismissed.iter().map(|waiter| (waiter.route, waiter.error(DEMOTED))));
+        }
     }
 
     /// The fence was moved: those who wait for keys that are served elsewhere now are sent there.
