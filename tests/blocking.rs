@@ -78,6 +78,24 @@ fn who_waits_on_a_leader_that_leads_no_more_is_told_so() {
     assert_eq!(waiting_clients(&mut trio.nodes[old].client()), 0);
 }
 
+/// As a Redis that stops, a server without others closes the connections of those who wait, and says nothing.
+#[test]
+fn who_waits_on_a_server_that_stops_is_not_answered() {
+    let mut server = Server::start(&[]);
+    let port = server.port;
+    let mut waiters = [
+        waiting(port, &[b"BLPOP", b"queue", b"0"]),
+        waiting(port, &[b"XREAD", b"BLOCK", b"0", b"STREAMS", b"stream", b"$"]),
+        waiting(port, &[b"WAIT", b"1", b"0"]),
+        waiting(port, &[b"WAITAOF", b"1", b"1", b"0"]),
+    ];
+    server.process().signal(Signal::TERM);
+    for waiter in &mut waiters {
+        assert_eq!(waiter.until_closed().expect("it is closed"), b"");
+    }
+    assert!(server.process().end().success());
+}
+
 /// A follower answers XREAD with BLOCK once it has applied what is waited for.
 #[test]
 fn readers_wait_on_followers() {

@@ -86,6 +86,13 @@ fn what_copies_cannot_be_counted_of_is_refused() {
     assert_eq!(client.run("CONFIG SET appendonly no"), Value::ok());
     assert!(client.run("WAITAOF 1 0 0").is_error("ERR WAITAOF cannot be used when numlocal is set but appendonly"));
     assert_eq!(client.run("CONFIG SET appendonly yes"), Value::ok());
+    let mut waiters = [b"1", b"0"].map(|here| waiting(trio.nodes[old].port, &[b"WAITAOF", here, b"3", b"0"]));
+    assert_eq!(client.run("CONFIG SET appendonly no"), Value::ok());
+    let told = waiters[0].reply().expect("it is answered");
+    assert!(told.is_error("ERR WAITAOF cannot be used when numlocal is set but appendonly"), "{told:?}");
+    assert_eq!(client.run("CONFIG SET appendonly yes"), Value::ok());
+    assert_eq!(waiting_clients(&mut client), 1, "the other did not ask for this log");
+    drop(waiters);
 
     // A leader that is stopped for so long that others elect another.
     let mut waiters = [

@@ -14,7 +14,7 @@ mod transfer;
 pub use migrate::Migration;
 
 use keyspace::{Context, DATABASE_COUNT, Keyspace, ValueType};
-use resp::Reply;
+use resp::{Arguments, Reply};
 
 use crate::args::Args;
 use crate::error::{CommandError, CommandResult};
@@ -168,6 +168,30 @@ fn copy(keyspace: &mut Keyspace, args: &mut Args<'_>, context: &Context, reply: 
         keyspace.put_anew(&target, to, value, deadline_ms);
     }
     Ok(())
+}
+
+/// The database that a call puts keys into, if it says so: MOVE and COPY do.
+pub fn target_database(spec: &Spec, arguments: Arguments<'_>) -> Option<u8> {
+    let mut options = arguments.iter().skip(3);
+    let target = match spec.name {
+        "MOVE" => arguments.get(2),
+        "COPY" => options.find(|option| option.eq_ignore_ascii_case(b"DB")).and_then(|_| options.next()),
+        _ => None,
+    };
+    in_number(target?)
+}
+
+/// The databases that a call exchanges: SWAPDB does.
+pub fn swapped_databases(spec: &Spec, arguments: Arguments<'_>) -> Option<[u8; 2]> {
+    if spec.name != "SWAPDB" {
+        return None;
+    }
+    Some([in_number(arguments.get(1)?)?, in_number(arguments.get(2)?)?])
+}
+
+fn in_number(text: &[u8]) -> Option<u8> {
+    let number = keyspace::parse_integer(text)?;
+    u8::try_from(number).ok().filter(|&database| usize::from(database) < DATABASE_COUNT)
 }
 
 fn move_key(keyspace: &mut Keyspace, args: &mut Args<'_>, context: &Context, reply: &mut Reply) -> CommandResult {

@@ -85,7 +85,7 @@ pub use error::{
     StringError, TimeoutError,
 };
 pub use hashes::{FieldsetCommand, Fieldsets};
-pub use keys::Migration;
+pub use keys::{Migration, swapped_databases, target_database};
 pub use keyspace::Context;
 pub use run::{run_read, run_write};
 pub use server::NodeCommand;

@@ -185,6 +185,13 @@ impl<'a> Reader<'a> {
         }
     }
 
+    /// How many arguments the next item has, if it is a command: told without reading them.
+    pub(crate) fn argument_count(&self) -> Option<usize> {
+        let [ITEM_COMMAND, _, b'*', rest @ ..] = self.rest() else { return None };
+        let digits = rest.iter().take_while(|byte| byte.is_ascii_digit()).count();
+        std::str::from_utf8(&rest[..digits]).ok()?.parse().ok()
+    }
+
     /// What was not read yet.
     pub(crate) fn rest(&self) -> &[u8] {
         self.bytes.get(self.at..).unwrap_or_default()

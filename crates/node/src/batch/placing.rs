@@ -14,8 +14,10 @@ use crate::entry::{self, Item, Kind, Reader};
 
 /// Behind one item stand at most so many commands of waiters.
 const PLACED_MAX: usize = 64;
-/// What is larger is not looked through: the thread that seals would be held up.
-const LOOKED_THROUGH_BYTES_MAX: usize = 4 * BATCH_BYTES_MAX;
+/// What is larger is not written anew: the thread that seals would be held up. It is one item; behind that waiters are placed.
+const WRITTEN_ANEW_BYTES_MAX: usize = 4 * BATCH_BYTES_MAX;
+/// Nor is it looked through if it has more arguments than this.
+const LOOKED_THROUGH_ARGUMENTS_MAX: usize = 1 << 16;
 
 /// Commands of waiters, and where they are to stand.
 struct Placing<'a> {
@@ -40,20 +42,23 @@ impl Batch {
     /// what it holds may serve. Returns those that are due and had no room.
     pub(crate) fn place(&mut self, blocking: &mut Blocking, due: Vec<Number>) -> Vec<Number> {
         assert!(self.sealed.is_none(), "what was proposed is proposed again as it was");
-        if self.kind != Kind::Commands || self.payload.len() > LOOKED_THROUGH_BYTES_MAX {
+        let mut ranges = ArgumentRanges::default();
+        let mut reader = Reader::of_items(self.payload.get(entry::HEADER_BYTES..).unwrap_or_default(), &mut ranges);
+        let is_large = self.payload.len() > WRITTEN_ANEW_BYTES_MAX;
+        let is_simple = || reader.argument_count().is_some_and(|count| count <= LOOKED_THROUGH_ARGUMENTS_MAX);
+        if self.kind != Kind::Commands || is_large && !(self.items == 1 && is_simple()) {
             return due;
         }
         let mut placing = Placing { blocking, placed: Vec::new(), room: BATCH_BYTES_MAX, items: 0 };
         let mut in_front = Vec::new();
         let mut due = due.into_iter();
         while placing.room > 0
+            && !is_large
             && let Some(number) = due.next()
         {
             in_front.extend(placing.launch(number));
         }
         placing.put(in_front);
-        let mut ranges = ArgumentRanges::default();
-        let mut reader = Reader::of_items(self.payload.get(entry::HEADER_BYTES..).unwrap_or_default(), &mut ranges);
         for _ in 0..self.items {
             let added = added_by_item(&mut reader, placing.blocking);
             placing.items += 1;
@@ -66,8 +71,27 @@ impl Batch {
         due.collect()
     }
 
+    /// Puts what was placed behind the last item.
+    fn append(&mut self, placed: &[Number], blocking: &Blocking) {
+        let is_item = |op: &Op| matches!(op, Op::Item | Op::Waits);
+        let at = self.ops.iter().rposition(is_item).expect("it was placed behind one") + 1;
+        // Reads may ride behind it.
+        self.ops.splice(at..at, placed.iter().map(|&number| Op::Served(number)));
+        for &number in placed {
+            let waiter = blocking.get(number).expect("it was launched under the same lock");
+            entry::put_command(&mut self.payload, waiter.database, &waiter.raw);
+            self.items += 1;
+        }
+    }
+
     /// Rewrites the items and the ops with what was placed.
     fn insert(&mut self, placed: &[(usize, Vec<Number>)], blocking: &Blocking) {
+        if let [(behind, numbers)] = placed
+            && *behind > 0
+            && *behind == self.items as usize
+        {
+            return self.append(numbers, blocking);
+        }
         let old = std::mem::take(&mut self.payload);
         let ops = std::mem::take(&mut self.ops);
         let items = old.get(entry::HEADER_BYTES..).unwrap_or_default();
@@ -183,13 +207,21 @@ fn note_added(spec: &Spec, arguments: Arguments<'_>, database: u8, blocking: &Bl
     if !spec.is_write() {
         return;
     }
+    if let Some(databases) = commands::swapped_databases(spec, arguments) {
+        // What somebody waits for in one of them may be in the other.
+        let keys = blocking.all_keys().into_iter().filter(|(database, _)| databases.contains(database));
+        let group = Group::Generic;
+        added.extend(keys.map(|(database, key)| Added { database, key: key.into(), most: PLACED_MAX, group }));
+    }
+    let target = commands::target_database(spec, arguments);
+    let database = target.unwrap_or(database);
     for (number, place) in spec.keys(arguments).into_iter().flatten().enumerate() {
         let key_use = spec.key_use(number, arguments);
         let Some(key) = arguments.get(place).filter(|_| key_use.may_add()) else { continue };
         if blocking.is_waited_for(database, key, true) {
             let most = match spec.arity {
-                // As many as what was copied or renamed holds.
-                _ if key_use.contains(KeyUse::OW) => PLACED_MAX,
+                // As many as what was copied, renamed or moved holds.
+                _ if key_use.contains(KeyUse::OW) || target.is_some() => PLACED_MAX,
                 // An element is at least one argument.
                 Arity::AtLeast(_) => arguments.len() - 1 - place,
                 Arity::Exactly(_) => 1,
@@ -287,6 +319,41 @@ mod tests {
         assert!(batch.place(&mut blocking, vec![2, 3, 7]).is_empty());
         let expected = [(2, "BLMOVE b a LEFT LEFT 0"), (3, "BLPOP z 0"), (1, "BLPOP a 0"), (0, "GETDEL x")];
         assert_eq!(commands_of(&mut batch), owned(&expected));
+    }
+
+    /// Waiters wait in database 0.
+    #[test]
+    fn what_comes_from_another_database_serves_as_well() {
+        for line in ["MOVE a 0", "COPY b a DB 0", "SWAPDB 5 0", "SWAPDB 0 5"] {
+            let mut blocking = waiting(&["BLPOP a 0"]);
+            let (mut batch, mut staged) = (Batch::default(), Staged::default());
+            staged.write(5, &raw(line));
+            batch.add(&mut staged, ROUTE, Protocol::Resp2);
+            batch.place(&mut blocking, Vec::new());
+            assert_eq!(commands_of(&mut batch), owned(&[(0, line), (1, "BLPOP a 0")]));
+        }
+        let mut blocking = waiting(&["BLPOP a 0"]);
+        let mut elsewhere = batch(&["MOVE a 5", "SWAPDB 4 5", "COPY b a DB 5", "SWAPDB 0 x"]);
+        elsewhere.place(&mut blocking, Vec::new());
+        assert_eq!(elsewhere.served().count(), 0);
+    }
+
+    #[test]
+    fn what_is_large_serves_as_well() {
+        let mut blocking = waiting(&["BLPOP a 0", "BLPOP z 0"]);
+        assert!(blocking.make_due(2));
+        let line = format!("RPUSH a {}", "x".repeat(WRITTEN_ANEW_BYTES_MAX));
+        let (mut large, mut staged) = (Batch::default(), Staged::default());
+        staged.write(0, &raw(&line));
+        staged.read(0, &raw("LLEN a"));
+        large.add(&mut staged, ROUTE, Protocol::Resp2);
+        assert_eq!(large.place(&mut blocking, vec![2]), [2], "nothing is put in front of it");
+        assert!(matches!(large.ops[..], [Op::Item, Op::Served(1), Op::Read { .. }]));
+        large.ops.pop();
+        assert_eq!(commands_of(&mut large), owned(&[(0, &line), (1, "BLPOP a 0")]));
+        let mut many = batch(&[&format!("RPUSH a{}", " xxxx".repeat(LOOKED_THROUGH_ARGUMENTS_MAX))]);
+        many.place(&mut waiting(&["BLPOP a 0"]), Vec::new());
+        assert_eq!(many.served().count(), 0, "it has too many arguments");
     }
 
     #[test]
