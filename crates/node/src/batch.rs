@@ -43,6 +43,8 @@ pub(crate) struct Staged {
     ops: Vec<Op>,
     /// Settings of the shard, which make an entry of their own kind.
     settings: bool,
+    /// The client's commands leave no marks of access here: CLIENT NO-TOUCH.
+    pub(crate) no_touch: bool,
 }
 
 impl Staged {
@@ -187,6 +189,8 @@ pub(crate) struct Run {
     pub(crate) protocol: Protocol,
     /// How many of the batch's ops are this run's, those of waiters between them not counted.
     pub(crate) ops: u32,
+    /// They leave no marks of access on this node.
+    pub(crate) no_touch: bool,
 }
 
 /// Runs of many connections, open for more or sealed.
@@ -273,7 +277,7 @@ impl Batch {
             Op::Read { database, start, end } => Op::Read { database, start: base + start, end: base + end },
             other => other,
         }));
-        self.runs.push(Run { route, protocol, ops: offset(staged.ops.len()) });
+        self.runs.push(Run { route, protocol, ops: offset(staged.ops.len()), no_touch: staged.no_touch });
         staged.clear();
     }
 

@@ -313,6 +313,7 @@ impl<P: Platform> Connection<P> {
     /// Adds the staged run to the open batch; waits, within bounds, while that is full.
     async fn submit(&mut self) {
         let shard = Arc::clone(&self.session.replica().shard);
+        self.exchange.staged.no_touch = self.session.leaves_no_marks();
         let adding = async {
             loop {
                 let room = shard.room.notified();

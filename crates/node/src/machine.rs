@@ -329,6 +329,8 @@ struct Turn<'a, C> {
     since_ns: u64,
     /// The client that is answered; `None` where nobody is.
     client: Option<u64>,
+    /// Its commands leave no marks of access.
+    no_touch: bool,
     /// The command that runs may wait: one that finds nothing is not counted.
     may_wait: bool,
     /// Keys that somebody waits for and the running item has changed.
@@ -351,11 +353,19 @@ impl<'a, C: Clock> Turn<'a, C> {
             commands: 0,
             since_ns,
             client: None,
+            no_touch: false,
             may_wait: false,
             touched: Vec::new(),
             ready: Vec::new(),
             answers: Vec::new(),
         }
+    }
+
+    /// The circumstances of the next command of an entry.
+    fn context(&self, place: &mut Place, database: u8) -> Context {
+        let mut context = place.context(&self.data, database);
+        context.no_touch = self.no_touch;
+        context
     }
 
     /// Does what is to be done about what changed.
@@ -454,7 +464,7 @@ fn answering<C: Clock>(
     for run in &batch.runs {
         let delivery = &mut deliveries[usize::from(run.route.io)];
         let mut reply = Reply::over(std::mem::take(&mut delivery.bytes), run.protocol);
-        turn.client = Some(run.route.client);
+        (turn.client, turn.no_touch) = (Some(run.route.client), run.no_touch);
         let mut is_parked = false;
         for _ in 0..run.ops {
             match *ops.next().expect("a run has as many ops as it says") {
@@ -475,7 +485,7 @@ fn answering<C: Clock>(
             delivery.parts.push((run.route, delivery.bytes.len()));
         }
     }
-    turn.client = None;
+    (turn.client, turn.no_touch) = (None, false);
     Ok(())
 }
 
@@ -501,7 +511,7 @@ fn run_item<C: Clock>(
     match reader.item()? {
         Item::Command => {
             let (database, arguments) = reader.command()?;
-            let context = place.context(&turn.data, database);
+            let context = turn.context(place, database);
             run_command(turn, arguments, &context, reply);
         }
         Item::Transaction { preconditions, commands } => {
@@ -517,7 +527,7 @@ fn run_item<C: Clock>(
             }
             for _ in 0..commands {
                 let (database, arguments) = reader.command()?;
-                let context = place.context(&turn.data, database);
+                let context = turn.context(place, database);
                 if holds {
                     run_command(turn, arguments, &context, reply);
                 }
@@ -595,7 +605,8 @@ fn ride<C: Clock>(
     reply: &mut Reply,
 ) {
     let arguments = resp::parse_stored(raw, ranges).expect("a riding read was a command that decoded");
-    let context = Context::of_entry(usize::from(database), turn.data.clock_ms(), seed);
+    let mut context = Context::of_entry(usize::from(database), turn.data.clock_ms(), seed);
+    context.no_touch = turn.no_touch;
     let spec = commands::resolve(arguments).expect("a riding read was resolved before");
     if !turn.data.fence.admits(spec, arguments) {
         return reply.error(NOT_SERVED);

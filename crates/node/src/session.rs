@@ -352,6 +352,11 @@ impl<P: Platform> Session<P> {
         &self.replica
     }
 
+    /// Whether its commands count as no accesses: CLIENT NO-TOUCH.
+    pub(crate) fn leaves_no_marks(&self) -> bool {
+        self.no_touch
+    }
+
     pub(crate) fn is_authenticated(&self) -> bool {
         self.authenticated
     }

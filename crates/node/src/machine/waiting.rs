@@ -69,7 +69,7 @@ impl<C: Clock> Turn<'_, C> {
     ) -> Result<bool, EntryError> {
         let Item::Command = reader.item()? else { return Err(EntryError::Malformed("a transaction that waits")) };
         let (database, arguments) = reader.command()?;
-        let (context, mark) = (place.context(&self.data, database), reply.mark());
+        let (context, mark) = (self.context(place, database), reply.mark());
         self.may_wait = true;
         run_command(self, arguments, &context, reply);
         self.may_wait = false;
@@ -102,15 +102,15 @@ impl<C: Clock> Turn<'_, C> {
 
     /// Runs the command of a waiter and takes down what it found.
     pub(super) fn run_for_waiter(&mut self, number: Number, reader: &mut Reader<'_>, place: &mut Place) -> Applied {
-        let before = self.client;
+        let before = (self.client, self.no_touch);
         let found = self
             .shard
             .with_waiters(|blocking| blocking.get(number).map(|waiter| (waiter.protocol, waiter.route.client)));
         let (protocol, client) = found.expect("a waiter in flight stays until its outcome is known");
         let mut reply = Reply::new(protocol);
-        (self.client, self.may_wait) = (Some(client), true);
+        (self.client, self.no_touch, self.may_wait) = (Some(client), false, true);
         run_item(self, reader, place, &mut reply)?;
-        (self.client, self.may_wait) = (before, false);
+        ((self.client, self.no_touch), self.may_wait) = (before, false);
         if commands::is_null(reply.as_bytes()) || self.is_in_vain(number, reply.as_bytes()) {
             let left = self.shard.with_waiters(|blocking| blocking.come_back(number));
             let farewell = left.and_then(|(waiter, leaving)| Some((waiter.route, waiter.farewell(leaving)?)));
