@@ -54,9 +54,11 @@ use crate::replica::Replica;
 
 /// How long a node that is told something may take to say that it heard it; nobody waits for that.
 const TOLD_WITHIN: Duration = Duration::from_millis(500);
-/// How long a node that is stopping takes for that, at most. One that is back before says so; should that be lost, a hidden leader
-/// shows itself earlier than it must.
+/// How long a node that is stopping takes for that, at most. One that is back before says so, again and again until it is heard: a
+/// hidden leader that did not hear it shows itself earlier than it must.
 const LEAVING_FOR_NS: u64 = 10_000_000_000;
+/// Between two attempts to say so.
+const SAID_AGAIN_AFTER: Duration = Duration::from_millis(250);
 /// MEETs that may wait for each other.
 const MEETS_MAX: usize = 64;
 
@@ -69,6 +71,8 @@ pub(crate) struct Cluster {
     overlay: Mutex<Overlay>,
     /// The nodes that have said that they are stopping, and until when that counts, by the monotonic clock.
     leaving: Mutex<BTreeMap<NodeId, u64>>,
+    /// This node has said so: it does not say any more that it is back. Held while either is said.
+    takes_leave: Mutex<bool>,
     /// The nodes that there is no connection with; `None` where the transport does not tell.
     unlinked: Mutex<Option<BTreeSet<NodeId>>>,
     routes: RwLock<Arc<Routes>>,
@@ -119,6 +123,7 @@ impl Cluster {
             replicas: Mutex::default(),
             overlay: Mutex::default(),
             leaving: Mutex::default(),
+            takes_leave: Mutex::new(false),
             unlinked: Mutex::default(),
             routes: RwLock::default(),
             addresses: Arc::default(),
@@ -247,6 +252,12 @@ impl Cluster {
         self.leaving.lock().get(&node).is_some_and(|until_ns| *until_ns > now_ns)
     }
 
+    /// The nodes that have said so lately, by id.
+    pub(crate) fn leaving(&self, now_ns: u64) -> Vec<NodeId> {
+        let leaving = self.leaving.lock();
+        leaving.iter().filter(|(_, until_ns)| **until_ns > now_ns).map(|(node, _)| *node).collect()
+    }
+
     /// There is no connection with these nodes, and with all others there is.
     fn unlinked(&self, nodes: BTreeSet<NodeId>) {
         let is_new = {
@@ -323,6 +334,8 @@ impl Cluster {
         let mut overlay = self.overlay.lock();
         let Some(topology) = self.topology() else { return };
         overlay.prune(&topology);
+        // One that is let go says nothing more here; should it be taken in again it is another life of it.
+        self.leaving.lock().retain(|node, _| topology.node(*node).is_some());
         self.addresses.follow(&topology);
         let view = View::new(&topology, &overlay);
         let replicas = self.replicas.lock().clone();
@@ -364,6 +377,8 @@ impl<P: Platform> Shared<P> {
         if let Some(((cluster, topology), transport)) =
             cluster.zip(cluster.and_then(Cluster::topology)).zip(self.transport())
         {
+            let mut takes_leave = cluster.takes_leave.lock();
+            *takes_leave = true;
             cluster.tell_others(&topology, transport, &Request::Leaves(self.id()));
         }
     }

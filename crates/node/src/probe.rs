@@ -71,6 +71,8 @@ pub struct ClusterProbe {
     pub leaders: Vec<KnownLeader>,
     /// The shard that the node is at home in, by its own topology: in others it is hidden from clients while it can be.
     pub home: Option<GroupId>,
+    /// The nodes that have told this one that they are stopping, and not since that they are back: no hidden leader waits for them.
+    pub leaving: Vec<NodeId>,
     /// The replicas of shards, in the order of the shards.
     pub replicas: Vec<ReplicaProbe>,
 }
@@ -110,6 +112,7 @@ impl<P: Platform> Node<P> {
             is_joining: topology.phase() != Phase::Living,
             leaders: topology.shards().iter().filter_map(known).collect(),
             home: topology.node(cluster.me()).map(|node| GroupId(node.home.0)),
+            leaving: cluster.leaving(now_ns).into_iter().map(|node| NodeId(node.0)).collect(),
             replicas: cluster.replicas().into_iter().map(replica).collect(),
         })
     }

@@ -137,6 +137,11 @@ impl Net {
         self.0.inner.lock().cut.remove(&(from, to));
     }
 
+    /// Whether nothing that one host sends reaches another.
+    pub(crate) fn is_cut(&self, from: usize, to: usize) -> bool {
+        self.0.inner.lock().cut.contains(&(from, to))
+    }
+
     /// Lets no message of a group arrive any more, at a host or anywhere.
     pub(crate) fn silence(&self, group: GroupId, at: Option<usize>) {
         self.0.inner.lock().silenced.push((group, at));

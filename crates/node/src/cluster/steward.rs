@@ -5,15 +5,16 @@ use std::io;
 use std::sync::Arc;
 use std::time::Duration;
 
-use raft::{Clock, Group, Role, Status};
+use raft::{Class, Clock, Group, Role, Status, Transport};
 use tokio::sync::watch;
 use topology::{Change, Group as Wanted, NodeId, Replica as WantedReplica, ReplicaId, ShardId, Topology, plan};
 
 use super::health::Health;
 use super::joining;
-use super::members::{Left, realise};
+use super::members::{Left, peer, realise};
 use super::meta::Meta;
 use super::open::{Ground, end_replica, endpoint, open_replica};
+use super::{LEAVING_FOR_NS, SAID_AGAIN_AFTER, TOLD_WITHIN};
 use crate::doubt;
 use crate::fence::FencedSlots;
 use crate::holdings::Held;
@@ -47,11 +48,35 @@ pub(super) async fn run<P: Platform>(ground: Ground<P>) -> io::Result<()> {
         }
         if let Some(topology) = cluster.topology().filter(|topology| cluster.is_current(topology)) {
             if !std::mem::replace(&mut is_back, true) {
-                cluster.tell_others(&topology, &ground.transport, &Request::Returns(ground.node.id()));
+                say_that_it_is_back(&ground, &topology);
             }
             hold(&ground, &topology).await?;
         }
         tokio::time::sleep(PAUSE).await;
+    }
+}
+
+/// Tells every other node that this one is here, whatever it said before: each until it has heard that, for as long as it could count.
+fn say_that_it_is_back<P: Platform>(ground: &Ground<P>, topology: &Topology) {
+    let until_ns = ground.node.clock.monotonic_ns() + LEAVING_FOR_NS;
+    let message = Request::Returns(ground.node.id()).encode();
+    for (id, other) in topology.nodes().iter().filter(|(id, _)| **id != ground.cluster().me()) {
+        let (ground, other, message) = (ground.clone(), peer(*id, &other.endpoint), message.clone());
+        drop(tasks::beside(async move {
+            while ground.node.clock.monotonic_ns() < until_ns {
+                let request = {
+                    let takes_leave = ground.cluster().takes_leave.lock();
+                    if *takes_leave {
+                        return;
+                    }
+                    ground.transport.request(&other, Class::Control, message.clone().into(), TOLD_WITHIN)
+                };
+                if request.await.is_ok() {
+                    return;
+                }
+                tokio::time::sleep(SAID_AGAIN_AFTER).await;
+            }
+        }));
     }
 }
 

@@ -71,6 +71,37 @@ impl Few {
     }
 }
 
+/// A node that has said that it is stopping is back before long, and cannot say so at first: it does as soon as it can, or a hidden
+/// leader would wait for nobody though somebody is at home.
+#[test]
+fn a_node_that_is_back_is_heard_of() {
+    let seed = Seed::new(714);
+    let run = async {
+        let few = Few::new::<2>(seed, 5).await;
+        let (one, other) = (few.by_id[0], few.by_id[1]);
+        few.meet(other, one).await;
+        time::sleep(SOON).await;
+        let counts_as_leaving = || {
+            let hosts = few.stage.hosts.borrow();
+            probes(&hosts)[other].as_ref().unwrap().leaving.contains(&hosts.all[one].id())
+        };
+        assert!(!counts_as_leaving());
+        let stopping = few.stage.hosts.borrow().all[one].stop().expect("it runs");
+        stopping.await;
+        few.stage.hosts.borrow_mut().all[one].turn_off();
+        // What it has said arrives.
+        time::sleep(Duration::from_millis(50)).await;
+        few.stage.hosts.borrow().net.cut(one, other);
+        few.stage.hosts.borrow_mut().all[one].start().unwrap();
+        time::sleep(SOON).await;
+        assert!(counts_as_leaving(), "nothing that it says arrives");
+        few.stage.hosts.borrow().net.mend(one, other);
+        time::sleep(Duration::from_secs(1)).await;
+        assert!(!counts_as_leaving());
+    };
+    in_virtual_time(seed, run).unwrap();
+}
+
 /// What becomes of a node that another joins, and that loses its power meanwhile.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Fate {

@@ -4,7 +4,8 @@
 //! always   two replicas that applied the same are equal; of two replicas that accept commands now, no slot is of both
 //!          an answer that a slot was served comes from a node one of whose replicas serves it by its own log
 //!          the leader of a shard that a node knows is never of an older term than the one it knew before, or than it leads in
-//!          a hidden replica that leads does not show itself at once, unless all that are at home have said that they are stopping
+//!          a hidden replica that leads does not show itself at once, unless all that are at home have told it that they are stopping
+//!          a node that is back, and has been within reach for a while, does not count as stopping
 //! in the end   one cluster, of the nodes that should be in it, none on its way; every shard with slots has three voters on
 //!          different nodes, all that hold a replica are members, and all replicas are equal
 //! ```
@@ -23,6 +24,9 @@ use crate::hosts::Hosts;
 /// For how long a hidden leader looks for one at home. A look may come late, and clocks run at their own rates.
 const HIDDEN_FOR: Duration = Duration::from_millis(1900);
 
+/// So long after its return, at most, who can be reached has heard of it: it is said again, should a message be lost.
+const HEARD_WITHIN: Duration = Duration::from_secs(4);
+
 /// How many voters a shard with slots has.
 const VOTERS: usize = 3;
 /// Of these sizes of a cluster its topology has five.
@@ -38,6 +42,10 @@ pub(crate) struct Watch {
     hidden: BTreeMap<(usize, u64, GroupId), Instant>,
     /// By host, the shard that its node was at home in when it was seen last.
     homes: BTreeMap<usize, GroupId>,
+    /// By host, the nodes that have told its node that they are stopping, when it was seen last.
+    leaving: BTreeMap<usize, Vec<NodeId>>,
+    /// In which life, and since when, a host is in one cluster with another (the second), and reaches it.
+    returned: BTreeMap<(usize, usize), (u64, Instant)>,
     /// Monotonic clocks jump in this run: how long a leader has waited is not known.
     clocks_jump: bool,
     /// When a command on a slot was served last.
@@ -91,6 +99,8 @@ impl Watch {
             shown: BTreeSet::new(),
             hidden: BTreeMap::new(),
             homes: BTreeMap::new(),
+            leaving: BTreeMap::new(),
+            returned: BTreeMap::new(),
             clocks_jump,
             served: BTreeMap::new(),
             wrong: None,
@@ -130,6 +140,7 @@ impl Watch {
         }
         if !self.clocks_jump {
             self.look_at_hidden(hosts, &probes)?;
+            self.look_at_leaving(hosts, &probes)?;
         }
         self.wrong.clone().map_or(Ok(probes), Err)
     }
@@ -178,10 +189,11 @@ impl Watch {
                 if !self.shown.insert((group, term, node)) {
                     continue;
                 }
-                let host = hosts.all.iter().position(|host| host.id() == node);
-                let since = host.and_then(|host| self.hidden.get(&(host, hosts.all[host].life(), group)));
-                if let Some(since) = since.filter(|since| now - **since < HIDDEN_FOR && self.has_home(hosts, group)) {
-                    let ms = (now - *since).as_millis();
+                let Some(host) = hosts.all.iter().position(|host| host.id() == node) else { continue };
+                let since = self.hidden.get(&(host, hosts.all[host].life(), group)).copied();
+                let waits_for_none = || self.has_nobody_at_home(hosts, probes, group, host);
+                if let Some(since) = since.filter(|since| now - *since < HIDDEN_FOR && !waits_for_none()) {
+                    let ms = (now - since).as_millis();
                     return Err(format!("{node} is hidden in {group} and was shown to lead it after {ms} ms"));
                 }
             }
@@ -189,9 +201,42 @@ impl Watch {
         Ok(())
     }
 
-    /// Whether a node that is at home in a shard has not taken its leave: a hidden leader waits for no others.
-    fn has_home(&self, hosts: &Hosts, group: GroupId) -> bool {
-        self.homes.iter().any(|(host, home)| *home == group && !hosts.all[*host].takes_leave())
+    /// Whether all nodes at home in a shard have told the one that leads it that they are stopping, now or when it was seen last: a
+    /// hidden leader waits for no others.
+    fn has_nobody_at_home(&self, hosts: &Hosts, probes: &Probes, group: GroupId, leader: usize) -> bool {
+        let now = probes[leader].as_ref().map(|probe| &probe.leaving);
+        let has_left = |node: NodeId| {
+            let told = [now, self.leaving.get(&leader)];
+            hosts.all.iter().any(|host| host.id() == node && host.takes_leave())
+                || told.into_iter().flatten().any(|leaving| leaving.contains(&node))
+        };
+        self.homes.iter().all(|(host, home)| *home != group || has_left(hosts.all[*host].id()))
+    }
+
+    fn look_at_leaving(&mut self, hosts: &Hosts, probes: &Probes) -> Result<(), String> {
+        let now = Instant::now();
+        let cluster = |host: usize| probes[host].as_ref().map(|probe| probe.cluster);
+        for from in 0..hosts.count() {
+            for (to, probe) in known(probes).filter(|(to, _)| *to != from) {
+                let (life, is_back) = (hosts.all[from].life(), !hosts.all[from].takes_leave());
+                let is_heard = !hosts.net.is_cut(from, to) && !hosts.net.is_cut(to, from);
+                if !is_back || !is_heard || cluster(from) != Some(probe.cluster) {
+                    self.returned.remove(&(from, to));
+                    continue;
+                }
+                let known = self.returned.get(&(from, to)).filter(|(known, _)| *known == life);
+                let since = known.map_or(now, |(_, since)| *since);
+                self.returned.insert((from, to), (life, since));
+                if now - since > HEARD_WITHIN && probe.leaving.contains(&hosts.all[from].id()) {
+                    return Err(format!(
+                        "host {from} is back for {:?}, and counts as stopping on host {to}",
+                        now - since
+                    ));
+                }
+            }
+        }
+        self.leaving = known(probes).map(|(host, probe)| (host, probe.leaving.clone())).collect();
+        Ok(())
     }
 }
 
