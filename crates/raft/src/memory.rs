@@ -119,6 +119,16 @@ impl MemoryLogStore {
         self.disk.lock().pending.len()
     }
 
+    /// The entries in the oldest `count` of them.
+    pub fn pending_entries(&self, count: usize) -> Vec<Bytes> {
+        let disk = self.disk.lock();
+        let entries = disk.pending.iter().take(count).filter_map(|(_, change, _)| match change {
+            LogChange::Append(entries) => Some(entries),
+            _ => None,
+        });
+        entries.flatten().map(|entry| entry.bytes.clone()).collect()
+    }
+
     /// Whether somebody waits for one of them.
     pub fn is_awaited(&self) -> bool {
         self.disk.lock().pending.iter().any(|(_, _, done)| done.is_some())

@@ -19,6 +19,8 @@ use rand::{RngExt, SeedableRng};
 use tokio::sync::Notify;
 use tokio::time::{self, Instant};
 
+use crate::host::Around;
+use crate::kept::{How, Kept};
 use crate::trace::{Topic, Trace};
 
 /// How long what nobody waits for stays in memory.
@@ -40,6 +42,7 @@ pub(crate) struct SimDisk {
     store: MemoryLogStore,
     submitted: Arc<Notify>,
     trace: Trace,
+    kept: Kept,
     /// The longest that a sync takes, in ms; the shortest is 1.
     sync_ms_max: Arc<AtomicU64>,
     /// The longest that a piece of a snapshot takes, and its end, in ms.
@@ -49,14 +52,15 @@ pub(crate) struct SimDisk {
 
 impl SimDisk {
     /// An empty disk.
-    pub(crate) fn new(host: usize, seed: u64, pace: Pace, trace: Trace) -> Self {
+    pub(crate) fn new(host: usize, seed: u64, pace: Pace, around: &Around) -> Self {
         let store = MemoryLogStore::new();
         store.hold();
         Self {
             host,
             store,
             submitted: Arc::default(),
-            trace,
+            trace: around.trace.clone(),
+            kept: around.kept.clone(),
             sync_ms_max: Arc::new(AtomicU64::new(pace.sync_ms_max)),
             snapshot_ms_max: pace.snapshot_ms_max,
             random: Arc::new(Mutex::new(SmallRng::seed_from_u64(seed))),
@@ -87,7 +91,7 @@ impl SimDisk {
                 due = None;
                 let ms = self.random.lock().random_range(1..=self.sync_ms_max.load(Ordering::Relaxed));
                 time::sleep(Duration::from_millis(ms)).await;
-                self.store.sync(count);
+                self.sync(count);
                 self.trace.note(Topic::Disk, self.host, "synced", &count.to_le_bytes());
             }
         }
@@ -98,14 +102,25 @@ impl SimDisk {
     pub(crate) fn cut_power(&self) -> Self {
         let pending = self.store.pending();
         let kept = self.random.lock().random_range(0..=pending);
-        self.store.sync(kept);
+        self.sync(kept);
         self.next(self.store.crash())
     }
 
     /// The process ended in order: everything is on the disk. Returns the disk of the next start.
     pub(crate) fn close(&self) -> Self {
+        self.sync(usize::MAX);
         self.store.release();
         self.next(self.store.crash())
+    }
+
+    /// Makes the oldest changes durable.
+    fn sync(&self, count: usize) {
+        if self.kept.is_watched() {
+            // BEFORE anybody hears that they are.
+            let entries = self.store.pending_entries(count);
+            entries.iter().for_each(|bytes| self.kept.note(self.host, How::Stored, bytes));
+        }
+        self.store.sync(count);
     }
 
     fn next(&self, store: MemoryLogStore) -> Self {
@@ -125,7 +140,10 @@ impl LogStore for SimDisk {
     fn submit(&self, group: GroupId, change: LogChange, done: Done) {
         match &change {
             LogChange::Append(entries) => {
-                entries.iter().for_each(|entry| self.trace.note(Topic::Disk, self.host, "append", &entry.bytes));
+                for entry in entries {
+                    self.trace.note(Topic::Disk, self.host, "append", &entry.bytes);
+                    self.kept.note(self.host, How::Held, &entry.bytes);
+                }
             }
             other => self.trace.note(Topic::Disk, self.host, "change", format!("{other:?}").as_bytes()),
         }
@@ -152,7 +170,7 @@ impl LogStore for SimDisk {
     async fn create_snapshot(&self, group: GroupId) -> io::Result<SimSnapshotWriter> {
         self.trace.note(Topic::Disk, self.host, "snapshot begun", &[]);
         let writer = self.store.create_snapshot(group).await?;
-        Ok(SimSnapshotWriter { writer, ms_max: self.snapshot_ms_max, random: Arc::clone(&self.random) })
+        Ok(SimSnapshotWriter { writer, bytes: Vec::new(), disk: self.clone() })
     }
 
     fn newest_snapshot(&self, group: GroupId) -> io::Result<Option<(SnapshotMeta, MemorySnapshotReader)>> {
@@ -166,13 +184,14 @@ impl LogStore for SimDisk {
 /// Writes a snapshot, at the disk's pace.
 pub(crate) struct SimSnapshotWriter {
     writer: MemorySnapshotWriter,
-    ms_max: u64,
-    random: Arc<Mutex<SmallRng>>,
+    /// All of it, where it is looked for values in it.
+    bytes: Vec<u8>,
+    disk: SimDisk,
 }
 
 impl SimSnapshotWriter {
     async fn take_time(&self) {
-        let ms = self.random.lock().random_range(0..=self.ms_max);
+        let ms = self.disk.random.lock().random_range(0..=self.disk.snapshot_ms_max);
         time::sleep(Duration::from_millis(ms)).await;
     }
 }
@@ -180,11 +199,18 @@ impl SimSnapshotWriter {
 impl SnapshotWriter for SimSnapshotWriter {
     async fn write(&mut self, chunk: Bytes) -> io::Result<()> {
         self.take_time().await;
+        if self.disk.kept.is_watched() {
+            self.bytes.extend_from_slice(&chunk);
+        }
         self.writer.write(chunk).await
     }
 
     async fn finish(self, meta: SnapshotMeta) -> io::Result<()> {
         self.take_time().await;
-        self.writer.finish(meta).await
+        self.writer.finish(meta).await?;
+        for how in [How::Held, How::Stored] {
+            self.disk.kept.note(self.disk.host, how, &self.bytes);
+        }
+        Ok(())
     }
 }

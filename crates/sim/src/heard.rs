@@ -11,6 +11,8 @@ pub(crate) struct Heard {
     /// Whether reads were answered by a leader for sure, or perhaps not, where the connection says so by itself; otherwise
     /// only INFO tells.
     pub(crate) by_leader: Option<bool>,
+    /// Who answered.
+    pub(crate) host: usize,
 }
 
 impl Heard {

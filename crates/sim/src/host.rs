@@ -15,6 +15,7 @@ use tokio::task::{JoinHandle, LocalSet};
 
 use crate::clock::SimClock;
 use crate::disk::{Pace, SimDisk};
+use crate::kept::Kept;
 use crate::net::Net;
 use crate::platform::{SimPlatform, SimRandom, SimRecord, SimThreads};
 use crate::seed::Seed;
@@ -29,8 +30,7 @@ pub(crate) struct Host {
     number: usize,
     part: Part,
     seed: Seed,
-    net: Net,
-    trace: Trace,
+    around: Around,
     pub(crate) clock: SimClock,
     pub(crate) disk: SimDisk,
     record: SimRecord,
@@ -40,6 +40,14 @@ pub(crate) struct Host {
     /// Its node was told to stop, and was not started since.
     takes_leave: Cell<bool>,
     running: Option<Running>,
+}
+
+/// What a host shares with the others of its run.
+#[derive(Clone)]
+pub(crate) struct Around {
+    pub(crate) net: Net,
+    pub(crate) trace: Trace,
+    pub(crate) kept: Kept,
 }
 
 /// What a host's node is started as.
@@ -75,23 +83,14 @@ pub(crate) fn client_address(host: usize) -> String {
 
 impl Host {
     /// A host that is off, with an empty disk.
-    pub(crate) fn new(
-        number: usize,
-        part: Part,
-        seed: Seed,
-        net: Net,
-        clock: SimClock,
-        pace: Pace,
-        trace: Trace,
-    ) -> Self {
-        let disk = SimDisk::new(number, seed.of("disk", 0), pace, trace.clone());
+    pub(crate) fn new(number: usize, part: Part, seed: Seed, around: Around, clock: SimClock, pace: Pace) -> Self {
+        let disk = SimDisk::new(number, seed.of("disk", 0), pace, &around);
         let (record, id) = (SimRecord::default(), node_id(seed, 0));
         Self {
             number,
             part,
             seed,
-            net,
-            trace,
+            around,
             clock,
             disk,
             record,
@@ -117,9 +116,9 @@ impl Host {
         assert!(self.running.is_none(), "a host that runs is not started");
         self.starts += 1;
         self.takes_leave.set(false);
-        self.trace.note(Topic::Fault, self.number, "start", &[]);
-        let (transport, inbox) = self.net.up(self.number, self.id);
-        let (net, number, threads) = (self.net.clone(), self.number, SimThreads::default());
+        self.around.trace.note(Topic::Fault, self.number, "start", &[]);
+        let (transport, inbox) = self.around.net.up(self.number, self.id);
+        let (net, number, threads) = (self.around.net.clone(), self.number, SimThreads::default());
         let start = Start {
             config: self.config()?,
             id: self.id,
@@ -179,8 +178,8 @@ impl Host {
     /// Cuts the power.
     pub(crate) fn cut_power(&mut self) {
         let Some(running) = self.running.take() else { return };
-        self.trace.note(Topic::Fault, self.number, "power cut", &[]);
-        self.net.down(self.number);
+        self.around.trace.note(Topic::Fault, self.number, "power cut", &[]);
+        self.around.net.down(self.number);
         running.end();
         self.disk = self.disk.cut_power();
     }
@@ -189,7 +188,7 @@ impl Host {
     /// [`Self::turn_off`] follows.
     pub(crate) fn stop(&self) -> Option<impl Future<Output = ()> + use<>> {
         let running = self.running.as_ref()?;
-        self.trace.note(Topic::Fault, self.number, "stop", &[]);
+        self.around.trace.note(Topic::Fault, self.number, "stop", &[]);
         self.takes_leave.set(true);
         // Its group stops, and that is no failure now.
         running.watching.abort();
@@ -200,8 +199,8 @@ impl Host {
     /// What is left of a node that has stopped in order goes; its disk holds everything.
     pub(crate) fn turn_off(&mut self) {
         let Some(running) = self.running.take() else { return };
-        self.trace.note(Topic::Fault, self.number, "off", &[]);
-        self.net.down(self.number);
+        self.around.trace.note(Topic::Fault, self.number, "off", &[]);
+        self.around.net.down(self.number);
         running.end();
         self.disk = self.disk.close();
     }
@@ -209,8 +208,8 @@ impl Host {
     /// Replaces the disk of a host that is off by an empty one: the node there is another one.
     pub(crate) fn wipe(&mut self, pace: Pace) {
         assert!(self.running.is_none(), "the disk of a host that runs stays");
-        self.trace.note(Topic::Fault, self.number, "wiped", &[]);
-        self.disk = SimDisk::new(self.number, self.seed.of("disk", self.starts), pace, self.trace.clone());
+        self.around.trace.note(Topic::Fault, self.number, "wiped", &[]);
+        self.disk = SimDisk::new(self.number, self.seed.of("disk", self.starts), pace, &self.around);
         self.record = SimRecord::default();
         self.id = node_id(self.seed, self.starts);
     }

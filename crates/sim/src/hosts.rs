@@ -11,7 +11,8 @@ use tokio::time::Instant;
 
 use crate::clock::SimClock;
 use crate::disk::Pace;
-use crate::host::{Host, Part};
+use crate::host::{Around, Host, Part};
+use crate::kept::Kept;
 use crate::net::{Links, Net};
 use crate::seed::Seed;
 use crate::trace::{Topic, Trace};
@@ -37,6 +38,8 @@ pub(crate) struct Making<'a> {
     pub(crate) clocks: &'a [(i32, i64)],
     /// By host.
     pub(crate) parts: Vec<Part>,
+    /// Where values are that are written once.
+    pub(crate) kept: Kept,
 }
 
 impl Hosts {
@@ -44,11 +47,12 @@ impl Hosts {
     pub(crate) fn new(seed: Seed, making: Making<'_>, trace: Trace) -> Self {
         let start = Instant::now();
         let net = Net::new(making.clocks.len(), seed.of("net", 0), making.links, trace.clone());
+        let around = Around { net: net.clone(), trace: trace.clone(), kept: making.kept };
         let pairs = making.clocks.iter().zip(making.parts).enumerate();
         let all = pairs.map(|(number, (&(rate_ppm, offset_ms), part))| {
             let base_ns = seed.of("monotonic", number as u64) >> 20;
             let clock = SimClock::new(start, rate_ppm, base_ns, offset_ms);
-            Host::new(number, part, seed.part("host", number), net.clone(), clock, making.pace, trace.clone())
+            Host::new(number, part, seed.part("host", number), around.clone(), clock, making.pace)
         });
         Self { all: all.collect(), net, trace, start, seen: BTreeMap::new() }
     }

@@ -27,6 +27,7 @@ mod hazard;
 mod heard;
 mod host;
 mod hosts;
+mod kept;
 mod net;
 mod oracle;
 mod platform;

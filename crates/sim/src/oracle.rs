@@ -4,11 +4,13 @@
 //! sending to its reply; one whose outcome is unknown may take effect at any later time, or never.
 
 mod bank;
+mod copies;
 mod lists;
 mod registers;
 mod sets;
 
 pub(crate) use bank::{ACCOUNTS, BALANCE_FIRST, Bank};
+pub(crate) use copies::{Copies, Count};
 pub(crate) use lists::Lists;
 pub(crate) use registers::Registers;
 pub(crate) use sets::Sets;
@@ -42,6 +44,7 @@ pub(crate) struct Oracle {
     pub(crate) lists: Lists,
     pub(crate) bank: Bank,
     pub(crate) sets: Sets,
+    pub(crate) copies: Copies,
 }
 
 impl Oracle {
@@ -53,7 +56,8 @@ impl Oracle {
 
     /// How many operations were answered and say something.
     pub(crate) fn answered(&self) -> usize {
-        self.registers.answered() + self.lists.answered() + self.bank.answered() + self.sets.answered()
+        let of_keys = self.registers.answered() + self.lists.answered();
+        of_keys + self.bank.answered() + self.sets.answered() + self.copies.answered()
     }
 
     /// Judges the whole history.
@@ -61,6 +65,7 @@ impl Oracle {
         self.registers.judge()?;
         self.lists.judge()?;
         self.bank.judge()?;
-        self.sets.judge()
+        self.sets.judge()?;
+        self.copies.judge()
     }
 }

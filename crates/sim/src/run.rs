@@ -15,7 +15,7 @@ use tokio::time::Instant;
 
 use crate::host::Host;
 use crate::hosts::{Hosts, Making, SharedHosts};
-use crate::oracle::Oracle;
+use crate::oracle::{Copies, Oracle};
 use crate::seed::Seed;
 use crate::trace::{Show, Trace};
 use crate::{cluster, shard, tasks};
@@ -74,8 +74,10 @@ pub(crate) struct Stage {
 impl Stage {
     /// With hosts that are off. `clocks_jump`: wall clocks do.
     pub(crate) fn new(seed: Seed, making: Making<'_>, clocks_jump: bool, trace: Trace) -> Self {
+        let kept = making.kept.clone();
         let hosts = Rc::new(RefCell::new(Hosts::new(seed, making, trace)));
         let mut oracle = Oracle::default();
+        oracle.copies = Copies::new(kept);
         if clocks_jump {
             oracle.sets.clocks_jump();
         }

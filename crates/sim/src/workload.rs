@@ -13,7 +13,8 @@ use tokio::time;
 
 use crate::client::{Command, command};
 use crate::heard::{Heard, number};
-use crate::oracle::{ACCOUNTS, BALANCE_FIRST, Oracle, Outcome};
+use crate::kept::Kept;
+use crate::oracle::{ACCOUNTS, BALANCE_FIRST, Count, Oracle, Outcome};
 use crate::reach::Reach;
 
 /// Few keys, so that operations meet.
@@ -52,6 +53,10 @@ pub(crate) struct Client<R> {
     last_mortal: Option<(String, u64)>,
     /// It draws from a list, and waits for an element, half of the time; else from a set.
     waits: bool,
+    /// In so many of ten draws it adds to what it draws from.
+    adds_of_ten: u32,
+    /// It writes values that stay, and asks who has them, now and then.
+    keeps: bool,
 }
 
 impl Tags {
@@ -98,12 +103,20 @@ impl<R: Reach> Client<R> {
             operations,
             last_mortal: None,
             waits: false,
+            adds_of_ten: 7,
+            keeps: false,
         }
     }
 
-    /// A client that waits for elements of a list.
-    pub(crate) fn who_waits(self) -> Self {
+    /// A client that waits for elements of a list: where all add little, most of them wait most of the time.
+    pub(crate) fn who_waits(mut self) -> Self {
+        self.adds_of_ten = [2, 4, 7][self.random.random_range(0..3)];
         Self { waits: true, ..self }
+    }
+
+    /// A client that asks WAIT and WAITAOF.
+    pub(crate) fn who_keeps(self) -> Self {
+        Self { keeps: true, ..self }
     }
 
     /// Works while this says so, then ends what it is about. The first of all opens the bank before.
@@ -121,6 +134,9 @@ impl<R: Reach> Client<R> {
     async fn operate(&mut self) {
         if self.waits && self.random.random_range(0..2) == 0 {
             return self.draw().await;
+        }
+        if self.keeps && self.random.random_range(0..10) == 0 {
+            return self.keep().await;
         }
         match self.random.random_range(0..self.operations) {
             0..4 => self.write().await,
@@ -353,7 +369,12 @@ impl<R: Reach> Client<R> {
     /// Adds to a set, or draws from it.
     async fn draw(&mut self) {
         let pool = self.pool();
-        if self.random.random_range(0..3) > 0 {
+        let adds = if self.waits {
+            self.random.random_range(0..10) < self.adds_of_ten
+        } else {
+            self.random.random_range(0..3) > 0
+        };
+        if adds {
             let member = self.value();
             let add = if self.waits { "RPUSH" } else { "SADD" };
             let heard = self.call(&pool, &[command([add, &pool, &member.to_string()])]).await;
@@ -379,6 +400,61 @@ impl<R: Reach> Client<R> {
             0 => command(["BLPOP", "nothing", pool, "0.4"]),
             1 => command(["BRPOP", pool, "0.05"]),
             _ => command(["BLPOP", pool, "1"]),
+        }
+    }
+
+    /// Writes a value that stays, and asks how many have it.
+    async fn keep(&mut self) {
+        let value = self.value();
+        let (here, others) = (self.random.random_range(0..2), self.random.random_range(0..3));
+        let ms = [1, 50, 300][self.random.random_range(0..3)];
+        let ask = match self.random.random_range(0..4) {
+            0 => command(["WAIT", &others.to_string(), &ms.to_string()]),
+            _ => command(["WAITAOF", &here.to_string(), &others.to_string(), &ms.to_string()]),
+        };
+        self.keep_and(value, ask).await;
+    }
+
+    /// Writes a value that stays, and asks this; what is answered, if both are.
+    async fn keep_and(&mut self, value: u64, ask: Command) -> Option<Count> {
+        let key = Kept::key(value);
+        let heard = self.call(&key, &[command(["SET", &key, "1"]), ask]).await;
+        let count = match heard.good(1)? {
+            Value::Integer(others) => Count::Held(*others),
+            reply => {
+                let counts: Vec<i64> = reply.as_array()?.iter().filter_map(Value::as_integer).collect();
+                let [here, others] = counts[..] else { return None };
+                Count::Stored { here: here == 1, others }
+            }
+        };
+        heard.good(0)?;
+        self.oracle.borrow_mut().copies.counted(value, heard.host, count);
+        Some(count)
+    }
+
+    /// Has a value stored by a node and another one, and by no more if they are quick enough; its key.
+    pub(crate) async fn keep_on_two(&mut self) -> String {
+        loop {
+            let value = self.value();
+            if let Some(Count::Stored { here: true, others: 1.. }) =
+                self.keep_and(value, command(["WAITAOF", "1", "1", "0"])).await
+            {
+                return Kept::key(value);
+            }
+            time::sleep(PAUSE).await;
+        }
+    }
+
+    /// Whether a key is there, by a leader's word.
+    pub(crate) async fn finds(&mut self, key: &str) -> bool {
+        loop {
+            // Who follows refuses the write, and is not asked again.
+            let commands = [command(["SET", "end", "1"]), command(["EXISTS", key]), command(["INFO", "replication"])];
+            let heard = self.call(key, &commands).await;
+            if let Some(found) = heard.integer(1).filter(|_| heard.outcome(0) == Outcome::Done && heard.was_leader(2)) {
+                return found == 1;
+            }
+            time::sleep(PAUSE).await;
         }
     }
 

@@ -9,7 +9,8 @@ fn every_patch_still_applies() {
     let root = crate_dir.join("../..");
     let mut count = 0;
     let entries = |dir: &str| std::fs::read_dir(crate_dir.join(dir)).unwrap().map(|entry| entry.unwrap().path());
-    let patches = entries("mutants").chain(entries("mutants/cluster")).chain(entries("mutants/relaxed"));
+    let worlds = ["mutants", "mutants/cluster", "mutants/relaxed", "mutants/waiting"];
+    let patches = worlds.into_iter().flat_map(entries);
     for patch in patches.filter(|path| path.extension().is_some_and(|extension| extension == "patch")) {
         let applied = Command::new("git").args(["apply", "--check"]).arg(&patch).current_dir(&root).status().unwrap();
         assert!(applied.success(), "{} does not apply any more", patch.display());

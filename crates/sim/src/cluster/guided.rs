@@ -180,7 +180,8 @@ impl Guided {
 
     fn heard(&self, exchange: Exchange, start: u64) -> Heard {
         let end = self.oracle.borrow_mut().event();
-        Heard { replies: exchange.replies, span: Span { start, end }, by_leader: Some(!self.readonly) }
+        let by_leader = Some(!self.readonly);
+        Heard { replies: exchange.replies, span: Span { start, end }, by_leader, host: self.last.0 }
     }
 }
 

@@ -28,6 +28,7 @@ use super::{HOSTS, MEMBERS, SHARDS, STEADY, VOTER_REPLACE_AFTER_MS, WANDERING, s
 use crate::hazard::{Hazard, Hazards};
 use crate::host::{CLIENT_PORT, Part, ip};
 use crate::hosts::Making;
+use crate::kept::Kept;
 use crate::run::{LIVE_WITHIN, LOOK_EVERY, Play, Stage};
 use crate::seed::Seed;
 use crate::tasks;
@@ -59,7 +60,7 @@ pub(crate) struct Run {
 impl Run {
     pub(crate) fn new(seed: Seed, plan: Plan, trace: Trace) -> Self {
         let parts = (0..HOSTS).map(part).collect();
-        let making = Making { links: plan.links, pace: plan.pace, clocks: &plan.clocks, parts };
+        let making = Making { links: plan.links, pace: plan.pace, clocks: &plan.clocks, parts, kept: Kept::default() };
         let stage = Stage::new(seed, making, plan.jumps_clocks(), trace);
         let hosts = || Rc::clone(&stage.hosts);
         let hazards = Rc::new(RefCell::new(Hazards::new(hosts(), plan.pace)));

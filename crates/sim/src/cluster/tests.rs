@@ -12,6 +12,7 @@ use crate::client::{Command, Connection, command};
 use crate::disk::Pace;
 use crate::host::{CLIENT_PORT, ip};
 use crate::hosts::Making;
+use crate::kept::Kept;
 use crate::net::Links;
 use crate::run::{Stage, in_virtual_time};
 use crate::seed::Seed;
@@ -33,7 +34,8 @@ impl Few {
     async fn new<const N: usize>(seed: Seed, sync_ms_max: u64) -> Self {
         let pace = Pace { sync_ms_max, snapshot_ms_max: 0 };
         let links = Links { latency_ms_max: 2, lost_ppm: 0 };
-        let making = Making { links, pace, clocks: &[(0, 0); N], parts: (0..N).map(part).collect() };
+        let making =
+            Making { links, pace, clocks: &[(0, 0); N], parts: (0..N).map(part).collect(), kept: Kept::default() };
         let stage = Stage::new(seed, making, false, Trace::new(None));
         stage.begin().unwrap();
         time::sleep(SOON).await;

@@ -67,6 +67,7 @@ impl Reach for AnyHost {
         for command in commands {
             self.trace("sends", &command.join(&b' '));
         }
+        let host = self.host % self.hosts.borrow().count();
         let connection = self.connection.as_mut().expect("it is there");
         let mut replies = Vec::new();
         let broken = connection.call(commands, patience, &mut replies).await.is_err();
@@ -78,6 +79,6 @@ impl Reach for AnyHost {
             self.connection = None;
             self.host = random.random_range(0..self.hosts.borrow().count());
         }
-        Heard { replies, span: Span { start, end }, by_leader: None }
+        Heard { replies, span: Span { start, end }, by_leader: None, host }
     }
 }

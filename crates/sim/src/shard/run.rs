@@ -6,6 +6,7 @@
 //! heal    links mended, disks well, every host on
 //! live    within [`LIVE_WITHIN`]: a write is acknowledged, every replica votes, all are equal
 //! judge   the clients' whole history
+//! dark    where voters acknowledge before they sync: all lose their power at once, and what WAITAOF counted on two of three is there
 //! ```
 
 use std::rc::Rc;
@@ -19,6 +20,7 @@ use super::plan::{Fault, Plan, Whom};
 use crate::hazard::{Hazard, Hazards};
 use crate::host::{Host, Part, client_address};
 use crate::hosts::Making;
+use crate::kept::Kept;
 use crate::run::{LIVE_WITHIN, LOOK_EVERY, Play, Stage};
 use crate::seed::Seed;
 use crate::tasks;
@@ -27,6 +29,9 @@ use crate::workload::{Client, Tags};
 
 /// All replicas are of one group.
 const GROUP: GroupId = GroupId(0);
+
+/// How often all hosts lose their power at the end of a run of voters that acknowledge before they sync.
+const BLACKOUTS: usize = 3;
 
 /// See the module.
 pub(crate) struct Run {
@@ -42,7 +47,8 @@ pub(crate) struct Run {
 impl Run {
     pub(crate) fn new(seed: Seed, plan: Plan, trace: Trace) -> Self {
         let parts = (0..plan.voters).map(|number| part(number, &plan)).collect();
-        let making = Making { links: plan.links, pace: plan.pace, clocks: &plan.clocks, parts };
+        let kept = if plan.relaxed || plan.waiting { Kept::new() } else { Kept::default() };
+        let making = Making { links: plan.links, pace: plan.pace, clocks: &plan.clocks, parts, kept };
         let stage = Stage::new(seed, making, plan.jumps_clocks(), trace);
         let hazards = Hazards::new(Rc::clone(&stage.hosts), plan.pace);
         Self { plan, stage, hazards, mishap: None, first_term: None }
@@ -53,7 +59,11 @@ impl Run {
         let reach = AnyHost::new(number, Rc::clone(&self.stage.hosts), Rc::clone(&self.stage.oracle));
         let start = self.stage.hosts.borrow().start();
         let client = Client::new(number, reach, Rc::clone(&self.stage.oracle), start, Tags::default(), seed);
-        if self.plan.waiting { client.who_waits() } else { client }
+        match (self.plan.waiting, self.plan.relaxed) {
+            (true, _) => client.who_waits().who_keeps(),
+            (false, true) => client.who_keeps(),
+            (false, false) => client,
+        }
     }
 
     /// Lets the plan happen.
@@ -174,6 +184,22 @@ impl Run {
         }
     }
 
+    /// Lets all hosts lose their power in the moment in which a client hears that two of them have stored what it wrote.
+    async fn go_dark(&mut self) -> Result<(), String> {
+        for round in 0..BLACKOUTS {
+            let mut client = self.client(self.plan.clients + 1 + round);
+            let key = client.keep_on_two().await;
+            let down_ms = self.stage.seed.of("blackout", round as u64) % 300 + 1;
+            self.hazards.happen(Hazard::Blackout(down_ms));
+            self.hazards.returning().all_on().await?;
+            if !client.finds(&key).await {
+                return Err(format!("two had stored {key}, and it is gone after all lost their power"));
+            }
+            self.look()?;
+        }
+        Ok(())
+    }
+
     /// Whether every node runs, votes in one group, and has applied the same.
     fn is_level(&self) -> bool {
         let mut probes = Vec::new();
@@ -207,7 +233,12 @@ impl Play for Run {
         self.hazards.mend();
         self.hazards.returning().all_on().await?;
         let live = time::timeout(LIVE_WITHIN, self.live(clients)).await;
-        live.map_err(|_| format!("all was mended, and not all was well {} s later", LIVE_WITHIN.as_secs()))?
+        let not_well = |_| format!("all was mended, and not all was well {} s later", LIVE_WITHIN.as_secs());
+        live.map_err(not_well)??;
+        if self.plan.relaxed {
+            time::timeout(LIVE_WITHIN, self.go_dark()).await.map_err(not_well)??;
+        }
+        Ok(())
     }
 
     fn describe(&self) -> String {
