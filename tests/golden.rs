@@ -54,7 +54,8 @@ impl Transcript {
 
 #[test]
 fn redis_cli_shows_what_it_shows_with_a_real_server() {
-    let (valkey, cairn) = (Valkey::start(&[]), Server::start(&[]));
+    let debug = ["--enable-debug-command", "yes"];
+    let (valkey, cairn) = (Valkey::start(&debug), Server::start(&debug));
     let directory = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/golden");
     let mut transcripts: Vec<_> =
         fs::read_dir(directory).expect("tests/golden").map(|entry| entry.expect("a file").path()).collect();
