@@ -301,7 +301,11 @@ impl<C: Clock> Apply<C> {
 
     /// Shows the outside what changed: after the effects are visible, before anybody is answered.
     fn publish(&self) {
-        let deadline = self.shard.data.read().next_deadline_ms();
+        let (deadline, expires) = {
+            let data = self.shard.data.read();
+            (data.next_deadline_ms(), data.expires_actively())
+        };
+        self.shard.expires_actively.store(expires, Ordering::Relaxed);
         self.shard.next_deadline_ms.store(deadline.unwrap_or(u64::MAX), Ordering::Relaxed);
         self.shard.applied(self.applied_index, self.progress.term, self.progress.sequence);
     }

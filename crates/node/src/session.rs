@@ -577,7 +577,7 @@ impl<P: Platform> Session<P> {
         if exchange.must_wait() {
             return match wait {
                 Some(_) => Step::AfterReplies,
-                None if spec.leaves.is_some() && self.may_enter(spec, arguments) => self.enter(arguments, exchange),
+                None if self.may_leave(spec) && self.may_enter(spec, arguments) => self.enter(arguments, exchange),
                 None => self.ride(arguments, exchange),
             };
         }
@@ -628,6 +628,11 @@ impl<P: Platform> Session<P> {
         }
         exchange.staged.read(self.database(), arguments.raw());
         Step::Done
+    }
+
+    /// Whether a read that was not run yet may have something to leave behind in an entry.
+    fn may_leave(&self, spec: &Spec) -> bool {
+        spec.leaves.is_some() || !self.replica.shard.expires_actively.load(Ordering::Relaxed)
     }
 
     /// Whether a read can be a command of an entry: where it cannot, it is answered and leaves nothing.

@@ -273,7 +273,8 @@ impl<P: Platform> Session<P> {
             return Step::Later(Later::Cluster(ClusterWork::Transaction(Box::new(transaction))));
         }
         let leads = self.replica.leads();
-        let leaves = transaction.leaves() && self.replica.shard.refusal().is_none();
+        let may_leave = transaction.any(|queued| queued.is_about_data() && self.may_leave(queued.spec));
+        let leaves = may_leave && self.replica.shard.refusal().is_none();
         if data && leads && (writes || mixed || leaves) {
             return self.propose_transaction(mixed, exchange);
         }
