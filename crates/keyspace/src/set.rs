@@ -15,9 +15,9 @@ mod packed;
 use std::collections::BTreeSet;
 use std::ops::Deref;
 
-use triomphe::{Arc, ThinArc};
+use triomphe::Arc;
 
-use crate::big::{Dense, Named};
+use crate::big::{Body, Dense};
 use crate::collection::{Collection, CollectionValue, Value, ValueType, collection_variant};
 use crate::digest::Digest;
 use crate::integer::{Digits, format_integer, parse_integer};
@@ -30,28 +30,11 @@ use packed::Packed;
 #[derive(Clone)]
 pub struct SetValue(Encoding);
 
-/// A member of a big set: [ count of sharers | length | bytes ].
-type Plain = ThinArc<(), u8>;
-
-impl Named for Plain {
-    fn name(&self) -> &[u8] {
-        &self.slice
-    }
-
-    fn allocated_bytes(&self) -> usize {
-        (2 * size_of::<usize>() + self.slice.len()).next_multiple_of(size_of::<usize>())
-    }
-}
-
-fn plain(member: &[u8]) -> Plain {
-    Plain::from_header_and_slice((), member)
-}
-
 #[derive(Clone)]
 enum Encoding {
     Integers(Integers),
     Packed(Packed),
-    Many(Box<Dense<Plain>>),
+    Many(Box<Dense<()>>),
 }
 
 /// How a set is kept. A snapshot keeps this: see [`SetValue::restore`].
@@ -110,7 +93,7 @@ impl SetValue {
         match &self.0 {
             Encoding::Integers(integers) => parse_integer(member).is_some_and(|number| integers.find(number).is_ok()),
             Encoding::Packed(packed) => packed.contains(member),
-            Encoding::Many(members) => members.find(member).is_some(),
+            Encoding::Many(members) => members.place(member).is_some(),
         }
     }
 
@@ -124,7 +107,7 @@ impl SetValue {
         let integers =
             integers.into_iter().flat_map(|set| set.iter().map(|number| Member::Digits(format_integer(number))));
         let packed = packed.into_iter().flat_map(|set| set.iter().map(Member::Bytes));
-        let many = many.into_iter().flat_map(|set| set.iter().map(|member| Member::Bytes(member.name())));
+        let many = many.into_iter().flat_map(|set| set.iter().map(|member| Member::Bytes(member.bytes)));
         integers.chain(packed).chain(many)
     }
 
@@ -133,7 +116,7 @@ impl SetValue {
         match &self.0 {
             Encoding::Integers(integers) => Member::Digits(format_integer(integers.at(place))),
             Encoding::Packed(packed) => Member::Bytes(packed.iter().nth(place).expect("the place is below the length")),
-            Encoding::Many(members) => Member::Bytes(members.at(place).name()),
+            Encoding::Many(members) => Member::Bytes(members.at(place).bytes),
         }
     }
 
@@ -158,7 +141,7 @@ impl SetValue {
             return 0;
         };
         let (from, to) = scan_step(cursor, count, members.len());
-        (to..from).rev().for_each(|place| visit(members.at(place).name()));
+        (to..from).rev().for_each(|place| visit(members.at(place).bytes));
         to as u64
     }
 
@@ -216,7 +199,10 @@ impl SetValue {
                 found.inspect(|&index| integers.remove_at(index)).is_some()
             }
             Encoding::Packed(packed) => packed.remove(member),
-            Encoding::Many(members) => members.remove(member).is_some(),
+            Encoding::Many(members) => {
+                let place = members.place(member);
+                place.inspect(|&place| members.remove(place)).is_some()
+            }
         }
     }
 
@@ -262,10 +248,10 @@ impl SetValue {
                 }
                 Encoding::Packed(packed) => packed.push(member),
                 Encoding::Many(members) => {
-                    if members.find(member).is_some() {
+                    if members.place(member).is_some() {
                         return None;
                     }
-                    members.push(plain(member));
+                    members.push((), Body::whole(member));
                 }
             }
         }
@@ -290,7 +276,7 @@ impl SetValue {
             Encoding::Integers(_) => unreachable!("bytes go into a set of bytes"),
             Encoding::Packed(packed) => packed.push(member),
             Encoding::Many(members) => {
-                members.push(plain(member));
+                members.push((), Body::whole(member));
             }
         }
     }
@@ -304,7 +290,7 @@ impl SetValue {
     fn spread(&mut self, settings: &Settings) {
         let mut members = Dense::new(settings.hash_key);
         self.iter().for_each(|member| {
-            members.push(plain(&member));
+            members.push((), Body::whole(&member));
         });
         self.0 = Encoding::Many(Box::new(members));
     }
@@ -344,7 +330,7 @@ impl CollectionValue for SetValue {
         let within = match &self.0 {
             Encoding::Integers(integers) => integers.allocated_bytes(),
             Encoding::Packed(packed) => packed.allocated_bytes(),
-            Encoding::Many(members) => members.allocated_bytes(),
+            Encoding::Many(members) => size_of::<Dense<()>>() + members.allocated_bytes(),
         };
         size_of::<Self>() + within
     }

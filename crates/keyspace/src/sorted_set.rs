@@ -2,7 +2,7 @@
 //!
 //! ```text
 //! listpack:  members with their scores in one block, in order     at most `sorted_set.entries_max`, none over `value_bytes_max`
-//! skiplist:  members by place and by name, and the same handles in order (see `big`)   everything else
+//! skiplist:  members by place and by name, and their places in order (see `big`)       everything else
 //! ```
 //!
 //! A sorted set goes down this list as it grows, never up. (`skiplist` is what Redis calls the second; there is none in it.) A member has a
@@ -12,19 +12,18 @@
 
 mod packed;
 
-use std::cmp::Ordering;
 use std::collections::BTreeSet;
 use std::ops::Range;
 
-use triomphe::{Arc, ThinArc};
+use triomphe::Arc;
 
-use crate::big::{Dense, Named, Order, Ranked};
+use crate::big::{Body, Head, Keyed, Ranked, Row};
 use crate::collection::{Collection, CollectionValue, Value, ValueType, collection_variant};
 use crate::digest::Digest;
 use crate::random::Random;
 use crate::set::{sample_places, scan_step};
 use crate::settings::Settings;
-use packed::{PackedScores, by_order};
+use packed::PackedScores;
 
 /// Members ordered by score, and by their bytes where scores are equal.
 #[derive(Clone)]
@@ -36,49 +35,49 @@ enum Encoding {
     Many(Box<Many>),
 }
 
-/// A member of a big sorted set: [ count of sharers | score | length | bytes ].
-type Scored = ThinArc<f64, u8>;
+/// Rows of scores and members, all of which stand in the order.
+type Many = Ranked<Score>;
 
-impl Named for Scored {
-    fn name(&self) -> &[u8] {
-        &self.slice
-    }
+/// What stands in front of a member.
+#[derive(Clone, Copy)]
+struct Score(f64);
 
-    fn allocated_bytes(&self) -> usize {
-        (3 * size_of::<usize>() + self.slice.len()).next_multiple_of(size_of::<usize>())
-    }
-}
-
-impl Ranked for Scored {
-    fn rank_against(&self, other: &Self) -> Ordering {
-        by_order((self.header.header, &self.slice), (other.header.header, &other.slice))
+impl Head for Score {
+    fn name(self, bytes: &[u8]) -> &[u8] {
+        bytes
     }
 }
 
-/// The members by name and by place, and the same handles by rank.
-#[derive(Clone)]
-struct Many {
-    members: Dense<Scored>,
-    order: Order<Scored>,
+const SIGN: u64 = 1 << 63;
+
+impl Keyed for Score {
+    fn key(self, _: &[u8]) -> Option<u64> {
+        // The two zeros are equal.
+        let bits = (self.0 + 0.0).to_bits();
+        Some(if bits & SIGN == 0 { bits | SIGN } else { !bits })
+    }
 }
 
-impl Many {
-    fn new(settings: &Settings) -> Self {
-        Self { members: Dense::new(settings.hash_key), order: Order::new() }
-    }
+/// The score that has a key.
+fn score_of(key: u64) -> f64 {
+    f64::from_bits(if key & SIGN == 0 { !key } else { key & !SIGN })
+}
 
-    /// Sets the score of a member, which is new if `before` is `None`.
-    fn put(&mut self, member: &[u8], score: f64, before: Option<f64>) {
-        let handle = Scored::from_header_and_slice(score, member);
-        if before.is_some() {
-            let place = self.members.place(member).expect("it has a score");
-            let old = self.members.replace(place, handle.clone());
-            self.order.remove(&old);
-        } else {
-            self.members.push(handle.clone());
-        }
-        self.order.insert(handle);
+fn pair(row: Row<'_, Score>) -> (&[u8], f64) {
+    (row.bytes, row.head.0)
+}
+
+/// Gives a member of a big sorted set a score; returns the score that it had.
+fn put(many: &mut Many, member: &[u8], score: f64) -> Option<f64> {
+    let Some(place) = many.rows().place(member) else {
+        many.push(Score(score), Body::whole(member));
+        return None;
+    };
+    let before = many.rows().head(place).0;
+    if before != score {
+        many.set_head(place, Score(score));
     }
+    Some(before)
 }
 
 impl SortedSetValue {
@@ -86,7 +85,7 @@ impl SortedSetValue {
     pub fn len(&self) -> usize {
         match &self.0 {
             Encoding::Packed(packed) => packed.len(),
-            Encoding::Many(many) => many.members.len(),
+            Encoding::Many(many) => many.rows().len(),
         }
     }
 
@@ -99,7 +98,7 @@ impl SortedSetValue {
     pub fn score(&self, member: &[u8]) -> Option<f64> {
         match &self.0 {
             Encoding::Packed(packed) => packed.find(member).map(|(_, score)| score),
-            Encoding::Many(many) => many.members.find(member).map(|found| found.header.header),
+            Encoding::Many(many) => many.rows().place(member).map(|place| many.rows().head(place).0),
         }
     }
 
@@ -108,18 +107,35 @@ impl SortedSetValue {
         match &self.0 {
             Encoding::Packed(packed) => packed.find(member),
             Encoding::Many(many) => {
-                let found = many.members.find(member)?;
-                Some((many.order.rank(found), found.header.header))
+                let place = many.rows().place(member)?;
+                Some((many.rank(place)?, many.rows().head(place).0))
             }
         }
     }
 
-    /// How many members stand in front of the first that does not satisfy the predicate. Those in front must all satisfy it, and
+    /// How many members stand in front of the first whose score does not satisfy the predicate. Those in front must all satisfy it, and
     /// none behind may.
-    pub fn partition_point(&self, satisfies: impl Fn(f64, &[u8]) -> bool) -> usize {
+    pub fn partition_by_score(&self, satisfies: impl Fn(f64) -> bool) -> usize {
         match &self.0 {
-            Encoding::Packed(packed) => packed.iter().take_while(|&(member, score)| satisfies(score, member)).count(),
-            Encoding::Many(many) => many.order.partition_point(|member| satisfies(member.header.header, &member.slice)),
+            Encoding::Packed(packed) => packed.iter().take_while(|&(_, score)| satisfies(score)).count(),
+            Encoding::Many(many) => many.partition_point(|key| satisfies(score_of(key))),
+        }
+    }
+
+    /// The same for members, if all scores are equal. If they are not, it is some number, but the same for every sorted set that is equal.
+    pub fn partition_by_member(&self, satisfies: impl Fn(&[u8]) -> bool) -> usize {
+        match &self.0 {
+            Encoding::Packed(packed) => packed.iter().take_while(|&(member, _)| satisfies(member)).count(),
+            Encoding::Many(many) => {
+                // By rank, not by chunk: where those were divided must show nowhere.
+                let mut left = 0..many.ranked_count();
+                while !left.is_empty() {
+                    let middle = left.start + left.len() / 2;
+                    left =
+                        if satisfies(many.at_rank(middle).bytes) { middle + 1..left.end } else { left.start..middle };
+                }
+                left.start
+            }
         }
     }
 
@@ -130,7 +146,7 @@ impl SortedSetValue {
                 let walked: Vec<_> = packed.iter().skip(ranks.start).take(ranks.len()).collect();
                 (Some(walked), None)
             }
-            Encoding::Many(many) => (None, Some(many.order.range(ranks).map(pair))),
+            Encoding::Many(many) => (None, Some(many.range(ranks).map(pair))),
         };
         packed.into_iter().flatten().chain(many.into_iter().flatten())
     }
@@ -139,7 +155,7 @@ impl SortedSetValue {
     pub fn at(&self, place: usize) -> (&[u8], f64) {
         match &self.0 {
             Encoding::Packed(packed) => packed.iter().nth(place).expect("the place is below the length"),
-            Encoding::Many(many) => pair(many.members.at(place)),
+            Encoding::Many(many) => pair(many.rows().at(place)),
         }
     }
 
@@ -166,10 +182,10 @@ impl SortedSetValue {
                 0
             }
             Encoding::Many(many) => {
-                let (from, to) = scan_step(cursor, count, many.members.len());
+                let (from, to) = scan_step(cursor, count, many.rows().len());
                 (to..from)
                     .rev()
-                    .map(|place| pair(many.members.at(place)))
+                    .map(|place| pair(many.rows().at(place)))
                     .for_each(|(member, score)| visit(member, score));
                 to as u64
             }
@@ -188,23 +204,19 @@ impl SortedSetValue {
     /// Gives a member a score, which is a number; returns the score that it had.
     pub fn insert(&mut self, member: &[u8], score: f64, settings: &Settings) -> Option<f64> {
         debug_assert!(!score.is_nan(), "a score is a number");
-        let before = self.score(member);
-        if before == Some(score) {
-            return before;
-        }
         let limits = settings.sorted_set;
-        let fits = self.len() < limits.entries_max && member.len() <= limits.value_bytes_max;
-        if before.is_none() && !fits {
-            self.spread(settings);
-        }
-        match &mut self.0 {
-            Encoding::Packed(packed) => {
+        if let Encoding::Packed(packed) = &mut self.0 {
+            let before = packed.find(member).map(|(_, score)| score);
+            if before == Some(score) {
+                return before;
+            }
+            if before.is_some() || packed.len() < limits.entries_max && member.len() <= limits.value_bytes_max {
                 packed.remove(member);
                 packed.insert(member, score);
+                return before;
             }
-            Encoding::Many(many) => many.put(member, score, before),
         }
-        before
+        put(self.spread(settings), member, score)
     }
 
     /// Removes a member; returns the score that it had.
@@ -212,9 +224,10 @@ impl SortedSetValue {
         match &mut self.0 {
             Encoding::Packed(packed) => packed.remove(member),
             Encoding::Many(many) => {
-                let removed = many.members.remove(member)?;
-                many.order.remove(&removed);
-                Some(removed.header.header)
+                let place = many.rows().place(member)?;
+                let before = many.rows().head(place).0;
+                many.remove(place);
+                Some(before)
             }
         }
     }
@@ -230,18 +243,8 @@ impl SortedSetValue {
                     packed.remove(member);
                 });
             }
-            Encoding::Many(many) if ranks.len() > many.order.len() / 2 => {
-                let mut rest = Many { members: Dense::new_like(&many.members), order: Order::new() };
-                let kept = many.order.range(0..ranks.start).chain(many.order.range(ranks.end..many.order.len()));
-                kept.for_each(|member| {
-                    rest.members.push(member.clone());
-                    rest.order.insert(member.clone());
-                });
-                **many = rest;
-            }
-            Encoding::Many(many) => many.order.remove_range(ranks).iter().for_each(|member| {
-                many.members.remove(&member.slice);
-            }),
+            Encoding::Many(many) if ranks.len() > many.ranked_count() / 2 => many.keep_around(ranks),
+            Encoding::Many(many) => many.remove_range(ranks),
         }
     }
 
@@ -263,7 +266,7 @@ impl SortedSetValue {
     pub fn by_place(&self) -> impl Iterator<Item = (&[u8], f64)> {
         let (packed, many) = match &self.0 {
             Encoding::Packed(packed) => (Some(packed.iter()), None),
-            Encoding::Many(many) => (None, Some(many.members.iter().map(pair))),
+            Encoding::Many(many) => (None, Some(many.rows().iter().map(pair))),
         };
         packed.into_iter().flatten().chain(many.into_iter().flatten())
     }
@@ -290,7 +293,7 @@ impl SortedSetValue {
                     // What is in order stays where it was put: at the end.
                     packed.find(member).filter(|found| found.0 + 1 == packed.len())?;
                 }
-                Encoding::Many(many) => many.put(member, score, None),
+                Encoding::Many(many) => many.push(Score(score), Body::whole(member)),
             }
         }
         Some(set)
@@ -302,17 +305,17 @@ impl SortedSetValue {
     }
 
     /// Leaves the packed encoding.
-    fn spread(&mut self, settings: &Settings) {
+    fn spread(&mut self, settings: &Settings) -> &mut Many {
         if let Encoding::Packed(packed) = &self.0 {
-            let mut many = Many::new(settings);
-            packed.iter().for_each(|(member, score)| many.put(member, score, None));
+            let mut many = Many::new(settings.hash_key);
+            packed.iter().for_each(|(member, score)| many.push(Score(score), Body::whole(member)));
             self.0 = Encoding::Many(Box::new(many));
         }
+        match &mut self.0 {
+            Encoding::Packed(_) => unreachable!("it was left"),
+            Encoding::Many(many) => many,
+        }
     }
-}
-
-fn pair(member: &Scored) -> (&[u8], f64) {
-    (&member.slice, member.header.header)
 }
 
 impl CollectionValue for SortedSetValue {
@@ -329,7 +332,7 @@ impl CollectionValue for SortedSetValue {
     fn allocated_bytes(&self) -> usize {
         let within = match &self.0 {
             Encoding::Packed(packed) => packed.allocated_bytes(),
-            Encoding::Many(many) => many.members.allocated_bytes() + many.order.allocated_bytes(),
+            Encoding::Many(many) => size_of::<Many>() + many.allocated_bytes(),
         };
         size_of::<Self>() + within
     }

@@ -100,12 +100,12 @@ impl<'a> Span<'a> {
                 if is_reversed { (set.len() - end, set.len() - start) } else { (start, end) }
             }
             Self::Scores(low, high) => (
-                set.partition_point(|score, _| low.begins_behind(score)),
-                set.partition_point(|score, _| high.ends_behind(score)),
+                set.partition_by_score(|score| low.begins_behind(score)),
+                set.partition_by_score(|score| high.ends_behind(score)),
             ),
             Self::Names(low, high) => (
-                set.partition_point(|_, name| low.begins_behind(name)),
-                set.partition_point(|_, name| high.ends_behind(name)),
+                set.partition_by_member(|name| low.begins_behind(name)),
+                set.partition_by_member(|name| high.ends_behind(name)),
             ),
         };
         start..end.max(start)

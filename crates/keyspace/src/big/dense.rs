@@ -1,110 +1,122 @@
-//! Many items with names: by place, and by name.
+//! Many rows with names: by place, and by name.
 //!
-//! A new item goes to the end; when one leaves, the last takes its place. So the order is a function of the history of changes
-//! alone, a random item is one look away, and a walk from the end to the front returns what is there throughout, however
+//! A new row goes to the end; when one leaves, the last takes its place. So the order is a function of the history of changes
+//! alone, a random row is one look away, and a walk from the end to the front returns what is there throughout, however
 //! much comes and goes: what moves, moves towards the front.
 
 use siphasher::sip::SipHasher13;
 
 use super::index::Index;
-use super::rows::Rows;
+use super::rows::{Body, Row, Rows};
 
-/// An item of a [`Dense`]: a handle that is cheap to clone.
-pub(crate) trait Named: Clone {
-    /// What the item is found by.
-    fn name(&self) -> &[u8];
-    /// The bytes of what the handle refers to.
-    fn allocated_bytes(&self) -> usize;
+/// What stands in front of a row's bytes: as much as it is copied with them.
+pub(crate) trait Head: Copy {
+    /// What the row is found by: a piece of its bytes.
+    fn name(self, bytes: &[u8]) -> &[u8];
 }
 
-/// See the module. No two items have the same name.
+/// Of rows that are names and nothing else.
+impl Head for () {
+    fn name(self, bytes: &[u8]) -> &[u8] {
+        bytes
+    }
+}
+
+impl<'a, H: Head> Row<'a, H> {
+    fn name(self) -> &'a [u8] {
+        self.head.name(self.bytes)
+    }
+}
+
+/// See the module. No two rows have the same name.
 #[derive(Clone)]
-pub(crate) struct Dense<T> {
+pub(crate) struct Dense<H> {
     hash_key: [u64; 2],
-    rows: Rows<T>,
+    rows: Rows<H>,
     index: Index,
-    item_bytes: usize,
 }
 
-impl<T: Named> Dense<T> {
-    /// Without items.
+impl<H: Head> Dense<H> {
+    /// Without rows.
     pub(crate) fn new(hash_key: [u64; 2]) -> Self {
-        Self { hash_key, rows: Rows::new(), index: Index::new(), item_bytes: 0 }
+        Self { hash_key, rows: Rows::new(), index: Index::new() }
     }
 
-    /// Without items, with the same hash key.
+    /// Without rows, with the same hash key.
     pub(crate) fn new_like(other: &Self) -> Self {
         Self::new(other.hash_key)
     }
 
-    /// How many items there are.
+    /// How many rows there are.
     pub(crate) fn len(&self) -> usize {
         self.rows.len()
     }
 
-    /// The bytes of the items, their handles and the index.
+    /// The bytes of the rows and the index.
     pub(crate) fn allocated_bytes(&self) -> usize {
-        self.item_bytes + self.rows.allocated_bytes() + self.index.allocated_bytes()
+        self.rows.allocated_bytes() + self.index.allocated_bytes()
     }
 
-    /// The item at a place below the length.
-    pub(crate) fn at(&self, place: usize) -> &T {
+    /// The row at a place below the length.
+    pub(crate) fn at(&self, place: usize) -> Row<'_, H> {
         self.rows.at(place)
     }
 
-    /// The items in order of their places.
-    pub(crate) fn iter(&self) -> impl DoubleEndedIterator<Item = &T> + Clone {
+    /// The head of the row at a place below the length.
+    pub(crate) fn head(&self, place: usize) -> H {
+        self.rows.head(place)
+    }
+
+    /// The name of the row at a place below the length.
+    #[inline]
+    pub(crate) fn name(&self, place: usize) -> &[u8] {
+        self.rows.at(place).name()
+    }
+
+    /// The bytes of the row at a place below the length, for another row.
+    pub(crate) fn body(&self, place: usize) -> Body<'_> {
+        self.rows.body(place)
+    }
+
+    /// The rows in order of their places.
+    pub(crate) fn iter(&self) -> impl DoubleEndedIterator<Item = Row<'_, H>> + Clone {
         self.rows.iter()
     }
 
-    /// The place of the item with this name.
+    /// The place of the row with this name.
     pub(crate) fn place(&self, name: &[u8]) -> Option<usize> {
-        self.index.find(hash_of(self.hash_key, name), |place| self.at(place).name() == name)
+        self.index.find(hash_of(self.hash_key, name), |place| self.name(place) == name)
     }
 
-    /// The item with this name.
-    pub(crate) fn find(&self, name: &[u8]) -> Option<&T> {
-        self.place(name).map(|place| self.at(place))
-    }
-
-    /// Adds an item whose name is not there.
-    pub(crate) fn push(&mut self, item: T) {
-        let Self { hash_key, rows, index, item_bytes } = self;
-        *item_bytes += item.allocated_bytes();
-        let (hash, place) = (hash_of(*hash_key, item.name()), rows.len());
-        rows.push(item);
+    /// Adds a row whose name is not there.
+    pub(crate) fn push(&mut self, head: H, body: Body<'_>) {
+        let Self { hash_key, rows, index } = self;
+        let place = rows.len();
+        rows.push(head, body);
+        let hash = hash_of(*hash_key, rows.at(place).name());
         index.insert(hash, place, |places| hashes_at(*hash_key, rows, places));
     }
 
-    /// Puts another item of the same name at a place, and returns the one that was there.
-    pub(crate) fn replace(&mut self, place: usize, item: T) -> T {
-        self.item_bytes += item.allocated_bytes();
-        let row = self.rows.at_mut(place);
-        debug_assert!(row.name() == item.name(), "an item is replaced by one of the same name");
-        let before = std::mem::replace(row, item);
-        self.item_bytes -= before.allocated_bytes();
-        before
+    /// Changes the head of a row, but not where its name is.
+    pub(crate) fn set_head(&mut self, place: usize, head: H) {
+        self.rows.set_head(place, head);
     }
 
-    /// Changes the item at a place, but for its name and its size.
-    pub(crate) fn change<R>(&mut self, place: usize, change: impl FnOnce(&mut T) -> R) -> R {
-        change(self.rows.at_mut(place))
+    /// Puts other contents under the same name into a row.
+    pub(crate) fn replace(&mut self, place: usize, head: H, body: Body<'_>) {
+        self.rows.replace(place, head, body);
     }
 
-    /// Removes the item with this name, if it is there.
-    pub(crate) fn remove(&mut self, name: &[u8]) -> Option<T> {
-        let place = self.place(name)?;
-        let Self { hash_key, rows, index, item_bytes } = self;
-        index.remove(hash_of(*hash_key, name), place, |places| hashes_at(*hash_key, rows, places));
-        let last = rows.pop().expect("an item is there");
-        let removed = if place == rows.len() {
-            last
-        } else {
-            index.relocate(hash_of(*hash_key, last.name()), rows.len(), place);
-            std::mem::replace(rows.at_mut(place), last)
-        };
-        *item_bytes -= removed.allocated_bytes();
-        Some(removed)
+    /// Takes out the row at a place below the length.
+    pub(crate) fn remove(&mut self, place: usize) {
+        let Self { hash_key, rows, index } = self;
+        let hash_at = |place| hash_of(*hash_key, rows.at(place).name());
+        index.remove(hash_at(place), place, |places| hashes_at(*hash_key, rows, places));
+        let last = rows.len() - 1;
+        if place < last {
+            index.relocate(hash_at(last), last, place);
+        }
+        rows.swap_remove(place);
     }
 }
 
@@ -113,8 +125,7 @@ fn hash_of(hash_key: [u64; 2], name: &[u8]) -> u64 {
 }
 
 /// The hashes of the names at these places. Each look waits for the memory, so all are begun before the first is used.
-fn hashes_at<T: Named>(hash_key: [u64; 2], rows: &Rows<T>, places: &[u32]) -> Vec<u64> {
-    let items: Vec<&T> = places.iter().map(|&place| rows.at(place as usize)).collect();
-    let names: Vec<&[u8]> = items.into_iter().map(Named::name).collect();
+fn hashes_at<H: Head>(hash_key: [u64; 2], rows: &Rows<H>, places: &[u32]) -> Vec<u64> {
+    let names: Vec<&[u8]> = places.iter().map(|&place| rows.at(place as usize).name()).collect();
     names.into_iter().map(|name| hash_of(hash_key, name)).collect()
 }

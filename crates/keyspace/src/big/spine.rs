@@ -1,10 +1,13 @@
 //! Chunks in order, with counts: where an index lies, and what is in front of a chunk.
 //!
 //! ```text
-//! groups: [ count, bytes | Arc -> links ][ count, bytes | Arc -> links ] ...     none is empty
-//! links:  [ count, bytes | Arc -> chunk ] ... at most 32                         no chunk is empty
+//! groups: [ count, bytes, mark | Arc -> links ][ count, bytes, mark | Arc -> links ] ...     none is empty
+//! links:  [ count, bytes, mark | Arc -> chunk ] ... at most 32                               no chunk is empty
 //! counts: a Fenwick tree over the counts of the groups
 //! ```
+//!
+//! A chunk may have a *mark*, by which it is searched for: it is beside whatever refers to the chunk, so that a search looks into none. A group has the
+//! mark of its last chunk.
 //!
 //! The ends are O(1), an index is found in O(log n). A full group is divided, small neighbours are merged; then the counts of the groups
 //! are added up anew, a step per group, once in some thousand changes.
@@ -24,31 +27,37 @@ const MERGED_LINKS_MAX: usize = 24;
 
 /// A chunk of a [`Spine`].
 pub(crate) trait Counted: Clone {
+    /// What it is searched for by.
+    type Mark: Copy;
     /// How many elements it holds; at least one while it is in a spine.
     fn count(&self) -> usize;
     /// The bytes that it refers to.
     fn held_bytes(&self) -> usize;
+    /// Its mark; anything while it holds no element.
+    fn mark(&self) -> Self::Mark;
 }
 
 /// See the module.
 #[derive(Clone)]
-pub(crate) struct Spine<C> {
+pub(crate) struct Spine<C: Counted> {
     groups: Vec<Group<C>>,
     counts: Counts,
     bytes: usize,
 }
 
 #[derive(Clone)]
-struct Group<C> {
+struct Group<C: Counted> {
     count: u32,
     bytes: usize,
+    mark: C::Mark,
     links: Arc<Vec<Link<C>>>,
 }
 
 #[derive(Clone)]
-struct Link<C> {
+struct Link<C: Counted> {
     count: u32,
     bytes: u32,
+    mark: C::Mark,
     chunk: Arc<C>,
 }
 
@@ -59,10 +68,28 @@ pub(crate) struct At {
     link: usize,
 }
 
+/// How many items stand in front of the first that does not satisfy the predicate; those in front all do. Looks at three at a time, which
+/// takes hardly longer than one, where each look waits for the memory.
+pub(super) fn partition_point<T>(items: &[T], satisfies: impl Fn(&T) -> bool) -> usize {
+    let mut left = 0..items.len();
+    while left.len() > 3 {
+        let step = left.len() / 4;
+        let looked = [1, 2, 3].map(|quarter| left.start + quarter * step);
+        let satisfied = looked.map(|at| satisfies(&items[at]));
+        left = match satisfied {
+            [false, ..] => left.start..looked[0],
+            [_, false, _] => looked[0] + 1..looked[1],
+            [_, _, false] => looked[1] + 1..looked[2],
+            _ => looked[2] + 1..left.end,
+        };
+    }
+    left.start + items[left].iter().take_while(|item| satisfies(item)).count()
+}
+
 impl<C: Counted> Link<C> {
     fn new(chunk: C) -> Self {
         let (count, bytes) = weigh(&chunk);
-        Self { count, bytes, chunk: Arc::new(chunk) }
+        Self { count, bytes, mark: chunk.mark(), chunk: Arc::new(chunk) }
     }
 }
 
@@ -72,11 +99,15 @@ fn weigh<C: Counted>(chunk: &C) -> (u32, u32) {
     (count, u32::try_from(bytes).expect("an element is at most 512 MiB"))
 }
 
+fn last_mark<C: Counted>(links: &[Link<C>]) -> C::Mark {
+    links.last().expect("no group is empty").mark
+}
+
 impl<C: Counted> Group<C> {
     fn new(links: Vec<Link<C>>) -> Self {
         let count = links.iter().map(|link| link.count).sum();
         let bytes = links.iter().map(|link| link.bytes as usize).sum();
-        Self { count, bytes, links: Arc::new(links) }
+        Self { count, bytes, mark: last_mark(&links), links: Arc::new(links) }
     }
 }
 
@@ -152,11 +183,10 @@ impl<C: Counted> Spine<C> {
         self.counts.before(at.group) + links.iter().map(|link| link.count as usize).sum::<usize>()
     }
 
-    /// The first chunk that does not satisfy the predicate; those in front all do, and none behind may.
-    pub(crate) fn partition_point(&self, satisfies: impl Fn(&C) -> bool) -> Option<At> {
-        let last_satisfies = |group: &Group<C>| satisfies(&group.links.last().expect("no group is empty").chunk);
-        let group = self.groups.partition_point(last_satisfies);
-        let link = self.groups.get(group)?.links.partition_point(|link| satisfies(&link.chunk));
+    /// The first chunk whose mark does not satisfy the predicate; those in front all do, and none behind may.
+    pub(crate) fn partition_point(&self, satisfies: impl Fn(C::Mark) -> bool) -> Option<At> {
+        let group = partition_point(&self.groups, |group| satisfies(group.mark));
+        let link = partition_point(&self.groups.get(group)?.links, |link| satisfies(link.mark));
         Some(At { group, link })
     }
 
@@ -180,11 +210,15 @@ impl<C: Counted> Spine<C> {
     /// Changes a chunk and the books with it. Copies what a clone shares. Whoever empties a chunk takes it out.
     pub(crate) fn change<R>(&mut self, at: At, change: impl FnOnce(&mut C) -> R) -> R {
         let group = &mut self.groups[at.group];
-        let link = &mut Arc::make_mut(&mut group.links)[at.link];
+        let links = Arc::make_mut(&mut group.links);
+        let link = &mut links[at.link];
         let before = (link.count, link.bytes);
         let result = change(Arc::make_mut(&mut link.chunk));
         (link.count, link.bytes) = weigh(&*link.chunk);
+        link.mark = link.chunk.mark();
+        let link = &links[at.link];
         group.bytes = group.bytes - before.1 as usize + link.bytes as usize;
+        group.mark = last_mark(links);
         self.bytes = self.bytes - before.1 as usize + link.bytes as usize;
         if link.count > before.0 {
             group.count += link.count - before.0;
@@ -214,6 +248,7 @@ impl<C: Counted> Spine<C> {
             links.reserve_exact(links.len().max(2).min(GROUP_LINKS_MAX - links.len()));
         }
         links.insert(link, new);
+        found.mark = last_mark(links);
         self.counts.add(group, count);
         At { group, link }
     }
@@ -254,7 +289,10 @@ impl<C: Counted> Spine<C> {
         if left == 0 {
             self.groups.remove(at.group);
             self.recount();
-        } else if left < GROUP_LINKS_MIN {
+            return;
+        }
+        group.mark = last_mark(&group.links);
+        if left < GROUP_LINKS_MIN {
             self.maybe_merge(at.group);
         }
     }
@@ -297,18 +335,33 @@ impl<C: Counted> Spine<C> {
 
     /// Takes out the chunks that [`Spine::change`] has emptied. A step per chunk.
     pub(crate) fn drop_empty_chunks(&mut self) {
+        self.groups.retain(|group| group.links.iter().any(|link| link.count > 0));
         for group in &mut self.groups {
             if group.links.iter().any(|link| link.count == 0) {
                 let left = group.links.iter().filter(|link| link.count > 0).cloned().collect();
                 *group = Group::new(left);
             }
         }
-        self.groups.retain(|group| !group.links.is_empty());
         self.bytes = self.groups.iter().map(|group| group.bytes).sum();
         self.recount();
     }
 
     fn recount(&mut self) {
         self.counts = self.groups.iter().map(|group| group.count).collect();
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn three_looks_at_a_time_find_what_one_finds() {
+        for length in 0..70 {
+            let items: Vec<usize> = (0..length).collect();
+            for bound in 0..=length {
+                assert_eq!(partition_point(&items, |&item| item < bound), bound);
+            }
+        }
     }
 }

@@ -73,7 +73,7 @@ impl Search {
             }
             last = (at > 0).then_some(cell);
             let scores = cell.scores();
-            let first = set.partition_point(|score, _| score < scores.start);
+            let first = set.partition_by_score(|score| score < scores.start);
             for (member, score) in set.range(first..set.len()).take_while(|(_, score)| *score < scores.end) {
                 if count_max > 0 && found.len() >= count_max {
                     return found;

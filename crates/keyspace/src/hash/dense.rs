@@ -1,171 +1,120 @@
 //! Big hashes: pairs by position and by field (see `big`), and those that expire by deadline.
 //!
 //! ```text
-//! pair:  one allocation [ count of sharers 8 | head 8 | length 8 | deadline 8, if the head says so | field | value ]
-//! head:  [ field length 31 bits | has a deadline 1 bit | - 32 ]
+//! head:  [ field length 31 bits | has a deadline 1 bit ]
+//! bytes: [ deadline 8, if the head says so | field | value ]
 //! ```
 //!
 //! The order of the pairs is a matter of the commands that built the hash and nothing else. A removal puts the last pair into the hole.
 
-use std::cmp::Ordering;
+use crate::big::{Body, Head, Keyed, Ranked, Row};
 
-use triomphe::{Arc, ThinArc};
-
-use crate::big::{Dense, Named, Order, Ranked};
-
-const DEADLINE_BYTES: usize = size_of::<u64>();
+const EXPIRES: u32 = 1 << 31;
 
 /// What stands in front of a pair's bytes.
 #[derive(Clone, Copy)]
-struct Head {
-    field_bytes: u32,
-    expires: bool,
-}
+struct PairHead(u32);
 
-/// A field, its value and its deadline.
-#[derive(Clone)]
-struct Pair(ThinArc<Head, u8>);
-
-impl Pair {
-    fn new(field: &[u8], value: &[u8], deadline_ms: Option<u64>) -> Self {
-        let field_bytes = u32::try_from(field.len()).expect("an entry bounds its arguments to 4 GiB");
-        let head = Head { field_bytes, expires: deadline_ms.is_some() };
-        let deadline = deadline_ms.map(u64::to_le_bytes);
-        let deadline = deadline.as_ref().map_or(&[][..], |bytes| &bytes[..]);
-        Self(ThinArc::from_header_and_slice(head, &[deadline, field, value].concat()))
+impl PairHead {
+    fn new(field: &[u8], expires: bool) -> Self {
+        let field_bytes = u32::try_from(field.len()).ok().filter(|&bytes| bytes < EXPIRES);
+        let field_bytes = field_bytes.expect("a command bounds its arguments to 512 MiB");
+        Self(if expires { field_bytes | EXPIRES } else { field_bytes })
     }
 
-    fn deadline_ms(&self) -> Option<u64> {
-        let bytes = self.0.slice.first_chunk().filter(|_| self.0.header.header.expires)?;
-        Some(u64::from_le_bytes(*bytes))
-    }
-
-    fn split(&self) -> (&[u8], &[u8]) {
-        let head = self.0.header.header;
-        self.0.slice[if head.expires { DEADLINE_BYTES } else { 0 }..].split_at(head.field_bytes as usize)
-    }
-
-    /// Overwrites the value in place, if it is as long and nobody shares the pair.
-    fn overwrite(&mut self, value: &[u8]) -> bool {
-        if self.split().1.len() != value.len() {
-            return false;
-        }
-        self.0.with_arc_mut(|arc| {
-            let Some(pair) = Arc::get_mut(arc) else { return false };
-            let start = pair.slice().len() - value.len();
-            pair.slice_mut()[start..].copy_from_slice(value);
-            true
-        })
+    /// A pair's deadline, its field and its value.
+    fn split(self, bytes: &[u8]) -> (Option<u64>, &[u8], &[u8]) {
+        let (deadline, rest) = bytes.split_at(if self.0 & EXPIRES == 0 { 0 } else { size_of::<u64>() });
+        let (field, value) = rest.split_at((self.0 & !EXPIRES) as usize);
+        (deadline.first_chunk().map(|bytes| u64::from_le_bytes(*bytes)), field, value)
     }
 }
 
-impl Named for Pair {
-    fn name(&self) -> &[u8] {
-        self.split().0
-    }
-
-    fn allocated_bytes(&self) -> usize {
-        (3 * size_of::<usize>() + self.0.slice.len()).next_multiple_of(size_of::<usize>())
+impl Head for PairHead {
+    fn name(self, bytes: &[u8]) -> &[u8] {
+        self.split(bytes).1
     }
 }
 
 /// Of pairs that expire: by (deadline, field).
-impl Ranked for Pair {
-    fn rank_against(&self, other: &Self) -> Ordering {
-        self.deadline_ms().cmp(&other.deadline_ms()).then_with(|| self.name().cmp(other.name()))
+impl Keyed for PairHead {
+    fn key(self, bytes: &[u8]) -> Option<u64> {
+        self.split(bytes).0
     }
 }
 
 /// See the module.
 #[derive(Clone)]
 pub(crate) struct DenseHash {
-    pairs: Dense<Pair>,
-    /// The pairs that have a deadline.
-    expiring: Order<Pair>,
+    /// In an order: those that expire.
+    pairs: Ranked<PairHead>,
 }
 
 impl DenseHash {
     pub(super) fn new(hash_key: [u64; 2]) -> Self {
-        Self { pairs: Dense::new(hash_key), expiring: Order::new() }
+        Self { pairs: Ranked::new(hash_key) }
     }
 
     pub(super) fn len(&self) -> usize {
-        self.pairs.len()
+        self.pairs.rows().len()
     }
 
     pub(super) fn allocated_bytes(&self) -> usize {
-        size_of::<Self>() + self.pairs.allocated_bytes() + self.expiring.allocated_bytes()
+        size_of::<Self>() + self.pairs.allocated_bytes()
     }
 
     /// The value and the deadline of a field.
     pub(super) fn get(&self, field: &[u8]) -> Option<(&[u8], Option<u64>)> {
-        self.pairs.find(field).map(|pair| (pair.split().1, pair.deadline_ms()))
+        let place = self.pairs.rows().place(field)?;
+        let found = self.pair(place);
+        Some((found.value, found.deadline_ms))
     }
 
     /// The pair at a position below the length.
     pub(super) fn pair(&self, position: usize) -> super::Timed<'_> {
-        timed(self.pairs.at(position))
+        timed(self.pairs.rows().at(position))
     }
 
     pub(super) fn pairs(&self) -> impl Iterator<Item = super::Timed<'_>> + Clone {
-        self.pairs.iter().map(timed)
+        self.pairs.rows().iter().map(timed)
     }
 
     /// How many fields have a deadline.
     pub(super) fn expiring_count(&self) -> usize {
-        self.expiring.len()
+        self.pairs.ranked_count()
     }
 
     /// The pair that expires first.
     pub(super) fn next_due(&self) -> Option<super::Timed<'_>> {
-        self.expiring.first().map(timed)
+        self.pairs.range(0..self.expiring_count().min(1)).next().map(timed)
     }
 
     /// How many fields have deadlines up to this one.
     pub(super) fn due_count(&self, until_ms: u64) -> usize {
-        self.expiring.partition_point(|pair| pair.deadline_ms() <= Some(until_ms))
+        self.pairs.partition_point(|deadline_ms| deadline_ms <= until_ms)
     }
 
     /// Gives a field a value and a deadline; says whether the field is new.
     pub(super) fn insert(&mut self, field: &[u8], value: &[u8], deadline_ms: Option<u64>) -> bool {
-        let place = self.pairs.place(field);
-        if let Some(place) = place
-            && deadline_ms.is_none()
-            && self.pairs.at(place).deadline_ms().is_none()
-            && self.pairs.change(place, |pair| pair.overwrite(value))
-        {
-            return false;
-        }
-        let new = Pair::new(field, value, deadline_ms);
+        let deadline = deadline_ms.map(u64::to_le_bytes);
+        let deadline = deadline.as_ref().map_or(&[][..], |bytes| &bytes[..]);
+        let (head, body) = (PairHead::new(field, deadline_ms.is_some()), Body::joined([deadline, field, value]));
+        let place = self.pairs.rows().place(field);
         match place {
-            None => self.pairs.push(new.clone()),
-            Some(place) => {
-                let before = self.pairs.replace(place, new.clone());
-                self.strike(&before);
-            }
-        }
-        if deadline_ms.is_some() {
-            self.expiring.insert(new);
+            None => self.pairs.push(head, body),
+            Some(place) => self.pairs.replace(place, head, body),
         }
         place.is_none()
     }
 
     /// Removes a field; says whether it was there. The last pair takes its place.
     pub(super) fn remove(&mut self, field: &[u8]) -> bool {
-        let removed = self.pairs.remove(field);
-        removed.iter().for_each(|pair| self.strike(pair));
-        removed.is_some()
-    }
-
-    /// Takes a pair that was removed off the list of those that expire.
-    fn strike(&mut self, pair: &Pair) {
-        if pair.deadline_ms().is_some() {
-            self.expiring.remove(pair);
-        }
+        let place = self.pairs.rows().place(field);
+        place.inspect(|&place| self.pairs.remove(place)).is_some()
     }
 }
 
-fn timed(pair: &Pair) -> super::Timed<'_> {
-    let (field, value) = pair.split();
-    super::Timed { field, value, deadline_ms: pair.deadline_ms() }
+fn timed(pair: Row<'_, PairHead>) -> super::Timed<'_> {
+    let (deadline_ms, field, value) = pair.head.split(pair.bytes);
+    super::Timed { field, value, deadline_ms }
 }

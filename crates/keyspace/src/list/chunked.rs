@@ -9,6 +9,8 @@ use super::limits::Limits;
 use crate::big::{At, Counted, Spine};
 
 impl Counted for Chunk {
+    type Mark = ();
+
     fn count(&self) -> usize {
         self.len()
     }
@@ -16,6 +18,8 @@ impl Counted for Chunk {
     fn held_bytes(&self) -> usize {
         self.allocated_bytes() - size_of::<Self>()
     }
+
+    fn mark(&self) {}
 }
 
 /// See the module.

@@ -42,16 +42,16 @@ fn check(set: &SortedSetValue, model: &Model, random: &mut Random) {
     for (rank, (member, score)) in all.iter().enumerate() {
         assert_eq!(set.rank(member), Some((rank, *score)));
     }
-    let bound = score_of(random);
-    assert_eq!(set.partition_point(|score, _| score < bound), all.iter().filter(|pair| pair.1 < bound).count());
-    assert_eq!(set.partition_point(|score, _| score <= bound), all.iter().filter(|pair| pair.1 <= bound).count());
+    let bound = drawn_score(random);
+    assert_eq!(set.partition_by_score(|score| score < bound), all.iter().filter(|pair| pair.1 < bound).count());
+    assert_eq!(set.partition_by_score(|score| score <= bound), all.iter().filter(|pair| pair.1 <= bound).count());
     let by_place: BTreeSet<_> = (0..set.len()).map(|place| set.at(place).0.to_vec()).collect();
     assert_eq!(by_place.len(), all.len());
 }
 
 /// Few different scores, so that members decide often.
-fn score_of(random: &mut Random) -> f64 {
-    [f64::NEG_INFINITY, -1.5, 0.0, 1.0, 1.5, 2.0, 1e300, f64::INFINITY][random.below(8)]
+fn drawn_score(random: &mut Random) -> f64 {
+    [f64::NEG_INFINITY, -1.5, -0.0, 0.0, 1.0, 1.5, 1e300, f64::INFINITY][random.below(8)]
 }
 
 fn run(seed: u64, settings: &Settings, name_count: usize, steps: usize, check_every: usize) -> SortedSetValue {
@@ -61,7 +61,7 @@ fn run(seed: u64, settings: &Settings, name_count: usize, steps: usize, check_ev
         let member = format!("m{}", random.below(name_count)).into_bytes();
         match random.below(20) {
             0..=11 => {
-                let score = if random.below(2) == 0 { score_of(&mut random) } else { random.below(1000) as f64 };
+                let score = if random.below(2) == 0 { drawn_score(&mut random) } else { random.below(1000) as f64 };
                 assert_eq!(set.insert(&member, score, settings), model.insert(member.clone(), score));
             }
             12..=18 => assert_eq!(set.remove(&member), model.remove(&member)),
@@ -128,6 +128,59 @@ fn the_same_changes_give_the_same_state_whatever_the_hash_key() {
     other.hash_key = [99, 98];
     let (left, right) = (run(3, &settings(0), 500, 3000, 1000), run(3, &other, 500, 3000, 1000));
     assert_eq!(digest_of(&left), digest_of(&right));
+}
+
+/// Scores come first, then members, whatever their lengths are: some are kept out of line.
+#[test]
+fn equal_scores_are_ordered_by_members_of_all_lengths() {
+    let (limits, mut random) = (settings(0), Random::new(11));
+    let (mut set, mut model) = (SortedSetValue::empty(), Model::new());
+    for step in 0..4000 {
+        let number = random.below(600);
+        let mut member = format!("{}", number % 7).into_bytes();
+        member.resize(member.len() + [0, 100, 110, 111, 112, 113, 500][number % 7], b'-');
+        member.extend(number.to_string().into_bytes());
+        if random.below(3) == 0 {
+            assert_eq!(set.remove(&member), model.remove(&member));
+        } else {
+            let score = random.below(2) as f64;
+            assert_eq!(set.insert(&member, score, &limits), model.insert(member, score));
+        }
+        if step % 400 == 0 {
+            check(&set, &model, &mut random);
+        }
+    }
+    model.keys().for_each(|member| {
+        set.insert(member, 0.0, &limits);
+    });
+    let members: Vec<_> = model.keys().collect();
+    assert!(set.range(0..set.len()).map(|pair| pair.0).eq(members.iter().map(|member| member.as_slice())));
+    for (rank, member) in members.iter().enumerate() {
+        assert_eq!(set.partition_by_member(|other| other < member.as_slice()), rank);
+        assert_eq!(set.partition_by_member(|other| other <= member.as_slice()), rank + 1);
+    }
+}
+
+/// A range of members is asked for although the scores differ: then nobody says what it holds, but equal sorted sets have to agree.
+#[test]
+fn a_range_of_members_does_not_depend_on_how_the_sorted_set_grew() {
+    let limits = settings(0);
+    let grown = run(9, &limits, 3000, 20_000, 20_000);
+    let restored = SortedSetValue::restore(false, grown.by_place(), &limits).unwrap();
+    for number in 0..3000 {
+        let bound = format!("m{number}").into_bytes();
+        let found = [&grown, &restored].map(|set| set.partition_by_member(|member| member < bound.as_slice()));
+        assert_eq!(found[0], found[1]);
+    }
+}
+
+#[test]
+fn keys_are_in_the_order_of_the_scores() {
+    let scores = [f64::NEG_INFINITY, -1e300, -1.5, -f64::MIN_POSITIVE, 0.0, 5e-324, 1.0, 1e300, f64::INFINITY];
+    let keys = scores.map(|score| Score(score).key(b"").unwrap());
+    assert!(keys.is_sorted_by(|left, right| left < right));
+    assert_eq!(keys.map(score_of), scores);
+    assert_eq!(Score(-0.0).key(b""), Score(0.0).key(b""));
 }
 
 #[test]
