@@ -86,7 +86,7 @@ impl DenseHash {
 
     /// The pair that expires first.
     pub(super) fn next_due(&self) -> Option<super::Timed<'_>> {
-        self.pairs.range(0..self.expiring_count().min(1)).next().map(timed)
+        if self.expiring_count() > 0 { Some(timed(self.pairs.at_rank(0))) } else { None }
     }
 
     /// How many fields have deadlines up to this one.

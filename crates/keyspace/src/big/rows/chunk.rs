@@ -157,8 +157,8 @@ impl<H: Copy> Chunk<H> {
     /// Adds a row behind all others, which are fewer than [`CHUNK_ROWS`].
     pub(super) fn push(&mut self, head: H, body: Body<'_>) {
         let row = self.len();
-        self.heads.push(head);
-        self.ends.push(end(self.bytes.len()));
+        push(&mut self.heads, head);
+        push(&mut self.ends, end(self.bytes.len()));
         self.replace(row, head, body);
         if self.len() == CHUNK_ROWS {
             self.bytes.shrink_to(allocated(self.bytes.len()));
@@ -226,6 +226,14 @@ impl<H: Copy> Chunk<H> {
         }
         block::replace(&mut self.bytes, start..old_end, length)
     }
+}
+
+/// Adds an item of a row, with room for at most as many as a chunk has.
+fn push<T>(items: &mut Vec<T>, item: T) {
+    if items.len() == items.capacity() {
+        items.reserve_exact(items.len().max(4).min(CHUNK_ROWS - items.len()));
+    }
+    items.push(item);
 }
 
 fn end(at: usize) -> u16 {

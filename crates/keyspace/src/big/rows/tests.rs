@@ -105,6 +105,18 @@ fn groups_are_filled_and_opened_again() {
     check(&frozen, &frozen_model);
 }
 
+/// A chunk that is copied while it fills up gets no more room than it needs.
+#[test]
+fn a_copied_chunk_has_room_for_its_rows() {
+    let mut rows = Rows::new();
+    for number in 0..4 * CHUNK_ROWS as u64 {
+        let frozen = rows.clone();
+        rows.push(number, Body::whole(&[b'x'; 16]));
+        assert_eq!(frozen.len() + 1, rows.len());
+    }
+    assert_eq!(rows.held_bytes, 4 * CHUNK_ROWS * (size_of::<u64>() + size_of::<u16>() + 16));
+}
+
 /// What a write behind a clone copies is bounded, and long bytes stay where they are.
 #[test]
 fn a_chunk_is_small_and_shares_long_bytes() {
