@@ -1,4 +1,4 @@
-//! The thread for files that no answer waits for: reads of the log, snapshots.
+//! The thread for files that no answer waits for: reads of the log, snapshots, and removing them.
 
 use std::io;
 
@@ -41,5 +41,9 @@ impl FilesThread {
         let stopped = || io::Error::other("the store is stopping");
         self.jobs.send(job).await.map_err(|_| stopped())?;
         answered.await.map_err(|_| stopped())?
+    }
+    /// Runs `work` there some time, unless too much waits: then `work` is dropped.
+    pub(crate) fn run_later(&self, work: impl FnOnce() + Send + 'static) {
+        let _dropped = self.jobs.try_send(Box::new(work));
     }
 }

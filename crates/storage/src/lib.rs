@@ -77,7 +77,7 @@
 //! next time).
 //!
 //! The thread `files` reads entries for laggards and at the start, and writes and reads snapshots, which it syncs every
-//! 8 MiB so that the log's syncs do not wait behind theirs.
+//! MiB and removes a piece at a time, so that the log's syncs do not wait for it.
 //!
 //! # What this costs, and what it leaves open
 //!
@@ -111,6 +111,7 @@ mod journal;
 mod keys;
 mod marks;
 mod queue;
+mod removal;
 mod scan;
 mod sled_thread;
 mod snapshot;

@@ -19,7 +19,7 @@ use bytes::{Buf, BufMut, Bytes};
 use raft::{GroupId, LogId, SnapshotMeta};
 
 use crate::files_thread::FilesThread;
-use crate::{Error, files};
+use crate::{Error, files, removal};
 
 const MAGIC: &[u8; 8] = b"CAIRNSNP";
 const END: &[u8; 8] = b"CAIRNEND";
@@ -34,6 +34,9 @@ const CHUNK_BYTES_MAX: usize = 1 << 20;
 /// A snapshot is synced this often while it is written: what a disk has taken in, a sync of the log waits for. With 8 MiB those took 8 to 23 ms
 /// beside it, with this 2 to 4.
 const SYNC_EVERY_BYTES: u64 = 1 << 20;
+
+/// How often in a row a snapshot may be replaced between being listed and being opened.
+const REPLACED_MAX: usize = 16;
 
 /// The folder of a group's snapshots.
 pub(crate) fn folder(snapshots: &Path, group: GroupId) -> PathBuf {
@@ -84,6 +87,18 @@ pub(crate) fn remove_unfinished(snapshots: &Path) -> io::Result<()> {
     Ok(())
 }
 
+/// Removes all snapshots of a group.
+pub(crate) fn remove_all(snapshots: &Path, group: GroupId, thread: &FilesThread) -> io::Result<()> {
+    let folder = folder(snapshots, group);
+    for (_, path) in list(&folder)? {
+        removal::remove(&path, thread)?;
+    }
+    match fs::remove_dir_all(folder) {
+        Err(error) if error.kind() != io::ErrorKind::NotFound => Err(error),
+        _ => Ok(()),
+    }
+}
+
 /// Opens the newest snapshot. `expected` is what the log knows: an older one, or none, is damage.
 pub(crate) fn newest(
     snapshots: &Path,
@@ -92,23 +107,29 @@ pub(crate) fn newest(
     thread: FilesThread,
 ) -> Result<Option<(SnapshotMeta, Reader)>, Error> {
     let folder = folder(snapshots, group);
-    let found = list(&folder).map_err(|source| Error::from_io(&folder, source))?.into_iter().next();
-    if let Some(expected) = expected
-        && found.as_ref().is_none_or(|(last, _)| last.index < expected.index)
-    {
-        let why = format!("the snapshot {} was complete and is not there", file_name(expected));
-        return Err(Error::damaged(&folder, why));
+    for _ in 0..REPLACED_MAX {
+        let found = list(&folder).map_err(|source| Error::from_io(&folder, source))?.into_iter().next();
+        if let Some(expected) = expected
+            && found.as_ref().is_none_or(|(last, _)| last.index < expected.index)
+        {
+            let why = format!("the snapshot {} was complete and is not there", file_name(expected));
+            return Err(Error::damaged(&folder, why));
+        }
+        let Some((last, path)) = found else { return Ok(None) };
+        let Some(file) = removal::open(&path).map_err(|source| Error::from_io(&path, source))? else { continue };
+        let (meta, source) = Source::begin(path, file, group)?;
+        if meta.last != last {
+            return Err(Error::damaged(&source.path, format!("it holds the state at {}", meta.last)));
+        }
+        return Ok(Some((meta, Reader { thread, source: Some(source) })));
     }
-    let Some((last, path)) = found else { return Ok(None) };
-    let (meta, source) = Source::open(&path, group)?;
-    if meta.last != last {
-        return Err(Error::damaged(&path, format!("it holds the state at {}", meta.last)));
-    }
-    Ok(Some((meta, Reader { thread, source: Some(source) })))
+    let why = "each snapshot that was listed had been replaced when it was opened";
+    Err(Error::from_io(&folder, io::Error::new(io::ErrorKind::WouldBlock, why)))
 }
 
 /// A file that is being written; dropping it removes it.
 struct Target {
+    thread: FilesThread,
     file: File,
     path: PathBuf,
     folder: PathBuf,
@@ -118,14 +139,14 @@ struct Target {
 }
 
 impl Target {
-    fn create(snapshots: &Path, group: GroupId) -> Result<Self, Error> {
+    fn create(snapshots: &Path, group: GroupId, thread: FilesThread) -> Result<Self, Error> {
         let folder = folder(snapshots, group);
         files::create_dir(&folder)?;
         let mut name = [0; 8];
         files::random(&mut name)?;
         let path = folder.join(format!("{:016x}.tmp", u64::from_le_bytes(name)));
         let file = File::create_new(&path).map_err(|source| Error::from_io(&path, source))?;
-        let mut target = Self { file, path, folder, length: 0, unsynced: 0, finished: false };
+        let mut target = Self { thread, file, path, folder, length: 0, unsynced: 0, finished: false };
         let mut head = Vec::with_capacity(HEAD_BYTES);
         head.put_slice(MAGIC);
         head.put_u32_le(FORMAT);
@@ -176,7 +197,7 @@ impl Target {
         files::sync_dir(&self.folder)?;
         // Only now: until the new name is durable the older one is the group's snapshot. The newest may be another
         // one, that was received while this one was built.
-        list(&self.folder)?.into_iter().skip(1).try_for_each(|(_, older)| fs::remove_file(older))
+        list(&self.folder)?.into_iter().skip(1).try_for_each(|(_, older)| removal::remove(&older, &self.thread))
     }
 }
 
@@ -184,7 +205,7 @@ impl Drop for Target {
     fn drop(&mut self) {
         if !self.finished {
             // What is left after all is removed at the next start.
-            let _left = fs::remove_file(&self.path);
+            let _left = removal::remove(&self.path, &self.thread);
         }
     }
 }
@@ -212,7 +233,8 @@ impl Writer {
         group: GroupId,
         finished: Box<dyn FnOnce(LogId) + Send>,
     ) -> io::Result<Self> {
-        let target = thread.run(move || Ok(Target::create(&snapshots, group)?)).await?;
+        let own = thread.clone();
+        let target = thread.run(move || Ok(Target::create(&snapshots, group, own)?)).await?;
         Ok(Self { thread, target: Some(target), finished })
     }
 }
@@ -250,14 +272,13 @@ struct Source {
 
 impl Source {
     /// Verifies head and trailer.
-    fn open(path: &Path, group: GroupId) -> Result<(SnapshotMeta, Self), Error> {
-        let mut file = File::open(path).map_err(|source| Error::from_io(path, source))?;
-        check_head(path, &mut file, group)?;
-        let meta = read_trailer(path, &mut file)?;
+    fn begin(path: PathBuf, mut file: File, group: GroupId) -> Result<(SnapshotMeta, Self), Error> {
+        check_head(&path, &mut file, group)?;
+        let meta = read_trailer(&path, &mut file)?;
         let seek = file.seek(SeekFrom::Start(HEAD_BYTES as u64));
-        seek.map_err(|source| Error::from_io(path, source))?;
-        let source = Self { file, path: path.to_path_buf(), at: 0, length: meta.length_bytes, ended: false };
-        Ok((meta, source))
+        seek.map_err(|source| Error::from_io(&path, source))?;
+        let length = meta.length_bytes;
+        Ok((meta, Self { file, path, at: 0, length, ended: false }))
     }
 
     /// The next chunk; `None` at the end.
@@ -369,5 +390,13 @@ impl raft::SnapshotReader for Reader {
         let (chunk, source) = self.thread.run(move || Ok((source.read()?, source))).await?;
         self.source = Some(source);
         Ok(chunk)
+    }
+}
+
+impl Drop for Reader {
+    fn drop(&mut self) {
+        if let Some(source) = self.source.take() {
+            removal::close(source.file, &self.thread);
+        }
     }
 }

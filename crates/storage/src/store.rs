@@ -136,14 +136,15 @@ impl Store {
             failure: watch::Sender::new(None),
         });
         let (tree, raft) = (Mutex::new(Some(disk.tree())), disk.path().to_path_buf());
-        let writer = Writer::new(Arc::clone(&shared), disk, marks, snapshots.clone());
+        let files = FilesThread::start()?;
+        let writer = Writer::new(Arc::clone(&shared), disk, marks, snapshots.clone(), files.clone());
         let log_thread = spawn("log", move || {
             writer.run();
             // LAST: only when sled's file is closed may another process have the directory.
             drop(lock);
         })?;
         let log_thread = Mutex::new(Some(log_thread));
-        Ok(Self(Arc::new(Inner { shared, tree, raft, snapshots, files: FilesThread::start()?, log_thread })))
+        Ok(Self(Arc::new(Inner { shared, tree, raft, snapshots, files, log_thread })))
     }
 
     /// Waits until a write or a sync has failed, and says what the operator has to do. Nothing is written after that,

@@ -5,7 +5,6 @@
 //! answer is given only after what it answers is durable in both.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::fs;
 use std::io;
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -16,11 +15,13 @@ use raft::{Done, Durability, GroupId, LogChange};
 use tokio::sync::watch;
 
 use crate::disk::Disk;
+use crate::files_thread::FilesThread;
 use crate::group::{GroupState, Plan};
 use crate::keys::{self, Kind};
 use crate::marks::{GROUPS_MAX, Marks};
 use crate::queue::{Queue, Work};
 use crate::scan::Scanned;
+use crate::snapshot;
 
 /// How old `marks` may be, and how long a commit mark waits for a batch to ride with.
 const LAZY: Duration = Duration::from_millis(100);
@@ -50,6 +51,7 @@ pub(crate) struct Writer {
     pub(crate) disk: Disk,
     pub(crate) marks: Marks,
     pub(crate) snapshots: PathBuf,
+    pub(crate) files: FilesThread,
     /// The first failure: nothing is written after it, everything is answered with it.
     pub(crate) failed: Option<(io::ErrorKind, String)>,
     plan: Plan,
@@ -77,12 +79,13 @@ struct Round {
 }
 
 impl Writer {
-    pub(crate) fn new(shared: Arc<Shared>, disk: Disk, marks: Marks, snapshots: PathBuf) -> Self {
+    pub(crate) fn new(shared: Arc<Shared>, disk: Disk, marks: Marks, snapshots: PathBuf, files: FilesThread) -> Self {
         Self {
             shared,
             disk,
             marks,
             snapshots,
+            files,
             failed: None,
             plan: Plan::new(),
             unsynced: BTreeSet::new(),
@@ -248,10 +251,7 @@ impl Writer {
         round.marks_first |= self.marks.groups.remove(&group).is_some();
         round.needs_sync = true;
         self.commit(round)?;
-        match fs::remove_dir_all(crate::snapshot::folder(&self.snapshots, group)) {
-            Err(error) if error.kind() != io::ErrorKind::NotFound => Err(error),
-            _ => Ok(()),
-        }
+        snapshot::remove_all(&self.snapshots, group, &self.files)
     }
 
     /// Writes what is planned, and syncs it if something in it needs that.

@@ -1,5 +1,8 @@
 //! Snapshot files.
 
+use std::sync::mpsc::sync_channel;
+use std::time::Duration;
+
 use raft::{LogChange, LogStore, SnapshotMeta, SnapshotReader, SnapshotWriter};
 
 use super::*;
@@ -72,6 +75,38 @@ fn a_newer_one_replaces_it_while_it_stays_readable() {
     assert_eq!(content(old).unwrap(), expected(&[100]));
     let (found, new) = store.newest_snapshot(GROUP).unwrap().unwrap();
     assert_eq!((found.last, content(new).unwrap()), (id(3, 10), expected(&[200])));
+}
+
+/// Whether a file has lost its content after a while.
+fn comes_to_nothing(file: &fs::File) -> bool {
+    let (_sender, nothing) = sync_channel::<()>(1);
+    (0..500).any(|_| {
+        let _waited = nothing.recv_timeout(Duration::from_millis(10));
+        file.metadata().unwrap().len() == 0
+    })
+}
+
+#[test]
+fn a_replaced_one_gives_its_space_back_behind_its_last_reader() {
+    let dir = TestDir::new();
+    let store = dir.open().store;
+    let lengths = [1 << 20, 9 << 20, 5];
+    take(&store, id(2, 9), &lengths).unwrap();
+    let watched = fs::File::open(&snapshot_files(&dir)[0]).unwrap();
+    let [first, second] = [(); 2].map(|()| store.newest_snapshot(GROUP).unwrap().unwrap().1);
+    take(&store, id(3, 10), &[200]).unwrap();
+    assert_eq!(content(first).unwrap(), expected(&lengths));
+    // The files thread does what is left to it in order: a removal in spite of the second reader would have begun.
+    take(&store, id(3, 11), &[200]).unwrap();
+    assert_eq!(content(second).unwrap(), expected(&lengths));
+    assert!(comes_to_nothing(&watched));
+
+    let watched = fs::File::open(&snapshot_files(&dir)[0]).unwrap();
+    take(&store, id(3, 12), &[200]).unwrap();
+    assert!(comes_to_nothing(&watched), "without readers at once");
+    let watched = fs::File::open(&snapshot_files(&dir)[0]).unwrap();
+    write(&store, GROUP, LogChange::Forget);
+    assert!(comes_to_nothing(&watched), "as that of a group that was forgotten");
 }
 
 #[test]
