@@ -272,11 +272,20 @@ fn await_lock(db_file: &Path) -> Result<(), Error> {
     Ok(())
 }
 
+/// The size of sled's segments: what it has noted for itself when it was created, in text.
+fn segment_bytes(path: &Path) -> usize {
+    // What cannot be read is damage, which sled reports.
+    let conf = fs::read(path.join("conf")).unwrap_or_default();
+    let noted = format!("segment_size: {}", keys::SEGMENT_BYTES_FORMAT_2);
+    let is_older = conf.split(|&byte| byte == b'\n').any(|line| line == noted.as_bytes());
+    if is_older { keys::SEGMENT_BYTES_FORMAT_2 } else { keys::SEGMENT_BYTES }
+}
+
 fn open_sled(path: &Path, cache_bytes: u64) -> Result<sled::Db, Error> {
     let config = sled::Config::new()
         .path(path)
         .cache_capacity(cache_bytes)
-        .segment_size(keys::SEGMENT_BYTES)
+        .segment_size(segment_bytes(path))
         .mode(sled::Mode::HighThroughput)
         // The periodic flusher is also the only one that reclaims space.
         .flush_every_ms(Some(500))

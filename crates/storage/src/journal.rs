@@ -55,7 +55,7 @@ impl Record {
 
     /// Sets a key. Of several changes of one key the last one counts.
     pub(crate) fn insert(&mut self, key: &[u8], value: &[u8]) {
-        let length = u32::try_from(value.len()).expect("values have at most 16 KiB");
+        let length = u32::try_from(value.len()).expect("values have a few KiB");
         self.change(key, length);
         self.bytes.extend_from_slice(value);
     }

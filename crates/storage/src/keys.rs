@@ -7,14 +7,21 @@ use raft::{GroupId, LogId};
 ///
 /// sled keeps up to 16 keys in a leaf (20 for a moment while two merge) and rewrites a leaf as one record. A record
 /// over a quarter of a segment becomes a file of its own under `blobs/`, written WITHOUT any sync: a power cut would
-/// take entries with it that were durable before. 20 parts of 16 KiB stay below a quarter of 2 MiB.
-pub(crate) const PART_BYTES: usize = 16 << 10;
+/// take entries with it that were durable before. 20 parts of 6 KiB stay below a quarter of 512 KiB. Up to format 2 a part had
+/// [`PART_BYTES_MAX`].
+pub(crate) const PART_BYTES: usize = 6 << 10;
 
-/// sled's segments; see [`PART_BYTES`].
-pub(crate) const SEGMENT_BYTES: usize = 2 << 20;
+/// The longest part of any format.
+pub(crate) const PART_BYTES_MAX: usize = 16 << 10;
+
+/// sled's segments; see [`PART_BYTES`]. sled holds two of them in memory, and writes as much at once, which syncs of others wait for.
+pub(crate) const SEGMENT_BYTES: usize = 512 << 10;
+
+/// Its segments in a directory that was created with format 1 or 2, for as long as that exists.
+pub(crate) const SEGMENT_BYTES_FORMAT_2: usize = 2 << 20;
 
 /// The version of the layout, kept under [`FORMAT_KEY`].
-pub(crate) const FORMAT: u32 = 2;
+pub(crate) const FORMAT: u32 = 3;
 
 /// The first version whose newest entries may be in the journal only.
 pub(crate) const FORMAT_WITH_JOURNAL: u32 = 2;
@@ -84,14 +91,14 @@ pub(crate) fn index_and_part(key: &[u8]) -> Option<(u64, u32)> {
     (key.len() == 29).then_some((index, part))
 }
 
-/// The number of values that an entry of this length takes.
+/// The number of values that an entry of this length takes when it is written.
 pub(crate) fn part_count(length: usize) -> u32 {
     let parts = length.div_ceil(PART_BYTES).max(1);
     u32::try_from(parts).expect("an entry is bounded by the bulk length: far below 2^32 parts")
 }
 
 /// Prepends the checksum of key and body: a value under another key is as wrong as a flipped bit.
-fn seal(key: &[u8], value: &mut [u8]) {
+pub(crate) fn seal(key: &[u8], value: &mut [u8]) {
     let crc = checksum(key, &value[4..]);
     value[..4].copy_from_slice(&crc.to_le_bytes());
 }

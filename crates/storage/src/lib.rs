@@ -20,7 +20,7 @@
 //! # Keys and values of the tree
 //!
 //! ```text
-//! 'L' group u128  index u64  part u32  ->  crc u32 | term u64, length u64 (part 0 only) | at most 16 KiB of the entry
+//! 'L' group u128  index u64  part u32  ->  crc u32 | term u64, length u64 (part 0 only) | at most 6 KiB of the entry
 //! 'V' group u128                       ->  crc u32 | number u64 | vote
 //! 'C' group u128                       ->  crc u32 | term u64, index u64    committed
 //! 'P' group u128                       ->  crc u32 | term u64, index u64    purged
@@ -28,9 +28,10 @@
 //! 'J'                                  ->  crc u32 | number u64, start u64  the last record of the journal that is in here
 //! 'F'                                  ->  crc u32 | version u32            of this layout
 //! ```
-//! Keys are big-endian, so that they sort; values little-endian. A checksum covers its key too. Why parts of 16 KiB
-//! in segments of 2 MiB: see `keys.rs`; a larger record of sled's would not be synced. Version 1 had no journal; such a
-//! directory gets one when it is opened, and is refused by the binary that knew no other from then on.
+//! Keys are big-endian, so that they sort; values little-endian. A checksum covers its key too. Why parts of 6 KiB
+//! in segments of 512 KiB: see `keys.rs`; a larger record of sled's would not be synced. Version 1 had no journal; such a
+//! directory gets one when it is opened. Up to version 2 parts had up to 16 KiB, in segments of 2 MiB, which such a directory keeps.
+//! A binary refuses a directory that a newer one has opened.
 //!
 //! # Order of writes
 //!

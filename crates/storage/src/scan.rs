@@ -166,10 +166,9 @@ impl Parts {
         if self.seen > self.length {
             return Err(format!("entry {} is longer than it says", self.index));
         }
-        let last = self.next == keys::part_count(self.length);
-        if last && self.seen < self.length {
-            return Err(format!("entry {} is shorter than it says", self.index));
+        if part > 0 && bytes.is_empty() {
+            return Err(format!("part {part} of entry {} is empty", self.index));
         }
-        Ok(last)
+        Ok(self.seen == self.length)
     }
 }

@@ -49,7 +49,7 @@ impl Unapplied {
     /// What sled holds in memory for them until they are applied, at most: to remove a key it reads the leaf that has it, and
     /// nothing that it lets go of is freed before the end of the batch.
     pub(crate) fn weight_bytes(&self) -> usize {
-        self.bytes + self.removal_count * keys::PART_BYTES
+        self.bytes + self.removal_count * keys::PART_BYTES_MAX
     }
 
     /// Applies them, atomically, with the number of the last one and of this `start`.

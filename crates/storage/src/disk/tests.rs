@@ -6,6 +6,7 @@ use super::*;
 use crate::tests::TestDir;
 
 const FILE_BYTES: u64 = 4096;
+const GROUP: raft::GroupId = raft::GroupId(7);
 
 fn options(dir: &TestDir) -> Options {
     Options { journal_bytes: FILE_BYTES, ..Options::new(dir.data()) }
@@ -156,6 +157,40 @@ fn a_directory_without_a_journal_gets_one() {
     let killed = dir.copy();
     assert_eq!(count(&open(&killed)), 4);
     assert_eq!(read_format(&disk.db, &disk.path).unwrap(), Some(keys::FORMAT), "the version before refuses it now");
+}
+
+#[test]
+fn a_directory_of_longer_parts_in_longer_segments_is_read_and_written() {
+    let dir = TestDir::new();
+    // As version 2 left it: sled's settings, and an entry in parts of 16 KiB.
+    let bytes: Vec<u8> = (0..=u8::MAX).cycle().take(40_000).collect();
+    {
+        let path = dir.data().join("raft");
+        let db = sled::Config::new().path(&path).segment_size(2 << 20).mode(sled::Mode::HighThroughput).open().unwrap();
+        for (part, piece) in bytes.chunks(16 << 10).enumerate() {
+            let key = keys::entry_key(GROUP, 7, u32::try_from(part).unwrap());
+            let mut value = vec![0; 4];
+            if part == 0 {
+                value.extend_from_slice(&1u64.to_le_bytes());
+                value.extend_from_slice(&40_000u64.to_le_bytes());
+            }
+            value.extend_from_slice(piece);
+            keys::seal(&key, &mut value);
+            db.insert(key, value).unwrap();
+        }
+        db.insert(keys::FORMAT_KEY, keys::encode_format(2)).unwrap();
+        db.insert(keys::HELD_KEY, keys::encode_held(0, 1)).unwrap();
+        db.flush().unwrap();
+    }
+    Journal::create(&dir.data().join("journal"), options(&dir).journal_bytes).unwrap();
+    for written in 0..3 {
+        let mut disk = open(&dir);
+        let read = crate::scan::read(&disk.tree(), GROUP, 7, 8, usize::MAX).unwrap();
+        assert_eq!(read[0].bytes, bytes);
+        assert_eq!(count(&disk), written);
+        write(&mut disk, written, 10_000);
+        disk.close().unwrap();
+    }
 }
 
 #[test]

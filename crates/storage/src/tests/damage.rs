@@ -6,7 +6,7 @@ use super::*;
 use crate::Error;
 
 /// The entries of [`filled`].
-const LENGTH: usize = 10_000;
+const LENGTH: usize = 2500;
 
 /// A closed directory with a vote and the logs of two groups, in one segment of sled's.
 fn filled() -> TestDir {
