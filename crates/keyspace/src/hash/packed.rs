@@ -1,13 +1,18 @@
 //! Small hashes: one block.
 //!
 //! ```text
-//! block: nothing, or [ count u32 | field | value | field | value ... ]          in the order in which the fields came
-//! field, value: elements as in `block`
+//! block: nothing, or [ count | pair | pair ... ]                     in the order in which the fields came
+//! pair:  [ lengths 1 | field length, if 15 | value length, if 15 | field | value ]
+//! lengths: [ field length, at most 15: 4 bits | value length, at most 15: 4 bits ]
 //! ```
 //!
-//! The count stands in the block, because a hash is then three words long: there may be millions of small ones. Everything walks over the block; a removal shifts what follows, a new value of another length too.
+//! The count, and lengths from 15 on, are written as those of `block`. There may be millions of small hashes, so the count stands in the block and
+//! most pairs have a byte for both of their lengths. Everything walks over the block; a removal shifts what follows, a new value of another
+//! length too.
 
-use crate::block::{self, element_bytes, write_element};
+use std::ops::Range;
+
+use crate::block::{self, length_bytes, read_length, write_length};
 
 /// See the module.
 #[derive(Clone, Default)]
@@ -15,17 +20,33 @@ pub(super) struct PackedHash {
     block: Vec<u8>,
 }
 
-/// The bytes of the count.
-const HEAD_BYTES: usize = size_of::<u32>();
+/// The length that says: it is written behind.
+const LONG: usize = 15;
 /// What a copy that is about to be changed has room for.
 const SPARE_BYTES: usize = 48;
 
-/// Where a pair stands in the block.
-struct Place {
-    start: usize,
-    /// Where the value begins, with its length.
-    value_start: usize,
-    end: usize,
+/// The bytes of a length that the first byte of a pair has no room for.
+fn long_bytes(length: usize) -> usize {
+    if length < LONG { 0 } else { length_bytes(length) }
+}
+
+fn pair_bytes(field: &[u8], value: &[u8]) -> usize {
+    1 + long_bytes(field.len()) + long_bytes(value.len()) + field.len() + value.len()
+}
+
+/// Fills a room of [`pair_bytes`] bytes.
+fn write_pair(room: &mut [u8], field: &[u8], value: &[u8]) {
+    let [high, low] = [field, value].map(|part| u8::try_from(part.len().min(LONG)).expect("15 at most"));
+    room[0] = high << 4 | low;
+    let mut at = 1;
+    for part in [field, value] {
+        if part.len() >= LONG {
+            at += write_length(&mut room[at..], part.len());
+        }
+    }
+    let (field_room, value_room) = room[at..].split_at_mut(field.len());
+    field_room.copy_from_slice(field);
+    value_room.copy_from_slice(value);
 }
 
 /// A block to be read, wherever it is kept.
@@ -39,25 +60,25 @@ impl<'a> PackedView<'a> {
     }
 
     pub(super) fn len(self) -> usize {
-        self.0.first_chunk().map_or(0, |count| u32::from_le_bytes(*count) as usize)
+        read_length(self.0.iter()).0
     }
 
     pub(super) fn pairs(self) -> Pairs<'a> {
-        Pairs { block: self.0, at: HEAD_BYTES, left: self.len() }
+        let (left, at) = read_length(self.0.iter());
+        Pairs { block: self.0, at, left }
     }
 
     pub(super) fn get(self, field: &[u8]) -> Option<&'a [u8]> {
         self.pairs().find(|pair| pair.0 == field).map(|pair| pair.1)
     }
 
-    fn find(self, field: &[u8]) -> Option<Place> {
+    /// Where the pair with this field stands in the block.
+    fn find(self, field: &[u8]) -> Option<Range<usize>> {
         let mut pairs = self.pairs();
         loop {
             let start = pairs.at;
-            let (found, value) = pairs.next()?;
-            if found == field {
-                let value_start = pairs.at - value.len() - block::length_bytes(value.len());
-                return Some(Place { start, value_start, end: pairs.at });
+            if pairs.next()?.0 == field {
+                return Some(start..pairs.at);
             }
         }
     }
@@ -84,8 +105,8 @@ impl PackedHash {
     }
 
     fn set_len(&mut self, count: usize) {
-        let count = u32::try_from(count).expect("a block of 4 GiB is never made");
-        self.block[..HEAD_BYTES].copy_from_slice(&count.to_le_bytes());
+        let (_, before) = read_length(self.block.iter());
+        write_length(block::replace(&mut self.block, 0..before, length_bytes(count)), count);
     }
 
     pub(super) fn allocated_bytes(&self) -> usize {
@@ -95,7 +116,7 @@ impl PackedHash {
     /// Gives a field a value; says whether the field is new.
     pub(super) fn insert(&mut self, field: &[u8], value: &[u8]) -> bool {
         if let Some(place) = self.view().find(field) {
-            write_element(block::replace(&mut self.block, place.value_start..place.end, element_bytes(value)), value);
+            write_pair(block::replace(&mut self.block, place, pair_bytes(field, value)), field, value);
             return false;
         }
         self.push(field, value);
@@ -104,19 +125,15 @@ impl PackedHash {
 
     /// Adds a field that is not there.
     pub(super) fn push(&mut self, field: &[u8], value: &[u8]) {
-        let (count, end) = (self.len(), self.block.len());
-        let head = if end == 0 { HEAD_BYTES } else { 0 };
-        let room = block::replace(&mut self.block, end..end, head + element_bytes(field) + element_bytes(value));
-        let (field_room, value_room) = room[head..].split_at_mut(element_bytes(field));
-        write_element(field_room, field);
-        write_element(value_room, value);
-        self.set_len(count + 1);
+        self.set_len(self.len() + 1);
+        let end = self.block.len();
+        write_pair(block::replace(&mut self.block, end..end, pair_bytes(field, value)), field, value);
     }
 
     /// Removes a field; says whether it was there.
     pub(super) fn remove(&mut self, field: &[u8]) -> bool {
         let Some(place) = self.view().find(field) else { return false };
-        block::replace(&mut self.block, place.start..place.end, 0);
+        block::replace(&mut self.block, place, 0);
         self.set_len(self.len() - 1);
         true
     }
@@ -131,10 +148,20 @@ pub(super) struct Pairs<'a> {
 }
 
 impl<'a> Pairs<'a> {
-    fn element(&mut self) -> &'a [u8] {
-        let (element, behind) = block::split_element(&self.block[self.at..]);
-        self.at = self.block.len() - behind.len();
-        element
+    fn take(&mut self, length: usize) -> &'a [u8] {
+        let taken = &self.block[self.at..self.at + length];
+        self.at += length;
+        taken
+    }
+
+    /// The whole of a length of which the first byte of the pair says so much.
+    fn length(&mut self, said: u8) -> usize {
+        if usize::from(said) < LONG {
+            return usize::from(said);
+        }
+        let (length, taken) = read_length(self.block[self.at..].iter());
+        self.at += taken;
+        length
     }
 }
 
@@ -143,6 +170,9 @@ impl<'a> Iterator for Pairs<'a> {
 
     fn next(&mut self) -> Option<Self::Item> {
         self.left = self.left.checked_sub(1)?;
-        Some((self.element(), self.element()))
+        let lengths = self.take(1)[0];
+        let field_length = self.length(lengths >> 4);
+        let value_length = self.length(lengths & 0xf);
+        Some((self.take(field_length), self.take(value_length)))
     }
 }

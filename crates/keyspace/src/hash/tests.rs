@@ -15,8 +15,10 @@ fn at(now_ms: u64) -> Context {
     Context::of_entry(0, now_ms, 0)
 }
 
-fn text(random: &mut Random, bound: usize) -> Vec<u8> {
-    format!("{}", random.below(bound)).into_bytes()
+/// Names of all lengths up to twenty bytes.
+fn name(random: &mut Random, bound: usize) -> Vec<u8> {
+    let number = random.below(bound);
+    format!("{number:0width$}", width = number % 20).into_bytes()
 }
 
 fn assert_same(hash: &HashValue, model: &Model) {
@@ -42,15 +44,20 @@ fn frozen_pairs(model: &Model) -> impl Iterator<Item = Timed<'_>> {
 
 /// Random commands, growing and shrinking, with a frozen copy held all the while.
 fn behaves_as_a_vector(entries_max: usize, fields: usize) {
-    let settings = settings(entries_max);
+    let mut settings = settings(entries_max);
+    if entries_max == usize::MAX {
+        settings.hash.value_bytes_max = 200;
+    }
     let mut random = Random::new(entries_max as u64);
     let (mut hash, mut model) = (HashValue::empty(), Model::new());
     let mut frozen = (hash.clone(), model.clone());
+    let mut longest = 0;
     for round in 0..6 * fields {
-        let field = text(&mut random, fields);
+        let field = name(&mut random, fields);
         let grows = (round / fields).is_multiple_of(2);
         if random.below(4) < if grows { 3 } else { 1 } {
-            let value = vec![b'v'; random.below(80)];
+            let bound = if random.below(2) == 0 { 20 } else { settings.hash.value_bytes_max + 1 };
+            let value = vec![b'v'; random.below(bound)];
             let is_new = hash.insert(&field, &value, DeadlineChange::Clear, &settings);
             match model.iter_mut().find(|pair| pair.0 == field) {
                 Some(pair) => pair.1 = value,
@@ -70,11 +77,14 @@ fn behaves_as_a_vector(entries_max: usize, fields: usize) {
             assert_same(&hash, &model);
             // What a snapshot keeps goes on as the hash itself would.
             hash = HashValue::restore(hash.is_packed(), frozen_pairs(&model), &settings).expect("it was a hash");
+            longest = longest.max(if hash.is_packed() { hash.len() } else { 0 });
         }
         frozen = (hash.clone(), frozen.1);
         frozen.1.clone_from(&model);
     }
     assert_same(&hash, &model);
+    // One byte of a block tells 127 pairs.
+    assert_eq!(longest > 127, entries_max == usize::MAX);
 }
 
 #[test]
@@ -89,7 +99,7 @@ fn behaves_as_a_vector_across_the_threshold() {
 
 #[test]
 fn packed_behaves_as_a_vector() {
-    behaves_as_a_vector(usize::MAX, 100);
+    behaves_as_a_vector(usize::MAX, 300);
 }
 
 #[test]
@@ -191,7 +201,7 @@ fn deadlines_behave_as_in_a_map() {
     let mut hash = HashValue::empty();
     let mut model = std::collections::BTreeMap::<Vec<u8>, (Vec<u8>, Option<u64>)>::new();
     for round in 0..4000 {
-        let (field, value) = (text(&mut random, 400), text(&mut random, 1000));
+        let (field, value) = (name(&mut random, 400), name(&mut random, 1000));
         let deadline_ms = 1 + random.below(50) as u64;
         match random.below(8) {
             0..3 => {
