@@ -21,7 +21,7 @@ use crate::record::{Body, Record};
 /// What a key costs besides its record, its print included.
 const LISTED_BYTES: usize = size_of::<Listed>() + size_of::<u16>();
 /// What a chunk is filled to.
-const CHUNK_BYTES: usize = 2048;
+const CHUNK_BYTES: usize = 4096;
 /// By how much it grows until then: through few of the allocator's sizes, so that none of them has many half-empty pages.
 const CHUNK_STEP_BYTES: usize = 512;
 /// Of the first records of a part, which may be the only ones, it takes little more than their bytes.
