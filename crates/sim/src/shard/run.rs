@@ -187,6 +187,11 @@ impl Run {
     /// Lets all hosts lose their power in the moment in which a client hears that two of them have stored what it wrote.
     async fn go_dark(&mut self) -> Result<(), String> {
         for round in 0..BLACKOUTS {
+            // Who forgot what others went on with is replaced. Until it votes again, to lose all once more can be to lose a majority.
+            while !self.is_level() {
+                self.look()?;
+                time::sleep(LOOK_EVERY).await;
+            }
             let mut client = self.client(self.plan.clients + 1 + round);
             let key = client.keep_on_two().await;
             let down_ms = self.stage.seed.of("blackout", round as u64) % 300 + 1;
