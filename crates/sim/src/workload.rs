@@ -26,6 +26,9 @@ const BURST_PUSHES: std::ops::RangeInclusive<usize> = 32..=40;
 /// A client that found nobody waits this long before it looks again.
 pub(crate) const PAUSE: Duration = Duration::from_millis(20);
 
+/// After this long a node knows, or says that it does not, what became of a command that waits no more.
+const OUTCOME_WITHIN: Duration = Duration::from_secs(8);
+
 /// The tags that keys have; none outside of a cluster.
 #[derive(Clone, Default)]
 pub(crate) struct Tags {
@@ -51,9 +54,10 @@ pub(crate) struct Client<R> {
     operations: u32,
     /// The last key with a deadline that it wrote, and its value.
     last_mortal: Option<(String, u64)>,
-    /// It draws from a list, and waits for an element, half of the time; else from a set.
+    /// It draws from a list, and waits for an element; else from a set.
     waits: bool,
-    /// In so many of ten draws it adds to what it draws from.
+    /// Of ten operations so many are draws from a list, and of ten of these so many add to it.
+    draws_of_ten: u32,
     adds_of_ten: u32,
     /// It writes values that stay, and asks who has them, now and then.
     keeps: bool,
@@ -103,15 +107,16 @@ impl<R: Reach> Client<R> {
             operations,
             last_mortal: None,
             waits: false,
-            adds_of_ten: 7,
+            draws_of_ten: 0,
+            adds_of_ten: 0,
             keeps: false,
         }
     }
 
-    /// A client that waits for elements of a list: where all add little, most of them wait most of the time.
-    pub(crate) fn who_waits(mut self) -> Self {
-        self.adds_of_ten = [2, 4, 7][self.random.random_range(0..3)];
-        Self { waits: true, ..self }
+    /// A client that waits for elements of a list. Every second one does little else, so that there is always somebody who waits.
+    pub(crate) fn who_waits(self) -> Self {
+        let (draws_of_ten, adds_of_ten) = if self.number % 2 == 1 { (9, 0) } else { (5, 6) };
+        Self { waits: true, draws_of_ten, adds_of_ten, ..self }
     }
 
     /// A client that asks WAIT and WAITAOF.
@@ -132,7 +137,7 @@ impl<R: Reach> Client<R> {
     }
 
     async fn operate(&mut self) {
-        if self.waits && self.random.random_range(0..2) == 0 {
+        if self.waits && self.random.random_range(0..10) < self.draws_of_ten {
             return self.draw().await;
         }
         if self.keeps && self.random.random_range(0..10) == 0 {
@@ -380,7 +385,13 @@ impl<R: Reach> Client<R> {
             let heard = self.call(&pool, &[command([add, &pool, &member.to_string()])]).await;
             self.oracle.borrow_mut().sets.added(member, heard.write_span(0), heard.outcome(0));
         } else {
-            let heard = self.call(&pool, &[self.draw_from(&pool)]).await;
+            let (draw, longest) = self.draw_from(&pool);
+            // Who goes before the answer cannot say what was drawn, and hides what is lost: most stay.
+            let patience = match self.waits && self.number > 0 {
+                true => longest + OUTCOME_WITHIN,
+                false => self.patience(),
+            };
+            let heard = self.reach.call(&mut self.random, &pool, &[draw], patience).await;
             // A popped element stands behind the name of its list.
             let member = |reply: &Value| number(reply.as_array().and_then(<[_]>::last).unwrap_or(reply));
             if let Some(member) = heard.good(0).and_then(member) {
@@ -391,15 +402,15 @@ impl<R: Reach> Client<R> {
         }
     }
 
-    /// What draws a member: from a list by waiting for one, at either end.
-    fn draw_from(&self, pool: &str) -> Command {
+    /// What draws a member, and for how long that waits at most: from a list it waits for one, at either end.
+    fn draw_from(&self, pool: &str) -> (Command, Duration) {
         if !self.waits {
-            return command(["SPOP", pool]);
+            return (command(["SPOP", pool]), Duration::ZERO);
         }
         match self.number % 3 {
-            0 => command(["BLPOP", "nothing", pool, "0.4"]),
-            1 => command(["BRPOP", pool, "0.05"]),
-            _ => command(["BLPOP", pool, "1"]),
+            0 => (command(["BLPOP", "nothing", pool, "0.4"]), Duration::from_millis(400)),
+            1 => (command(["BRPOP", pool, "0.05"]), Duration::from_millis(50)),
+            _ => (command(["BLPOP", pool, "1"]), Duration::from_secs(1)),
         }
     }
 

@@ -80,8 +80,26 @@ impl Plan {
 
     /// Draws a run of three voters whose clients wait.
     pub(crate) fn draw_waiting(seed: Seed) -> Self {
-        let plan = Self::draw_for(3, SmallRng::seed_from_u64(seed.of("plan of a shard that is waited on", 0)));
+        let mut plan = Self::draw_for(3, SmallRng::seed_from_u64(seed.of("plan of a shard that is waited on", 0)));
+        if !plan.is_calm() {
+            plan.draw_lost_leaders(&mut SmallRng::seed_from_u64(seed.of("leaders that are lost", 0)));
+        }
         Self { waiting: true, ..plan }
+    }
+
+    /// Leaders whose last entries arrive, while they hear nothing of that any more, and soon are not heard either: others lead, with what
+    /// the lost one cannot answer for.
+    fn draw_lost_leaders(&mut self, random: &mut SmallRng) {
+        let length_ms = u64::try_from(self.length.as_millis()).expect("a run is short");
+        for _ in 0..random.random_range(1..=3) {
+            let (at_ms, ms) = (random.random_range(0..length_ms), random.random_range(1000..2500));
+            let hazards =
+                [(0, Hazard::Deafen(Whom::Leader, ms)), (random.random_range(20..400), Hazard::Mute(Whom::Leader, ms))];
+            let faults =
+                hazards.map(|(later_ms, hazard)| (Duration::from_millis(at_ms + later_ms), Fault::Hazard(hazard)));
+            self.faults.extend(faults);
+        }
+        self.faults.sort_by_key(|(at, _)| *at);
     }
 
     fn draw_for(voters: usize, mut random: SmallRng) -> Self {
