@@ -189,7 +189,7 @@ impl Segments {
             LogChange::Truncate { keep } => self.record(b'T', group, index(keep.map_or(0, |keep| keep + 1)), &[]),
             LogChange::Purge(id) => self.record(b'P', group, *id, &[]),
             LogChange::Forget => self.record(b'F', group, index(0), &[]),
-            LogChange::Sync | LogChange::Vouch => Ok(()),
+            LogChange::Sync | LogChange::Vouch | LogChange::Doubt => Ok(()),
         }
     }
 

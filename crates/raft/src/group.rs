@@ -374,6 +374,17 @@ impl<W: Waiter> Group<W> {
         heard.filter_map(|(id, at)| Some((ReplicaId(id), ago(at?.into_inner())))).collect()
     }
 
+    /// On the leader: the log of this member may have become shorter than it is known to be, as it lost its power and was not told to
+    /// forget what it had acknowledged. Where that is so it is sent again. To be said before the member takes part again. Does
+    /// nothing where this replica does not lead: it knows nothing of other logs.
+    ///
+    /// # Errors
+    /// `Stopped`.
+    pub async fn expect_shorter(&self, member: ReplicaId) -> Result<(), GroupError> {
+        // Refused by one that does not lead, and where there is no such member: nothing is known of its log then.
+        self.inner.raft.trigger().allow_next_revert(&member.0, true).await.map(drop).map_err(|fatal| stopped(&fatal))
+    }
+
     /// Removes learners from the group.
     ///
     /// # Errors

@@ -48,6 +48,7 @@ pub use config::GroupConfig;
 pub use group::{Group, GroupError};
 pub use ids::{GroupId, LogId, NodeId, ReplicaId};
 pub use lease::Lease;
+pub use log::UNDONE;
 pub use log_store::{
     Done, Durability, GroupLog, LogChange, LogStore, SnapshotMeta, SnapshotReader, SnapshotWriter, StoredEntry,
 };

@@ -27,6 +27,10 @@ use crate::log_store::{Durability, GroupLog, LogChange, LogStore};
 use crate::machine::Waiter;
 use crate::types::{RaftLogId, RaftVote, Types, log_id, raft_log_id};
 
+/// Why a replica stops that is to be replaced by a fresh one after the next start.
+pub const UNDONE: &str =
+    "most voters lost their power, and with it what this replica has applied: started again, it takes a fresh copy";
+
 /// One read for a follower carries at most this many bytes (and at least one entry).
 const READ_BYTES_MAX: usize = 1 << 20;
 
@@ -275,6 +279,22 @@ impl<L: LogStore, W: Waiter> Log<L, W> {
         Ok(())
     }
 
+    /// The leader has no entries that were committed, and applied here: a majority of the voters has lost them. To go on as if they had not
+    /// been would leave this replica different from all others for good. Where a loss of power can do that, it is in doubt from the next
+    /// start on.
+    async fn undone(&self) -> io::Error {
+        if self.store.durability(self.group) == Durability::Always {
+            return damaged(
+                self.group,
+                "the leader does not have what is committed here: most voters have lost what they had stored",
+            );
+        }
+        match self.store.submit_and_wait(self.group, LogChange::Doubt).await {
+            Ok(()) => io::Error::other(UNDONE),
+            Err(error) => error,
+        }
+    }
+
     pub(crate) fn state(&self) -> &Arc<LogState<W>> {
         &self.state
     }
@@ -455,6 +475,15 @@ impl<L: LogStore, W: Waiter> RaftLogStorage<Types<W>> for Log<L, W> {
 
     async fn truncate_after(&mut self, last: Option<RaftLogId>) -> io::Result<()> {
         let keep = last.as_ref().map(log_id);
+        if self
+            .state
+            .inner
+            .lock()
+            .committed
+            .is_some_and(|committed| keep.is_none_or(|keep| keep.index < committed.index))
+        {
+            return Err(self.undone().await);
+        }
         {
             let mut inner = self.state.inner.lock();
             inner.check()?;

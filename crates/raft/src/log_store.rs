@@ -43,6 +43,8 @@ pub enum LogChange {
     Sync,
     /// The log counts as whole from now on: [`GroupLog::unsure`] is taken back, durably.
     Vouch,
+    /// It does not any more: [`GroupLog::unsure`] is so from now on, durably.
+    Doubt,
 }
 
 /// When the appends of a group are answered. Everything else is as [`LogChange`] says, and no answer overtakes another.
@@ -73,7 +75,8 @@ pub struct GroupLog {
     /// The last entry, or the last purged one if none is left.
     pub last: Option<LogId>,
     /// Entries may be gone that were answered: the group was not [`Durability::Always`], and the store has lost what was
-    /// not durable. A voter that forgot what it acknowledged must neither vote nor acknowledge. Stays until [`LogChange::Vouch`].
+    /// not durable. A voter that forgot what it acknowledged must neither vote nor acknowledge. Stays until [`LogChange::Vouch`]. Or
+    /// [`LogChange::Doubt`] said so.
     pub unsure: bool,
 }
 

@@ -76,12 +76,21 @@ impl Contents {
                 self.purged = self.purged.max(Some(upto));
             }
             LogChange::Forget => *self = Self::default(),
-            LogChange::Sync | LogChange::Vouch => (),
+            LogChange::Sync | LogChange::Vouch | LogChange::Doubt => (),
         }
     }
 }
 
 impl Disk {
+    fn make_durable(&mut self, group: GroupId, change: LogChange) {
+        match change {
+            LogChange::Vouch | LogChange::Forget => drop(self.unsure.remove(&group)),
+            LogChange::Doubt => drop(self.unsure.insert(group)),
+            _ => (),
+        }
+        Self::apply(&mut self.durable, group, change);
+    }
+
     fn apply(states: &mut BTreeMap<GroupId, Contents>, group: GroupId, change: LogChange) {
         if change == LogChange::Forget {
             states.remove(&group);
@@ -146,10 +155,7 @@ impl MemoryLogStore {
     fn sync_one(&self) -> Option<Option<Done>> {
         let mut disk = self.disk.lock();
         let (group, change, done) = disk.pending.pop_front()?;
-        if matches!(change, LogChange::Vouch | LogChange::Forget) {
-            disk.unsure.remove(&group);
-        }
-        Disk::apply(&mut disk.durable, group, change);
+        disk.make_durable(group, change);
         Some(done)
     }
 
@@ -249,10 +255,7 @@ impl LogStore for MemoryLogStore {
             now.into_iter().for_each(|done| done(Ok(())));
             return;
         }
-        if matches!(change, LogChange::Vouch | LogChange::Forget) {
-            disk.unsure.remove(&group);
-        }
-        Disk::apply(&mut disk.durable, group, change);
+        disk.make_durable(group, change);
         drop(disk);
         done(Ok(()));
     }

@@ -144,6 +144,11 @@ impl Marks {
         self.groups.get_mut(&group).is_some_and(|mark| std::mem::take(&mut mark.is_unsure))
     }
 
+    /// It does not any more. Whether that is news.
+    pub(crate) fn doubt(&mut self, group: GroupId) -> bool {
+        !std::mem::replace(&mut self.groups.entry(group).or_default().is_unsure, true)
+    }
+
     /// Writes the slot that does not count, and syncs it: from then on it counts.
     pub(crate) fn write(&mut self) -> Result<(), Error> {
         assert!(self.groups.len() <= GROUPS_MAX, "the store takes no more groups than that");

@@ -216,6 +216,10 @@ impl Writer {
                 state.is_unsure = false;
                 round.marks_first |= self.marks.vouch(group);
             }
+            LogChange::Doubt => {
+                state.is_unsure = true;
+                round.marks_first |= self.marks.doubt(group);
+            }
             LogChange::Truncate { keep } => {
                 state.truncate(group, keep, &mut self.plan);
                 round.marks_first |= lower(&mut self.marks, group, state);

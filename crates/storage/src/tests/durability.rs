@@ -84,6 +84,8 @@ fn a_relaxed_log_is_unsure_after_a_loss_of_power_until_it_is_vouched_for() {
     assert!(!is_unsure(&store, GROUP));
     let again = open_after_power_loss(&cut.copy());
     assert!(!is_unsure(&again, GROUP), "it was not relaxed since");
+    write(&store, GROUP, LogChange::Doubt);
+    assert!(is_unsure(&store, GROUP) && is_unsure(&cut.copy().open().store, GROUP), "whether power is lost or not");
     write(&store, GROUP, LogChange::Forget);
     assert!(!is_unsure(&store, GROUP));
 }
