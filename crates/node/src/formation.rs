@@ -27,7 +27,7 @@ use tokio::sync::mpsc;
 
 use crate::cluster::Rerouted;
 use crate::config::{PEER_PORT_OFFSET, Settings};
-use crate::doubt::{self, Verdict};
+use crate::doubt::{self, Doubt, Verdict};
 pub(crate) use crate::messages::Identity;
 use crate::messages::{Answer, Request};
 use crate::node::Shared;
@@ -137,10 +137,8 @@ async fn in_good_faith<P: Platform>(
 ) -> io::Result<Identity> {
     let group = identity.group;
     // A damaged log says so when it is opened.
-    if !log_store.load(group).is_ok_and(|log| log.unsure) {
-        return Ok(identity);
-    }
-    shared.doubts.lock().insert(group);
+    let Some(log) = log_store.load(group).ok().filter(|log| log.unsure) else { return Ok(identity) };
+    shared.doubts.lock().insert(group, Doubt::of(&log));
     let others = listed.map_or_else(Vec::new, Listed::others);
     let members = match doubt::settle(shared, log_store, transport, &identity, &others).await? {
         Verdict::Whole => return Ok(identity),

@@ -3,6 +3,7 @@
 //! A field is here when it is true. Redis's fields about what Cairn does not have (forks, an append-only file being
 //! rewritten, scripts) are left out, but for those that tools are known to read.
 
+use std::collections::BTreeSet;
 use std::fmt::{Arguments as Format, Write as _};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -315,6 +316,11 @@ fn raft_section<P: Platform>(node: &Shared<P>, lines: &mut Lines) {
         let joining = node.holdings().joining;
         lines.add("cairn_joining", joining.map_or_else(String::new, |joining| joining.address));
     }
+    // Those that may have forgotten what they acknowledged, and whose nodes they wait for; none: for a leader.
+    let doubts: Vec<_> = node.doubts.lock().values().cloned().collect();
+    lines.add("raft_doubtful_replicas", doubts.len());
+    let waits_for: BTreeSet<String> = doubts.into_iter().flat_map(|doubt| doubt.waits_for).collect();
+    lines.add("raft_waits_for", waits_for.into_iter().collect::<Vec<_>>().join(" "));
     let index = |id: Option<raft::LogId>| id.map_or(0, |id| id.index);
     lines.add("raft_role", format!("{:?}", status.role).to_lowercase());
     lines.add("raft_term", status.term);

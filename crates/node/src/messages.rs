@@ -5,7 +5,7 @@
 //! ```
 
 use bytes::Bytes;
-use raft::{GroupId, Member, NodeId, ReplicaId};
+use raft::{GroupId, LogId, Member, NodeId, ReplicaId};
 
 /// What tells a node's message from one of its groups.
 pub(crate) const MARK: u8 = 0xfe;
@@ -59,8 +59,10 @@ pub(crate) enum Request {
     Here(GroupId, NodeId, String),
     /// Up to where must I have applied the log of this group to see everything that was acknowledged by now?
     ReadIndex(GroupId),
-    /// May your replica of this group have forgotten what it acknowledged, and does it lead?
-    Doubts(GroupId),
+    /// May your replica of this group have forgotten what it acknowledged, and does it lead? Asked by that replica.
+    Doubts { group: GroupId, replica: ReplicaId },
+    /// The log of this replica of a group may be shorter than you know it to be, if you lead the group.
+    Shortened { group: GroupId, replica: ReplicaId },
     /// This node is stopping: leadership is not to be given to it.
     Leaves(NodeId),
     /// This node was stopping, perhaps, and is back.
@@ -96,8 +98,27 @@ pub(crate) enum Answer {
     Offsets(Vec<(NodeId, u64)>),
     /// The cluster of a node, by its meta group; how many nodes it has; whether it is joining another.
     Cluster { node: NodeId, cluster: GroupId, nodes: u64, joining: bool },
-    /// The node's replica of a group: whether its log has all that it acknowledged, and whether it leads now.
-    Log { node: NodeId, is_whole: bool, leads: bool },
+    /// The node's replica of a group; `None`: it holds none, and none that it held before votes again. `is_empty`: it holds nothing
+    /// of any group.
+    Log { node: NodeId, held: Option<HeldLog>, is_empty: bool },
+}
+
+/// A replica that a node holds, for another one that is in doubt.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct HeldLog {
+    pub(crate) replica: ReplicaId,
+    pub(crate) state: LogState,
+    /// The replica that asks votes, as far as this one knows.
+    pub(crate) counts_on_asker: bool,
+}
+
+/// Whether a replica's log has all that it acknowledged.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum LogState {
+    /// It has, and takes part. `leads`: a majority has just said that it follows it.
+    Whole { leads: bool },
+    /// Perhaps not, and it takes no part. Where its log ends.
+    Doubtful { last: Option<LogId> },
 }
 
 impl Request {
@@ -150,7 +171,8 @@ impl Request {
                 out.text(address);
             }
             Self::Offsets(group) => out.about(14, *group),
-            Self::Doubts(group) => out.about(15, *group),
+            Self::Doubts { group, replica } => out.about_number(15, *group, replica.0),
+            Self::Shortened { group, replica } => out.about_number(19, *group, replica.0),
             Self::Leaves(node) => out.about_node(16, *node),
             Self::Returns(node) => out.about_node(17, *node),
             Self::Store { group, index } => out.about_number(18, *group, *index),
@@ -179,10 +201,11 @@ impl Request {
             9 => Self::HandOver { group: read.group()?, to: ReplicaId(read.u64()?) },
             10 => Self::Knows(read.group()?, NodeId(read.array()?)),
             14 => Self::Offsets(read.group()?),
-            15 => Self::Doubts(read.group()?),
+            15 => Self::Doubts { group: read.group()?, replica: ReplicaId(read.u64()?) },
             16 => Self::Leaves(NodeId(read.array()?)),
             17 => Self::Returns(NodeId(read.array()?)),
             18 => Self::Store { group: read.group()?, index: read.u64()? },
+            19 => Self::Shortened { group: read.group()?, replica: ReplicaId(read.u64()?) },
             13 => Self::Here(read.group()?, NodeId(read.array()?), read.text()?),
             12 => Self::IsMember(read.group()?, ReplicaId(read.u64()?)),
             11 => {
@@ -238,11 +261,12 @@ impl Answer {
                 out.u64(*nodes);
                 out.u8(u8::from(*joining));
             }
-            Self::Log { node, is_whole, leads } => {
+            Self::Log { node, held, is_empty } => {
                 out.u8(7);
                 out.0.extend_from_slice(&node.0);
-                out.u8(u8::from(*is_whole));
-                out.u8(u8::from(*leads));
+                out.u8(u8::from(*is_empty));
+                out.u8(u8::from(held.is_some()));
+                held.iter().for_each(|held| out.held_log(held));
             }
         }
         out.0.into()
@@ -270,7 +294,10 @@ impl Answer {
                 let offset = |_| Some((NodeId(read.array()?), read.u64()?));
                 Self::Offsets((0..count).map(offset).collect::<Option<_>>()?)
             }
-            7 => Self::Log { node: NodeId(read.array()?), is_whole: read.flag()?, leads: read.flag()? },
+            7 => {
+                let (node, is_empty) = (NodeId(read.array()?), read.flag()?);
+                Self::Log { node, held: if read.flag()? { Some(read.held_log()?) } else { None }, is_empty }
+            }
             _ => return None,
         };
         read.is_at_end().then_some(answer)
@@ -362,6 +389,20 @@ impl Writer {
         self.text(&member.client_address);
     }
 
+    fn held_log(&mut self, held: &HeldLog) {
+        self.u64(held.replica.0);
+        match held.state {
+            LogState::Whole { leads } => self.u8(u8::from(leads)),
+            LogState::Doubtful { last: None } => self.u8(2),
+            LogState::Doubtful { last: Some(last) } => {
+                self.u8(3);
+                self.u64(last.term);
+                self.u64(last.index);
+            }
+        }
+        self.u8(u8::from(held.counts_on_asker));
+    }
+
     pub(crate) fn identity(&mut self, identity: &Identity) {
         self.group(identity.group);
         self.u64(identity.replica.0);
@@ -439,6 +480,17 @@ impl<'a> Reader<'a> {
         Some(Identity { group, replica, hash_key, founders })
     }
 
+    fn held_log(&mut self) -> Option<HeldLog> {
+        let replica = ReplicaId(self.u64()?);
+        let state = match self.u8()? {
+            leads @ (0 | 1) => LogState::Whole { leads: leads == 1 },
+            2 => LogState::Doubtful { last: None },
+            3 => LogState::Doubtful { last: Some(LogId { term: self.u64()?, index: self.u64()? }) },
+            _ => return None,
+        };
+        Some(HeldLog { replica, state, counts_on_asker: self.flag()? })
+    }
+
     /// Everything that is left.
     fn rest(&mut self) -> Bytes {
         Bytes::copy_from_slice(std::mem::take(&mut self.0))
@@ -482,7 +534,8 @@ mod tests {
             join,
             Request::ReadIndex(GroupId(9)),
             Request::Offsets(GroupId(9)),
-            Request::Doubts(GroupId(9)),
+            Request::Doubts { group: GroupId(9), replica: ReplicaId(4) },
+            Request::Shortened { group: GroupId(9), replica: ReplicaId(4) },
             Request::Hello,
             leads,
             come,
@@ -504,6 +557,10 @@ mod tests {
     #[test]
     fn answers_come_back_as_they_were_and_cuts_are_noticed() {
         let node = NodeId([1; 20]);
+        let held = |state| {
+            let held = HeldLog { replica: ReplicaId(3), state, counts_on_asker: true };
+            Answer::Log { node, held: Some(held), is_empty: false }
+        };
         let answers = [
             Answer::Node { node, group: None },
             Answer::Node { node, group: Some(GroupId(5)) },
@@ -514,7 +571,10 @@ mod tests {
             Answer::Index(7),
             Answer::Offsets(vec![(node, 7), (NodeId([2; 20]), 8)]),
             Answer::Cluster { node, cluster: GroupId(3), nodes: 2, joining: true },
-            Answer::Log { node, is_whole: false, leads: true },
+            Answer::Log { node, held: None, is_empty: true },
+            held(LogState::Whole { leads: true }),
+            held(LogState::Doubtful { last: None }),
+            held(LogState::Doubtful { last: Some(LogId { term: 2, index: 9 }) }),
         ];
         for answer in answers {
             let bytes = answer.encode();

@@ -8,7 +8,7 @@
 //! stop     what is in flight is answered, leadership is handed over, who waits is told of that (or not, if nobody takes it), connections close
 //! ```
 
-use std::collections::BTreeSet;
+use std::collections::BTreeMap;
 use std::future::Future;
 use std::io;
 use std::pin::Pin;
@@ -23,6 +23,7 @@ use tokio::sync::{mpsc, watch};
 use crate::clients::{Client, Clients};
 use crate::cluster::{Cluster, Rerouted};
 use crate::config::{Config, Settings, ShardSettings};
+use crate::doubt::Doubt;
 use crate::fence::Fence;
 use crate::formation::{self, Identity, Record};
 use crate::holdings::Holdings;
@@ -133,9 +134,10 @@ pub(crate) struct Shared<P: Platform> {
     /// CLIENT PAUSE.
     pub(crate) pause: Pause,
     record: Mutex<Box<dyn Record>>,
-    holdings: Mutex<Holdings>,
+    /// `None` until the record was read.
+    holdings: Mutex<Option<Holdings>>,
     /// The groups of replicas that may have forgotten what they acknowledged; see doubt.rs.
-    pub(crate) doubts: Mutex<BTreeSet<GroupId>>,
+    pub(crate) doubts: Mutex<BTreeMap<GroupId, Doubt>>,
     /// The group of a node that is no cluster's, once it is known.
     pub(crate) only_group: Arc<OnceLock<GroupId>>,
     /// Fresh replicas that are to be made voters, one at a time, by a task of the raft thread.
@@ -403,17 +405,17 @@ impl<P: Platform> Shared<P> {
     /// Reads the node's record of what it holds.
     pub(crate) fn load_holdings(&self) -> io::Result<Holdings> {
         let holdings = Holdings::decode(&self.record.lock().load()?).map_err(io::Error::other)?;
-        self.holdings.lock().clone_from(&holdings);
+        *self.holdings.lock() = Some(holdings.clone());
         Ok(holdings)
     }
 
     /// Changes what the node holds, durably.
     pub(crate) fn change_holdings(&self, change: impl FnOnce(&mut Holdings)) -> io::Result<()> {
         let mut holdings = self.holdings.lock();
-        let mut next = holdings.clone();
+        let mut next = holdings.clone().unwrap_or_default();
         change(&mut next);
         self.record.lock().save(self.id(), &next.encode())?;
-        *holdings = next;
+        *holdings = Some(next);
         Ok(())
     }
 
@@ -422,13 +424,18 @@ impl<P: Platform> Shared<P> {
         let mut holdings = self.holdings.lock();
         let next = Holdings::default();
         self.record.lock().save(id, &next.encode())?;
-        *holdings = next;
+        *holdings = Some(next);
         self.own.set(id);
         Ok(())
     }
 
     /// What the node holds.
     pub(crate) fn holdings(&self) -> Holdings {
+        self.known_holdings().unwrap_or_default()
+    }
+
+    /// The same; `None` while its record was not read yet.
+    pub(crate) fn known_holdings(&self) -> Option<Holdings> {
         self.holdings.lock().clone()
     }
 
@@ -439,7 +446,7 @@ impl<P: Platform> Shared<P> {
 
     /// The replica of a node that is no cluster's.
     pub(crate) fn identity(&self) -> Option<Identity> {
-        self.holdings.lock().shards.first().map(|held| held.identity.clone())
+        self.holdings.lock().as_ref()?.shards.first().map(|held| held.identity.clone())
     }
 
     /// Closes a connection as soon as it waits for anything.

@@ -29,6 +29,8 @@ enum Work<P: Platform, F, M> {
     Meta(M),
     ReadIndex(Arc<Shared<P>>, GroupId),
     Store(Arc<Shared<P>>, GroupId, u64),
+    Doubts(Arc<Shared<P>>, GroupId, ReplicaId),
+    Shortened(Arc<Shared<P>>, GroupId, ReplicaId),
     Joiner(Arc<Shared<P>>, Request),
     HandOver(Arc<Shared<P>>, GroupId, ReplicaId),
 }
@@ -74,6 +76,8 @@ impl<P: Platform> PeerService for Peers<P> {
         } else {
             match Request::decode(&message) {
                 Some(Request::Store { group, index }) => Work::Store(Arc::clone(&self.node), group, index),
+                Some(Request::Doubts { group, replica }) => Work::Doubts(Arc::clone(&self.node), group, replica),
+                Some(Request::Shortened { group, replica }) => Work::Shortened(Arc::clone(&self.node), group, replica),
                 Some(Request::HandOver { group, to }) => Work::HandOver(Arc::clone(&self.node), group, to),
                 Some(request @ (Request::Hello | Request::Come(_) | Request::TakeIn(..))) => {
                     Work::Joiner(Arc::clone(&self.node), request)
@@ -90,6 +94,8 @@ impl<P: Platform> PeerService for Peers<P> {
                 Work::Joiner(node, request) => cluster::answer_joiner(node, request).await.encode(),
                 Work::ReadIndex(node, group) => read_index(&node, group).await.encode(),
                 Work::Store(node, group, index) => store(&node, group, index).await.encode(),
+                Work::Doubts(node, group, replica) => doubt::answer(&node, group, replica).await.encode(),
+                Work::Shortened(node, group, replica) => doubt::shortened(&node, group, replica).await.encode(),
             }
         }
     }
@@ -142,7 +148,6 @@ impl<P: Platform> Peers<P> {
                 self.node.cluster.iter().for_each(|own| own.reached(cluster, node, &address));
                 Answer::Accepted(None)
             }
-            Some(Request::Doubts(group)) => doubt::answer(&self.node, group),
             Some(Request::Leaves(node)) => {
                 let now_ns = self.node.clock.monotonic_ns();
                 self.node.cluster.iter().for_each(|cluster| cluster.leaves(topology::NodeId(node.0), now_ns));
@@ -165,6 +170,8 @@ impl<P: Platform> Peers<P> {
             Some(
                 Request::ReadIndex(_)
                 | Request::Store { .. }
+                | Request::Doubts { .. }
+                | Request::Shortened { .. }
                 | Request::Hello
                 | Request::Come(_)
                 | Request::TakeIn(..)

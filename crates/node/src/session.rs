@@ -451,7 +451,11 @@ impl<P: Platform> Session<P> {
         // A node that was forgotten while it was off loads for ever: RESET is its way out.
         let is_reset = matches!(spec.handler, Handler::Cluster(commands::ClusterCommand::Reset));
         if !spec.flags.contains(Flags::LOADING) && !is_reset && !self.node.is_loaded() {
-            return Some("LOADING Redis is loading the dataset in memory");
+            // Such a replica is not even read before it is clear whether it counts: that takes the others.
+            return Some(match self.node.doubts.lock().is_empty() {
+                true => "LOADING Redis is loading the dataset in memory",
+                false => "LOADING the machine lost its power: this node waits for the others (see INFO raft)",
+            });
         }
         None
     }

@@ -11,7 +11,7 @@ use super::addresses::Rerouted;
 use super::members::{member_at, peer};
 use super::meta::Meta;
 use super::{Cluster, joining, leaving, links, not_a_cluster, steward};
-use crate::doubt::{self, Verdict};
+use crate::doubt::{self, Doubt, Verdict};
 use crate::fence::Fence;
 use crate::holdings::Held;
 use crate::messages::Identity;
@@ -80,8 +80,8 @@ async fn open_held<P: Platform>(ground: &Ground<P>) -> io::Result<()> {
     open_meta(ground, meta, first).await?;
     for Held { identity, .. } in holdings.shards {
         // A damaged log says so when it is opened.
-        if ground.log_store.load(identity.group).is_ok_and(|log| log.unsure) {
-            ground.node.doubts.lock().insert(identity.group);
+        if let Some(log) = ground.log_store.load(identity.group).ok().filter(|log| log.unsure) {
+            ground.node.doubts.lock().insert(identity.group, Doubt::of(&log));
             tasks::beside(resolve(ground.clone(), identity));
         } else {
             open_replica(ground, identity).await?;
