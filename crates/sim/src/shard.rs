@@ -3,6 +3,7 @@
 mod any_host;
 mod plan;
 mod run;
+mod storm;
 
 pub(crate) use plan::Plan;
 pub(crate) use run::Run;

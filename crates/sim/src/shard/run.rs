@@ -7,6 +7,7 @@
 //! live    within [`LIVE_WITHIN`]: a write is acknowledged, every replica votes, all are equal
 //! judge   the clients' whole history
 //! dark    where voters acknowledge before they sync: all lose their power at once, and what WAITAOF counted on two of three is there
+//! storm   there, too: power goes whenever it likes, of whomever it likes, and in the end all vote and are equal (storm.rs)
 //! ```
 
 use std::rc::Rc;
@@ -35,9 +36,9 @@ const BLACKOUTS: usize = 3;
 
 /// See the module.
 pub(crate) struct Run {
-    plan: Plan,
-    stage: Stage,
-    hazards: Hazards,
+    pub(super) plan: Plan,
+    pub(super) stage: Stage,
+    pub(super) hazards: Hazards,
     /// What is to happen as soon as every node votes.
     mishap: Option<Fault>,
     /// The term of the first leader that was seen.
@@ -82,7 +83,7 @@ impl Run {
         Ok(())
     }
 
-    fn look(&self) -> Result<(), String> {
+    pub(super) fn look(&self) -> Result<(), String> {
         let probes: Vec<_> =
             self.stage.hosts.borrow().all.iter().map(|host| host.node().map(|node| node.probe())).collect();
         let mut hosts = self.stage.hosts.borrow_mut();
@@ -117,6 +118,12 @@ impl Run {
         leading.max()
     }
 
+    /// The newest term that any node knows.
+    fn newest_term(&self) -> u64 {
+        let hosts = self.stage.hosts.borrow();
+        hosts.all.iter().filter_map(|host| Some(host.node()?.status().term)).max().unwrap_or(0)
+    }
+
     fn whom(&self, whom: Whom) -> usize {
         let leader = self.leader().map_or(0, |(_, host)| host);
         match whom {
@@ -132,7 +139,7 @@ impl Run {
                 let hazard = hazard.aim(|whom| self.whom(whom));
                 self.hazards.happen(hazard);
             }
-            Fault::Wipe(..) | Fault::Forget(..) => self.mishap = Some(fault),
+            Fault::Wipe(..) | Fault::Forget(..) | Fault::ForgetOthers(_) => self.mishap = Some(fault),
             Fault::HandOver(whom) => self.hand_over(self.whom(whom)),
         }
     }
@@ -162,10 +169,18 @@ impl Run {
         if !all_vote {
             return;
         }
+        let newest = self.leader().filter(|(term, _)| self.newest_term() == *term);
+        if newest.is_none() && matches!(mishap, Fault::ForgetOthers(_)) {
+            return;
+        }
         self.mishap = None;
         match mishap {
             Fault::Wipe(whom, down_ms) => self.hazards.wipe(self.whom(whom), down_ms),
             Fault::Forget(whom, down_ms) => self.hazards.happen(Hazard::PowerCut(self.whom(whom), down_ms)),
+            Fault::ForgetOthers(down_ms) => {
+                let others = (0..self.plan.voters).filter(|host| newest.is_some_and(|(_, leader)| leader != *host));
+                others.for_each(|host| self.hazards.happen(Hazard::PowerCut(host, down_ms)));
+            }
             Fault::Hazard(_) | Fault::HandOver(_) => unreachable!("those happen at once"),
         }
     }
@@ -187,11 +202,6 @@ impl Run {
     /// Lets all hosts lose their power in the moment in which a client hears that two of them have stored what it wrote.
     async fn go_dark(&mut self) -> Result<(), String> {
         for round in 0..BLACKOUTS {
-            // Who forgot what others went on with is replaced. Until it votes again, to lose all once more can be to lose a majority.
-            while !self.is_level() {
-                self.look()?;
-                time::sleep(LOOK_EVERY).await;
-            }
             let mut client = self.client(self.plan.clients + 1 + round);
             let key = client.keep_on_two().await;
             let down_ms = self.stage.seed.of("blackout", round as u64) % 300 + 1;
@@ -206,7 +216,7 @@ impl Run {
     }
 
     /// Whether every node runs, votes in one group, and has applied the same.
-    fn is_level(&self) -> bool {
+    pub(super) fn is_level(&self) -> bool {
         let mut probes = Vec::new();
         let hosts = self.stage.hosts.borrow();
         for host in &hosts.all {
@@ -242,6 +252,8 @@ impl Play for Run {
         live.map_err(not_well)??;
         if self.plan.relaxed {
             time::timeout(LIVE_WITHIN, self.go_dark()).await.map_err(not_well)??;
+            self.weather().await?;
+            time::timeout(LIVE_WITHIN, self.calm_down()).await.map_err(not_well)??;
         }
         Ok(())
     }
