@@ -22,9 +22,14 @@ pub(crate) struct Connection {
     taken: usize,
 }
 
-/// The connection broke, or its patience ended: what was not answered may or may not have happened.
-#[derive(Debug)]
-pub(crate) struct Broken;
+/// What was not answered may or may not have happened.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Broken {
+    /// The other side has closed the connection, or is no more.
+    Closed,
+    /// The client has lost its patience.
+    GivenUp,
+}
 
 impl Connection {
     pub(crate) fn new(stream: DuplexStream) -> Self {
@@ -40,7 +45,7 @@ impl Connection {
         replies: &mut Vec<Value>,
     ) -> Result<(), Broken> {
         self.input.drain(..std::mem::take(&mut self.taken));
-        time::timeout(patience, self.exchange(commands, replies)).await.unwrap_or(Err(Broken))
+        time::timeout(patience, self.exchange(commands, replies)).await.unwrap_or(Err(Broken::GivenUp))
     }
 
     /// The bytes of the replies to the last call.
@@ -53,7 +58,7 @@ impl Connection {
         for command in commands {
             resp::write_command(&mut bytes, command.iter().map(Vec::as_slice));
         }
-        self.stream.write_all(&bytes).await.map_err(|_| Broken)?;
+        self.stream.write_all(&bytes).await.map_err(|_| Broken::Closed)?;
         while replies.len() < commands.len() {
             match resp::parse_reply(&self.input[self.taken..]).expect("a node speaks RESP") {
                 Some((reply, length)) => {
@@ -61,9 +66,9 @@ impl Connection {
                     replies.push(reply);
                 }
                 None => {
-                    let read = self.stream.read_buf(&mut self.input).await.map_err(|_| Broken)?;
+                    let read = self.stream.read_buf(&mut self.input).await.map_err(|_| Broken::Closed)?;
                     if read == 0 {
-                        return Err(Broken);
+                        return Err(Broken::Closed);
                     }
                 }
             }

@@ -13,6 +13,8 @@ pub(crate) struct Heard {
     pub(crate) by_leader: Option<bool>,
     /// Who answered.
     pub(crate) host: usize,
+    /// The client has lost its patience before all replies came: the node may have gone on a little longer.
+    pub(crate) gave_up: bool,
 }
 
 impl Heard {

@@ -8,6 +8,7 @@ mod copies;
 mod lists;
 mod registers;
 mod sets;
+mod unseen;
 
 pub(crate) use bank::{ACCOUNTS, BALANCE_FIRST, Bank};
 pub(crate) use copies::{Copies, Count};

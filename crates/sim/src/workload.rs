@@ -28,6 +28,8 @@ pub(crate) const PAUSE: Duration = Duration::from_millis(20);
 
 /// After this long a node knows, or says that it does not, what became of a command that waits no more.
 const OUTCOME_WITHIN: Duration = Duration::from_secs(8);
+/// For so long, in ms, a node may hold a command whose client has gone before it proposes it, if it ever does.
+const GRACE_MS: u64 = 4000;
 
 /// The tags that keys have; none outside of a cluster.
 #[derive(Clone, Default)]
@@ -208,6 +210,11 @@ impl<R: Reach> Client<R> {
         self.tags.fixed(1, "pool")
     }
 
+    /// Where marks are.
+    fn marks(&self) -> String {
+        self.tags.fixed(1, "marks")
+    }
+
     /// A key for a value that is gone by itself after a while.
     fn mortal(&mut self, value: u64) -> String {
         let name = format!("m{value}");
@@ -380,10 +387,9 @@ impl<R: Reach> Client<R> {
             self.random.random_range(0..3) > 0
         };
         if adds {
-            let member = self.value();
-            let add = if self.waits { "RPUSH" } else { "SADD" };
-            let heard = self.call(&pool, &[command([add, &pool, &member.to_string()])]).await;
-            self.oracle.borrow_mut().sets.added(member, heard.write_span(0), heard.outcome(0));
+            self.add(&pool).await;
+        } else if self.waits && self.random.random_range(0..12) == 0 {
+            self.look_at_pool(&pool).await;
         } else {
             let (draw, longest) = self.draw_from(&pool);
             // Who goes before the answer cannot say what was drawn, and hides what is lost: most stay.
@@ -391,14 +397,49 @@ impl<R: Reach> Client<R> {
                 true => longest + OUTCOME_WITHIN,
                 false => self.patience(),
             };
+            let sent_ms = self.now_ms();
             let heard = self.reach.call(&mut self.random, &pool, &[draw], patience).await;
             // A popped element stands behind the name of its list.
             let member = |reply: &Value| number(reply.as_array().and_then(<[_]>::last).unwrap_or(reply));
             if let Some(member) = heard.good(0).and_then(member) {
                 self.oracle.borrow_mut().sets.popped(member, heard.span);
             } else if heard.outcome(0) == Outcome::Unknown {
-                self.oracle.borrow_mut().sets.popped_perhaps();
+                // What a node takes up later than this has its place behind what others sent meanwhile.
+                let grace_ms = if heard.gave_up { GRACE_MS } else { 0 };
+                self.oracle.borrow_mut().sets.popped_perhaps((sent_ms, self.now_ms() + grace_ms));
             }
+        }
+    }
+
+    /// Adds a member; to a list now and then with a mark, in one transaction: who does not hear what became of that learns it from
+    /// the mark in the end.
+    async fn add(&mut self, pool: &str) {
+        let (member, sent_ms) = (self.value(), self.now_ms());
+        let text = member.to_string();
+        let (commands, place) = if !self.waits {
+            (vec![command(["SADD", pool, &text])], 0)
+        } else if self.random.random_range(0..2) == 0 {
+            (vec![command(["RPUSH", pool, &text])], 0)
+        } else {
+            let (add, mark) = (command(["RPUSH", pool, &text]), command(["RPUSH", &self.marks(), &text]));
+            (vec![command(["MULTI"]), add, mark, command(["EXEC"])], 3)
+        };
+        let heard = self.call(pool, &commands).await;
+        let (span, outcome) = match heard.replies.get(place) {
+            // What the connection watched before has changed.
+            Some(reply) if reply.is_null() => (heard.span, Outcome::Refused),
+            _ => (heard.write_span(place), heard.outcome(place)),
+        };
+        self.oracle.borrow_mut().sets.added(member, span, outcome, (sent_ms, self.now_ms()));
+    }
+
+    /// Reads all that is there to be drawn from a list, if a leader answers.
+    async fn look_at_pool(&mut self, pool: &str) {
+        let sent_ms = self.now_ms();
+        let heard = self.call(pool, &[command(["LRANGE", pool, "0", "-1"]), command(["INFO", "replication"])]).await;
+        if let Some(members) = heard.good(0).and_then(Value::as_array).filter(|_| heard.was_leader(1)) {
+            let members = members.iter().filter_map(number).collect();
+            self.oracle.borrow_mut().sets.looked(members, (sent_ms, self.now_ms()));
         }
     }
 
@@ -517,9 +558,14 @@ impl<R: Reach> Client<R> {
         let pool = self.pool();
         loop {
             let look = if self.waits { command(["LRANGE", &pool, "0", "-1"]) } else { command(["SMEMBERS", &pool]) };
-            let heard = self.call(&pool, &[look, command(["INFO", "replication"])]).await;
-            if let Some(members) = heard.good(0).and_then(Value::as_array).filter(|_| heard.was_leader(1)) {
-                self.oracle.borrow_mut().sets.left(members.iter().filter_map(number).collect());
+            // Where there are none it is no error.
+            let marks = command(["LRANGE", &self.marks(), "0", "-1"]);
+            let heard = self.call(&pool, &[look, marks, command(["INFO", "replication"])]).await;
+            let [members, marks] = [0, 1].map(|place| heard.good(place).and_then(Value::as_array));
+            if let (Some(members), Some(marks), true) = (members, marks, heard.was_leader(2)) {
+                let sets = &mut self.oracle.borrow_mut().sets;
+                sets.left(members.iter().filter_map(number).collect());
+                sets.marked(marks.iter().filter_map(number));
                 return;
             }
             time::sleep(PAUSE).await;

@@ -15,7 +15,7 @@ use tokio::time;
 
 use super::MEMBERS;
 use super::watch::Watch;
-use crate::client::{Command, Connection, command};
+use crate::client::{Broken, Command, Connection, command};
 use crate::heard::Heard;
 use crate::hosts::{Hosts, SharedHosts};
 use crate::oracle::{Oracle, Span};
@@ -52,6 +52,8 @@ pub(crate) struct Guided {
 struct Exchange {
     replies: Vec<Value>,
     broken: bool,
+    /// As [`Heard`] has it.
+    gave_up: bool,
 }
 
 impl Guided {
@@ -144,7 +146,8 @@ impl Guided {
         let before = fences(&self.hosts.borrow());
         let connection = self.connections.get_mut(&host).expect("it is there");
         let mut replies = Vec::new();
-        let broken = connection.call(commands, patience, &mut replies).await.is_err();
+        let outcome = connection.call(commands, patience, &mut replies).await;
+        let broken = outcome.is_err();
         let heard = if broken { "hears, and no more," } else { "hears" };
         self.hosts.borrow().trace().note(Topic::Client, self.number, heard, connection.heard());
         let after = fences(&self.hosts.borrow());
@@ -155,7 +158,7 @@ impl Guided {
             self.connections.remove(&host);
             self.map.clear();
         }
-        Exchange { replies, broken }
+        Exchange { replies, broken, gave_up: outcome == Err(Broken::GivenUp) }
     }
 
     /// Goes on after an exchange: whether the same commands are to be sent again.
@@ -181,7 +184,8 @@ impl Guided {
     fn heard(&self, exchange: Exchange, start: u64) -> Heard {
         let end = self.oracle.borrow_mut().event();
         let by_leader = Some(!self.readonly);
-        Heard { replies: exchange.replies, span: Span { start, end }, by_leader, host: self.last.0 }
+        let Exchange { replies, gave_up, .. } = exchange;
+        Heard { replies, span: Span { start, end }, by_leader, host: self.last.0, gave_up }
     }
 }
 

@@ -1,16 +1,24 @@
-//! Things that vanish: sets that members are drawn from by SPOP, and keys with deadlines.
+//! Things that vanish: sets that members are drawn from by SPOP, lists that clients wait on, and keys with deadlines.
+//!
+//! What is gone and was given to nobody was taken by a pop whose answer was lost, each by one of its own, that was under way at the
+//! time. A client who was told that there was nothing has taken nothing.
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use super::unseen::{Window, untaken};
 use super::{Outcome, Span};
 
 /// What was seen of them.
 #[derive(Default)]
 pub(crate) struct Sets {
-    added: BTreeMap<u64, (Span, Outcome)>,
+    added: BTreeMap<u64, Added>,
+    /// Those of them that certainly were added, whatever was answered: a mark was written with each, and is there.
+    marked: BTreeSet<u64>,
     popped: BTreeMap<u64, Span>,
-    /// So many answers to SPOP were lost, each perhaps with a member.
-    pops_unknown: usize,
+    /// The pops whose answers were lost, each perhaps with a member: from when they were sent to when they can take none any more.
+    pops_unknown: Vec<Window>,
+    /// What was there, and when that was asked.
+    looks: Vec<(BTreeSet<u64>, Window)>,
     /// What was left at the end.
     left: Option<BTreeSet<u64>>,
     /// Clocks jumped in this run: deadlines say nothing about virtual time.
@@ -23,6 +31,13 @@ pub(crate) struct Sets {
 /// How far the clocks of two leaders may be apart while none of them jumps, and what a tick and a round take, in ms.
 const CLOCKS_APART_MS: u64 = 700;
 
+struct Added {
+    span: Span,
+    outcome: Outcome,
+    /// When it was sent and answered.
+    ms: Window,
+}
+
 struct Mortal {
     write: Span,
     outcome: Outcome,
@@ -34,21 +49,31 @@ struct Mortal {
 }
 
 impl Sets {
-    /// A member that no other SADD adds.
-    pub(crate) fn added(&mut self, member: u64, span: Span, outcome: Outcome) {
-        self.added.insert(member, (span, outcome));
+    /// A member that is added once. `ms`: when that was sent and answered.
+    pub(crate) fn added(&mut self, member: u64, span: Span, outcome: Outcome, ms: Window) {
+        self.added.insert(member, Added { span, outcome, ms });
     }
 
-    /// SPOP gave this member to somebody.
+    /// With each of these members a mark was written, in one transaction, and the marks are there.
+    pub(crate) fn marked(&mut self, members: impl Iterator<Item = u64>) {
+        self.marked.extend(members);
+    }
+
+    /// All of the members, as a read that must be linearizable saw them. `ms`: when that was sent and answered.
+    pub(crate) fn looked(&mut self, members: BTreeSet<u64>, ms: Window) {
+        self.looks.push((members, ms));
+    }
+
+    /// A pop gave this member to somebody.
     pub(crate) fn popped(&mut self, member: u64, span: Span) {
         if self.popped.insert(member, span).is_some() {
             self.wrong.get_or_insert_with(|| format!("the member {member} was popped twice"));
         }
     }
 
-    /// SPOP was sent, and no answer came.
-    pub(crate) fn popped_perhaps(&mut self) {
-        self.pops_unknown += 1;
+    /// A pop was sent, and no answer came; from when to when it may have taken a member.
+    pub(crate) fn popped_perhaps(&mut self, ms: Window) {
+        self.pops_unknown.push(ms);
     }
 
     /// All is over, and this is left.
@@ -89,6 +114,14 @@ impl Sets {
         self.popped.len() + self.mortals.values().map(|mortal| mortal.there.len() + mortal.gone.len()).sum::<usize>()
     }
 
+    /// When a member that is gone was taken.
+    fn went(&self, member: u64, added: &Added) -> Window {
+        let seen = self.looks.iter().filter(|(members, _)| members.contains(&member)).map(|(_, ms)| ms.0);
+        let is_late = |ms: &Window| added.outcome == Outcome::Done && ms.0 > added.ms.1;
+        let missed = self.looks.iter().filter(|(members, ms)| is_late(ms) && !members.contains(&member));
+        (seen.fold(added.ms.0, u64::max), missed.map(|(_, ms)| ms.1).min().unwrap_or(u64::MAX))
+    }
+
     pub(crate) fn judge(&self) -> Result<(), String> {
         if let Some(wrong) = &self.wrong {
             return Err(wrong.clone());
@@ -96,22 +129,29 @@ impl Sets {
         for (member, popped) in &self.popped {
             match self.added.get(member) {
                 None => return Err(format!("the member {member} was popped and never added")),
-                Some((_, Outcome::Refused)) => {
-                    return Err(format!("the member {member} was popped, but its SADD was refused"));
+                Some(Added { outcome: Outcome::Refused, .. }) => {
+                    return Err(format!("the member {member} was popped, but its addition was refused"));
                 }
-                Some((added, _)) if popped.end < added.start => {
+                Some(added) if popped.end < added.span.start => {
                     return Err(format!("the member {member} was popped before it was added"));
                 }
                 Some(_) => (),
             }
         }
         if let Some(left) = &self.left {
-            let stays = |(member, (_, outcome)): &(&u64, &(Span, Outcome))| {
-                *outcome == Outcome::Done && !self.popped.contains_key(member) && !left.contains(member)
-            };
-            let lost: Vec<_> = self.added.iter().filter(stays).map(|(member, _)| member).collect();
-            if lost.len() > self.pops_unknown {
-                return Err(format!("of the members {lost:?} only {} may have been popped unseen", self.pops_unknown));
+            let unseen = |member: &u64| !self.popped.contains_key(member) && !left.contains(member);
+            let certain = self.added.iter().filter(|(member, added)| {
+                added.outcome == Outcome::Done || added.outcome == Outcome::Unknown && self.marked.contains(member)
+            });
+            let (lost, went): (Vec<u64>, Vec<Window>) = certain
+                .filter(|(member, _)| unseen(member))
+                .map(|(member, added)| (*member, self.went(*member, added)))
+                .unzip();
+            if let Some(place) = untaken(&went, &self.pops_unknown) {
+                let (member, pops) = (lost[place], &self.pops_unknown);
+                return Err(format!(
+                    "the members {lost:?} were popped unseen, in {went:?} ms; {member} by nobody: unanswered are the pops {pops:?}"
+                ));
             }
             if let Some(member) = left.iter().find(|member| self.popped.contains_key(member)) {
                 return Err(format!("the member {member} was popped and is still there"));

@@ -8,7 +8,7 @@ use rand::RngExt;
 use rand::rngs::SmallRng;
 use tokio::time;
 
-use crate::client::{Command, Connection};
+use crate::client::{Broken, Command, Connection};
 use crate::heard::Heard;
 use crate::hosts::SharedHosts;
 use crate::oracle::{Oracle, Span};
@@ -70,7 +70,8 @@ impl Reach for AnyHost {
         let host = self.host % self.hosts.borrow().count();
         let connection = self.connection.as_mut().expect("it is there");
         let mut replies = Vec::new();
-        let broken = connection.call(commands, patience, &mut replies).await.is_err();
+        let outcome = connection.call(commands, patience, &mut replies).await;
+        let broken = outcome.is_err();
         let heard = if broken { "hears, and no more," } else { "hears" };
         self.hosts.borrow().trace().note(Topic::Client, self.number, heard, connection.heard());
         let end = self.oracle.borrow_mut().event();
@@ -79,6 +80,6 @@ impl Reach for AnyHost {
             self.connection = None;
             self.host = random.random_range(0..self.hosts.borrow().count());
         }
-        Heard { replies, span: Span { start, end }, by_leader: None, host }
+        Heard { replies, span: Span { start, end }, by_leader: None, host, gave_up: outcome == Err(Broken::GivenUp) }
     }
 }
