@@ -102,7 +102,7 @@ impl Keyspace {
         let was_set = byte.is_some_and(|byte| byte & mask(bit) != 0);
         if byte.is_none() || was_set != is_set {
             let others = byte.unwrap_or(0) & !mask(bit);
-            self.write_at(context, place, key, at, &[if is_set { others | mask(bit) } else { others }])?;
+            self.write_at(place, key, at, &[if is_set { others | mask(bit) } else { others }])?;
         }
         Ok(was_set)
     }
@@ -115,7 +115,7 @@ impl Keyspace {
             return Err(DataError::StringTooLong);
         }
         if string.map_or(0, StringRef::len) < length {
-            self.write_at(context, place, key, length - 1, &[0])?;
+            self.write_at(place, key, length - 1, &[0])?;
         }
         Ok(())
     }

@@ -192,7 +192,7 @@ impl Keyspace {
             return Ok(bytes.len());
         };
         let length = found.string()?.len();
-        self.write_at(context, place, key, length, bytes)
+        self.write_at(place, key, length, bytes)
     }
 
     /// Writes bytes at an offset of a string, after zeros where nothing was. Returns the new length.
@@ -207,13 +207,12 @@ impl Keyspace {
         if bytes.is_empty() {
             return self.find(place, key).map_or(Ok(0), |found| Ok(found.string()?.len()));
         }
-        self.write_at(context, place, key, offset, bytes)
+        self.write_at(place, key, offset, bytes)
     }
 
-    /// The string becomes raw.
+    /// Writes at a place that a command was given to write. The string becomes raw.
     pub(crate) fn write_at(
         &mut self,
-        context: &Context,
         place: Place,
         key: &[u8],
         offset: usize,
@@ -228,7 +227,8 @@ impl Keyspace {
         }
         match old {
             Some(StringRef::Big(_)) => {
-                let mut big = self.edit_or_new::<BigString>(context, key)?;
+                // The key's access is marked already.
+                let mut big = self.edit_at::<BigString>(place, key)?;
                 big.write(offset, bytes);
                 Ok(big.len())
             }
