@@ -4,7 +4,7 @@
 
 mod digest;
 
-use keyspace::{Accesses, Context, Keyspace, matches_glob};
+use keyspace::{Accesses, Collection, Context, Keyspace, ListValue, Value, matches_glob};
 use rdb::{SnapshotReader, SnapshotWriter};
 use resp::Reply;
 
@@ -60,7 +60,7 @@ fn digest_value(keyspace: &Keyspace, args: &mut Args<'_>, context: &Context, rep
 
 fn object(keyspace: &Keyspace, args: &mut Args<'_>, context: &Context, reply: &mut Reply) -> CommandResult {
     let key = args.bytes()?;
-    args.keyword("FAST");
+    let is_fast = args.keyword("FAST");
     args.end()?;
     let (value, _) = keyspace.inspect_value(context, key).ok_or(CommandError::NoSuchKey)?;
     let encoding = keyspace.encoding(context, key).expect("the key is there");
@@ -72,12 +72,27 @@ fn object(keyspace: &Keyspace, args: &mut Args<'_>, context: &Context, reply: &m
         }
         _ => format!("lru:{} lru_seconds_idle:{idle_seconds}", accessed & 0x00ff_ffff),
     };
+    let length = if is_fast { String::new() } else { format!(" serializedlength:{}", rdb::dumped_bytes(&value)) };
+    let chunks = match &value {
+        Value::Collection(Collection::List(list)) if !list.is_packed() => chunks_of(list, keyspace, is_fast),
+        _ => String::new(),
+    };
     // Addresses are not shown.
-    reply.simple(format!(
-        "Value at:0x0 refcount:1 encoding:{encoding} serializedlength:{} {access}",
-        rdb::dumped_bytes(&value)
-    ));
+    reply.simple(format!("Value at:0x0 refcount:1 encoding:{encoding}{length} {access}{chunks}"));
     Ok(())
+}
+
+/// How a big list is divided, in the words of Redis' quicklists. None is compressed.
+fn chunks_of(list: &ListValue, keyspace: &Keyspace, is_fast: bool) -> String {
+    let count = list.chunks().count();
+    #[expect(clippy::cast_precision_loss, reason = "two decimals are shown")]
+    let mean = list.len() as f64 / count as f64;
+    let most = keyspace.settings().list_packed_size;
+    let mut text = format!(" ql_nodes:{count} ql_avg_node:{mean:.2} ql_listpack_max:{most} ql_compressed:0");
+    if !is_fast {
+        text.push_str(&format!(" ql_uncompressed_size:{}", list.listpack_bytes()));
+    }
+    text
 }
 
 fn reload(keyspace: &mut Keyspace, args: &mut Args<'_>, _: &Context, reply: &mut Reply) -> CommandResult {
@@ -180,4 +195,23 @@ fn help(_: &Keyspace, args: &mut Args<'_>, _: &Context, reply: &mut Reply) -> Co
     args.end()?;
     write_help("DEBUG", reply);
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use keyspace::Settings;
+
+    use super::*;
+
+    #[test]
+    fn a_big_list_tells_how_it_is_divided() {
+        let chunks: [&[&str]; 3] = [&["a", "bb"], &["ccc", "dddd"], &["5"]];
+        let chunks = chunks.iter().map(|chunk| chunk.iter().map(|element| element.as_bytes()));
+        let list = ListValue::restore(false, chunks).expect("no chunk is empty");
+        let keyspace = Keyspace::new(Settings { list_packed_size: 2, ..Settings::new([7, 11]) });
+        let told = " ql_nodes:3 ql_avg_node:1.67 ql_listpack_max:2 ql_compressed:0";
+        assert_eq!(chunks_of(&list, &keyspace, true), told);
+        // Each listpack has seven bytes of its own; an element two beside its own, a small number one.
+        assert_eq!(chunks_of(&list, &keyspace, false), format!("{told} ql_uncompressed_size:41"));
+    }
 }

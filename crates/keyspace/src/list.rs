@@ -74,6 +74,11 @@ impl ListValue {
         self.chunks_of_body().map(Chunk::elements)
     }
 
+    /// The bytes that Redis' listpacks of these chunks take.
+    pub fn listpack_bytes(&self) -> usize {
+        self.chunks_of_body().map(Chunk::weight).sum()
+    }
+
     fn chunks_of_body(&self) -> impl DoubleEndedIterator<Item = &Chunk> + Clone {
         let (packed, chunked) = match &self.body {
             Body::Packed(chunk) => (Some(chunk), None),
