@@ -185,9 +185,26 @@ impl<'a> Reader<'a> {
         }
     }
 
-    /// How many arguments the next item has, if it is a command: told without reading them.
-    pub(crate) fn argument_count(&self) -> Option<usize> {
-        let [ITEM_COMMAND, _, b'*', rest @ ..] = self.rest() else { return None };
+    /// Whether the next item, of one command or of many, has at most so many arguments in all. No more than those are read.
+    pub(crate) fn has_at_most(&self, arguments: usize) -> bool {
+        let mut ranges = ArgumentRanges::default();
+        let mut ahead = self.fork(&mut ranges);
+        let commands = match ahead.item() {
+            Ok(Item::Command) => 1,
+            Ok(Item::Transaction { commands, .. }) => commands,
+            Err(_) => return false,
+        };
+        let mut left = arguments;
+        (0..commands).all(|_| {
+            let rest = ahead.argument_count().and_then(|count| left.checked_sub(count));
+            left = rest.unwrap_or(0);
+            rest.is_some() && ahead.command().is_ok()
+        })
+    }
+
+    /// How many arguments the next command has: told without reading them.
+    fn argument_count(&self) -> Option<usize> {
+        let [_, b'*', rest @ ..] = self.rest() else { return None };
         let digits = rest.iter().take_while(|byte| byte.is_ascii_digit()).count();
         std::str::from_utf8(&rest[..digits]).ok()?.parse().ok()
     }

@@ -12,8 +12,10 @@ use super::{BATCH_BYTES_MAX, Batch, Op, slot_of_item};
 use crate::blocking::{Blocking, Number};
 use crate::entry::{self, Item, Kind, Reader};
 
-/// Behind one item stand at most so many commands of waiters.
-const PLACED_MAX: usize = 64;
+/// Behind one item stand at most so many commands of waiters …
+const PLACED_MAX: usize = 1024;
+/// … and of those who wait for a key of which its arguments do not tell how much it may hold.
+const GUESSED_MAX: usize = 64;
 /// What is larger is not written anew: the thread that seals would be held up. It is one item; behind that waiters are placed.
 const WRITTEN_ANEW_BYTES_MAX: usize = 4 * BATCH_BYTES_MAX;
 /// Nor is it looked through if it has more arguments than this.
@@ -45,7 +47,7 @@ impl Batch {
         let mut ranges = ArgumentRanges::default();
         let mut reader = Reader::of_items(self.payload.get(entry::HEADER_BYTES..).unwrap_or_default(), &mut ranges);
         let is_large = self.payload.len() > WRITTEN_ANEW_BYTES_MAX;
-        let is_simple = || reader.argument_count().is_some_and(|count| count <= LOOKED_THROUGH_ARGUMENTS_MAX);
+        let is_simple = || reader.has_at_most(LOOKED_THROUGH_ARGUMENTS_MAX);
         if self.kind != Kind::Commands || is_large && !(self.items == 1 && is_simple()) {
             return due;
         }
@@ -211,7 +213,7 @@ fn note_added(spec: &Spec, arguments: Arguments<'_>, database: u8, blocking: &Bl
         // What somebody waits for in one of them may be in the other.
         let keys = blocking.all_keys().into_iter().filter(|(database, _)| databases.contains(database));
         let group = Group::Generic;
-        added.extend(keys.map(|(database, key)| Added { database, key: key.into(), most: PLACED_MAX, group }));
+        added.extend(keys.map(|(database, key)| Added { database, key: key.into(), most: GUESSED_MAX, group }));
     }
     let target = commands::target_database(spec, arguments);
     let database = target.unwrap_or(database);
@@ -221,7 +223,7 @@ fn note_added(spec: &Spec, arguments: Arguments<'_>, database: u8, blocking: &Bl
         if blocking.is_waited_for(database, key, true) {
             let most = match spec.arity {
                 // As many as what was copied, renamed or moved holds.
-                _ if key_use.contains(KeyUse::OW) || target.is_some() => PLACED_MAX,
+                _ if key_use.contains(KeyUse::OW) || target.is_some() => GUESSED_MAX,
                 // An element is at least one argument.
                 Arity::AtLeast(_) => arguments.len() - 1 - place,
                 Arity::Exactly(_) => 1,
@@ -364,6 +366,31 @@ mod tests {
         assert_eq!(one.served().collect::<Vec<_>>(), [1]);
         let mut many = batch(&["RENAME other a"]);
         many.place(&mut blocking, Vec::new());
-        assert_eq!(many.served().count(), PLACED_MAX);
+        assert_eq!(many.served().count(), GUESSED_MAX);
+    }
+
+    #[test]
+    fn a_push_of_many_elements_serves_many() {
+        let mut blocking = waiting(&["BLPOP a 0"; 300]);
+        let mut push = batch(&[&format!("RPUSH a{}", " x".repeat(250)), "LPOP a"]);
+        push.place(&mut blocking, Vec::new());
+        assert_eq!(push.served().count(), 250);
+        assert!(matches!(push.ops[..], [Op::Item, .., Op::Served(250), Op::Item]));
+    }
+
+    #[test]
+    fn a_large_transaction_serves_as_well() {
+        let of = |lines: &[String]| {
+            let (mut batch, mut staged) = (Batch::default(), Staged::default());
+            staged.transaction(&[], u32::try_from(lines.len()).unwrap());
+            lines.iter().for_each(|line| staged.transaction_command(0, &raw(line)));
+            batch.add(&mut staged, ROUTE, Protocol::Resp2);
+            batch.place(&mut waiting(&["BLPOP a 0"]), Vec::new());
+            batch.served().count()
+        };
+        let large = format!("SET b {}", "x".repeat(WRITTEN_ANEW_BYTES_MAX));
+        assert_eq!(of(&[large.clone(), "RPUSH a 1".into()]), 1);
+        let half = format!("DEL{}", " b".repeat(LOOKED_THROUGH_ARGUMENTS_MAX / 2));
+        assert_eq!(of(&[large, half.clone(), half, "RPUSH a 1".into()]), 0, "it has too many arguments");
     }
 }
