@@ -118,17 +118,28 @@ fn clients<P: Platform>(node: &Shared<P>, lines: &mut Lines) {
 }
 
 fn memory<P: Platform>(node: &Shared<P>, lines: &mut Lines) {
-    let used = node.home().shard.data.read().allocated_bytes();
+    let usage = node.memory_usage();
     let settings = node.config.current();
-    lines.add("used_memory", used);
-    lines.add("used_memory_human", human(used as u64));
-    if let Some(resident) = node.resident_bytes() {
+    lines.add("used_memory", usage.used_bytes());
+    lines.add("used_memory_human", human(usage.used_bytes()));
+    if let Some(resident) = usage.resident_bytes {
         lines.add("used_memory_rss", resident);
         lines.add("used_memory_rss_human", human(resident));
     }
+    lines.add("used_memory_peak", usage.peak_bytes);
+    lines.add("used_memory_peak_human", human(usage.peak_bytes));
+    lines.write(format_args!("used_memory_peak_perc:{:.2}%\r\n", usage.percent_of_peak()));
+    lines.add("used_memory_overhead", usage.startup_bytes);
+    lines.add("used_memory_startup", usage.startup_bytes);
+    lines.add("used_memory_dataset", usage.data_bytes);
+    lines.write(format_args!("used_memory_dataset_perc:{:.2}%\r\n", usage.percent_of_data()));
     lines.add("maxmemory", settings.shard.maxmemory_bytes);
     lines.add("maxmemory_human", human(settings.shard.maxmemory_bytes));
     lines.add("maxmemory_policy", settings.shard.maxmemory_policy);
+    if let (Some(ratio), Some(excess)) = (usage.ratio(), usage.excess_bytes()) {
+        lines.write(format_args!("mem_fragmentation_ratio:{ratio:.2}\r\n"));
+        lines.add("mem_fragmentation_bytes", excess);
+    }
     let replicas = node.replicas();
     let sum = |counter: fn(&Shard) -> &AtomicU64| {
         replicas.iter().map(|replica| counter(&replica.shard).load(Ordering::Relaxed)).sum::<u64>()

@@ -27,6 +27,7 @@ mod inbox;
 mod info;
 mod io_thread;
 mod machine;
+mod memory;
 mod messages;
 mod node;
 mod own_id;

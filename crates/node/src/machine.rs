@@ -301,10 +301,11 @@ impl<C: Clock> Apply<C> {
 
     /// Shows the outside what changed: after the effects are visible, before anybody is answered.
     fn publish(&self) {
-        let (deadline, expires) = {
+        let (deadline, expires, bytes) = {
             let data = self.shard.data.read();
-            (data.next_deadline_ms(), data.expires_actively())
+            (data.next_deadline_ms(), data.expires_actively(), data.allocated_bytes())
         };
+        self.shard.data_bytes.store(bytes as u64, Ordering::Relaxed);
         self.shard.expires_actively.store(expires, Ordering::Relaxed);
         self.shard.next_deadline_ms.store(deadline.unwrap_or(u64::MAX), Ordering::Relaxed);
         self.shard.applied(self.applied_index, self.progress.term, self.progress.sequence);

@@ -30,6 +30,7 @@ use crate::holdings::Holdings;
 use crate::inbox::Inbox;
 use crate::io_thread::{self, Accepted};
 use crate::machine::OnSettings;
+use crate::memory::Remembered;
 use crate::own_id::OwnId;
 use crate::pause::Pause;
 use crate::peers::Peers;
@@ -143,6 +144,8 @@ pub(crate) struct Shared<P: Platform> {
     /// Fresh replicas that are to be made voters, one at a time, by a task of the raft thread.
     pub(crate) newcomers: mpsc::Sender<Member>,
     arriving: Mutex<Option<mpsc::Receiver<Member>>>,
+    /// What it remembers of its memory.
+    pub(crate) memory: Remembered,
     /// The process's resident bytes, where the platform can tell.
     resident_bytes: fn() -> Option<u64>,
     processor_times: fn() -> Option<ProcessorTimes>,
@@ -216,6 +219,7 @@ impl<P: Platform> Node<P> {
             only_group,
             newcomers,
             arriving: Mutex::new(Some(arriving)),
+            memory: Remembered::new(resident_bytes().unwrap_or(0)),
             resident_bytes,
             processor_times,
             free_disk_bytes,

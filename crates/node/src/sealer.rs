@@ -19,7 +19,7 @@ use crate::tasks;
 /// How often it looks for keys that are due and for answers that are overdue, where there can be any.
 const TICK: Duration = Duration::from_millis(100);
 
-/// How often it looks how full the disk is and how far the clock is from the peers'.
+/// How often it looks how full the disk is, how much memory is used and how far the clock is from the peers'.
 const LOOK_AROUND_EVERY: Duration = Duration::from_secs(1);
 
 /// A node whose clock is this far from its peers' median warns …
@@ -47,6 +47,7 @@ pub(crate) async fn run<P: Platform>(node: Arc<Shared<P>>, replica: Arc<Replica>
             if looked_around.elapsed() >= LOOK_AROUND_EVERY {
                 looked_around = ticked;
                 look_at_disk(&node, &replica);
+                node.note_memory();
                 warned = look_at_clock(&node, &replica, warned);
             }
         }

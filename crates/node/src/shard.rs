@@ -112,6 +112,8 @@ pub(crate) struct Shard {
     took_effect: AtomicU64,
     /// The earliest deadline of a key, by the state (`u64::MAX` for none).
     pub(crate) next_deadline_ms: AtomicU64,
+    /// The bytes of keys and values, by the state.
+    pub(crate) data_bytes: AtomicU64,
     /// Entries remove what is due, by the state; if not, reads that meet it do.
     pub(crate) expires_actively: AtomicBool,
     /// Set once: from then on nothing new is accepted, what is in flight is answered.
@@ -222,6 +224,7 @@ impl Shard {
             inboxes,
             took_effect: AtomicU64::new(0),
             next_deadline_ms: AtomicU64::new(u64::MAX),
+            data_bytes: AtomicU64::new(0),
             expires_actively: AtomicBool::new(true),
             closing: AtomicBool::new(false),
             disk_low: AtomicBool::new(false),
