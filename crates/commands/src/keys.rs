@@ -103,7 +103,7 @@ fn value_type(keyspace: &Keyspace, args: &mut Args<'_>, context: &Context, reply
 fn rename(keyspace: &mut Keyspace, args: &mut Args<'_>, context: &Context, reply: &mut Reply) -> CommandResult {
     let (from, to) = (args.bytes()?, args.bytes()?);
     args.end()?;
-    if !keyspace.exists(context, from) {
+    if !keyspace.finds(context, from) {
         return Err(CommandError::NoSuchKey);
     }
     move_value(keyspace, (context, from), (context, to));
@@ -114,7 +114,7 @@ fn rename(keyspace: &mut Keyspace, args: &mut Args<'_>, context: &Context, reply
 fn renamenx(keyspace: &mut Keyspace, args: &mut Args<'_>, context: &Context, reply: &mut Reply) -> CommandResult {
     let (from, to) = (args.bytes()?, args.bytes()?);
     args.end()?;
-    if !keyspace.exists(context, from) {
+    if !keyspace.finds(context, from) {
         return Err(CommandError::NoSuchKey);
     }
     let is_free = !keyspace.exists(context, to);

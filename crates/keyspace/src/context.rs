@@ -30,6 +30,8 @@ pub struct Context {
     pub hits: Cell<u32>,
     /// Keys that were looked for to be read, and not found.
     pub misses: Cell<u32>,
+    /// The hash of the key whose access was marked last.
+    pub(crate) marked: Cell<Option<u64>>,
     /// Reads leave no marks of access: CLIENT NO-TOUCH.
     pub no_touch: bool,
 }
@@ -45,8 +47,8 @@ impl Context {
         assert!(database < DATABASE_COUNT, "the session selects databases that exist");
         let (hits, misses) = (Cell::new(0), Cell::new(0));
         let (wall_ms, met_deadline) = (wall_ms.max(now_ms), Cell::new(false));
-        let (leaves, met_due) = (Cell::new(false), RefCell::default());
-        Self { database, now_ms, wall_ms, seed, met_deadline, leaves, met_due, hits, misses, no_touch: false }
+        let (leaves, met_due, marked) = (Cell::new(false), RefCell::default(), Cell::new(None));
+        Self { database, now_ms, wall_ms, seed, met_deadline, leaves, met_due, hits, misses, marked, no_touch: false }
     }
 
     /// The same circumstances, seen from another database.

@@ -240,9 +240,9 @@ impl Keyspace {
         Some(found)
     }
 
-    /// Marks the access to a key, unless the client leaves no marks.
+    /// Marks the access to a key, unless the client leaves no marks. A command that looks at it several times in a row accesses it once.
     pub(crate) fn mark_access(&self, context: &Context, place: Place, found: Found<'_>) {
-        if !context.no_touch {
+        if !context.no_touch && context.marked.replace(Some(place.hash)) != Some(place.hash) {
             let mark = self.accesses.next(found.record.access_mark(), context.wall_ms, context.seed ^ place.hash);
             found.record.mark_access(mark);
         }
@@ -270,6 +270,11 @@ impl Keyspace {
         self.peek(context, key).is_some()
     }
 
+    /// The same for a command that goes on to change it, or would have: that is an access.
+    pub fn finds(&self, context: &Context, key: &[u8]) -> bool {
+        self.look_up(context, key).is_some()
+    }
+
     /// Marks the access, also for a client that leaves no marks, and says whether the key is there.
     pub fn touch(&self, context: &Context, key: &[u8]) -> bool {
         let place = self.place(context.database, key);
@@ -289,6 +294,11 @@ impl Keyspace {
     /// The deadline of a key: `None`, no such key; `Some(None)`, it does not expire.
     pub fn deadline_ms(&self, context: &Context, key: &[u8]) -> Option<Option<u64>> {
         Some(self.peek(context, key)?.record.deadline_ms)
+    }
+
+    /// The same for a command that goes on to change it, or would have: that is an access.
+    pub fn deadline_to_change(&self, context: &Context, key: &[u8]) -> Option<Option<u64>> {
+        Some(self.look_up(context, key)?.record.deadline_ms)
     }
 
     /// The seconds since the last access of a key, on this replica.

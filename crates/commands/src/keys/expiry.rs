@@ -85,7 +85,7 @@ fn change(
     let deadline_ms = deadline_of(time.integer()?, unit, base_ms).ok_or(CommandError::InvalidExpireTime(command))?;
     // What lies before 1970 has passed as well.
     let deadline_ms = u64::try_from(deadline_ms).unwrap_or(0);
-    let current = keyspace.deadline_ms(context, key);
+    let current = keyspace.deadline_to_change(context, key);
     let changes = current.is_some_and(|current_ms| conditions.allow(current_ms, deadline_ms));
     if changes {
         keyspace.set_deadline(context, key, Some(deadline_ms));
@@ -102,7 +102,7 @@ pub(super) fn persist(
 ) -> CommandResult {
     let key = args.bytes()?;
     args.end()?;
-    let expires = keyspace.deadline_ms(context, key).flatten().is_some();
+    let expires = keyspace.deadline_to_change(context, key).flatten().is_some();
     if expires {
         keyspace.set_deadline(context, key, None);
     }

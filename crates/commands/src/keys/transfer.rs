@@ -54,7 +54,7 @@ pub(super) fn restore(k: &mut Keyspace, args: &mut Args<'_>, context: &Context, 
     args.bytes()?;
     let payload = args.bytes()?;
     let options = RestoreOptions::parse(args)?;
-    if !options.replace && k.exists(context, key) {
+    if !options.replace && k.finds(context, key) {
         return Err(KeyError::Busy.into());
     }
     let time = time.integer()?;

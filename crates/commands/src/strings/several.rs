@@ -58,7 +58,7 @@ pub(super) fn msetnx(
     reply: &mut Reply,
 ) -> CommandResult {
     let pairs = all_pairs(args, "msetnx")?;
-    let are_absent = pairs.iter().all(|(key, _)| !keyspace.exists(context, key));
+    let are_absent = pairs.iter().all(|(key, _)| !keyspace.finds(context, key));
     if are_absent {
         pairs.iter().for_each(|(key, value)| keyspace.set_string(context, key, value, DeadlineChange::Clear));
     }
