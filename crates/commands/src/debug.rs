@@ -61,6 +61,10 @@ fn digest_value(keyspace: &Keyspace, args: &mut Args<'_>, context: &Context, rep
 fn object(keyspace: &Keyspace, args: &mut Args<'_>, context: &Context, reply: &mut Reply) -> CommandResult {
     let key = args.bytes()?;
     let is_fast = args.keyword("FAST");
+    // Any other word means nothing there.
+    if !is_fast && !args.is_empty() {
+        args.bytes()?;
+    }
     args.end()?;
     let (value, _) = keyspace.inspect_value(context, key).ok_or(CommandError::NoSuchKey)?;
     let encoding = keyspace.encoding(context, key).expect("the key is there");

@@ -28,7 +28,7 @@ fn answer(command: NodeCommand, arguments: Arguments<'_>, reply: &mut Reply) -> 
             for name in args.take_rest() {
                 match lookup(name) {
                     Some(spec) => spec.write_info(reply),
-                    None => reply.null_array(),
+                    None => reply.null(),
                 }
             }
         }

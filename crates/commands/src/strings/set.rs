@@ -42,7 +42,7 @@ impl<'a> SetOptions<'a> {
         let of_one_key = command == "set";
         let mut options = Self { condition: Condition::None, deadline: DeadlineChange::Clear, reply_old: false };
         // A time that cannot be is told only when all the words are in order, as Redis does.
-        let mut wrong_time = None;
+        let (mut wrong_time, mut word) = (None, None);
         while !args.is_empty() {
             let free = options.condition == Condition::None;
             // A word that is repeated is no error in Redis.
@@ -59,9 +59,13 @@ impl<'a> SetOptions<'a> {
                 && args.keyword("KEEPTTL")
             {
                 options.deadline = DeadlineChange::Keep;
-            } else if options.deadline != DeadlineChange::Clear {
-                return Err(CommandError::Syntax);
             } else {
+                let next = Some(next_expire_word(args).ok_or(CommandError::Syntax)?);
+                // Two of them exclude each other; of one that is repeated the last time counts.
+                if options.deadline != DeadlineChange::Clear && next != word {
+                    return Err(CommandError::Syntax);
+                }
+                (wrong_time, word) = (None, next);
                 match expire_option(args, context, command) {
                     Ok(deadline) => options.deadline = deadline.ok_or(CommandError::Syntax)?,
                     Err(CommandError::Syntax) => return Err(CommandError::Syntax),
@@ -79,11 +83,29 @@ impl<'a> SetOptions<'a> {
     pub(super) fn is_met(&self, keyspace: &Keyspace, context: &Context, key: &[u8]) -> Result<bool, CommandError> {
         match self.condition {
             Condition::None => Ok(true),
-            Condition::Absent => Ok(!keyspace.exists(context, key)),
-            Condition::Present => Ok(keyspace.exists(context, key)),
+            Condition::Absent => Ok(!keyspace.finds(context, key)),
+            Condition::Present => Ok(keyspace.finds(context, key)),
             Condition::Value(comparison) => comparison.holds(keyspace.string(context, key)?),
         }
     }
+}
+
+/// Those of EX, PX, EXAT and PXAT that come next, as far as they are the same: the last time counts, as in Redis.
+fn expire_options(
+    args: &mut Args<'_>,
+    context: &Context,
+    command: &'static str,
+) -> Result<Option<DeadlineChange>, CommandError> {
+    let (first, mut change) = (next_expire_word(args), Ok(None));
+    while first.is_some() && next_expire_word(args) == first && change != Err(CommandError::Syntax) {
+        change = expire_option(args, context, command);
+    }
+    change
+}
+
+/// The word of the option about expiry that comes next, if one does.
+fn next_expire_word(args: &Args<'_>) -> Option<&'static str> {
+    ["EX", "PX", "EXAT", "PXAT"].into_iter().find(|word| args.clone().keyword(word))
 }
 
 /// EX, PX, EXAT or PXAT with its time.
@@ -149,7 +171,7 @@ pub(super) fn setnx(
 ) -> CommandResult {
     let (key, value) = (args.bytes()?, args.bytes()?);
     args.end()?;
-    let is_absent = !keyspace.exists(context, key);
+    let is_absent = !keyspace.finds(context, key);
     if is_absent {
         keyspace.set_string(context, key, value, DeadlineChange::Clear);
     }
@@ -208,7 +230,7 @@ pub(super) fn getex(
     } else if args.is_empty() {
         None
     } else {
-        let change = expire_option(args, context, "getex");
+        let change = expire_options(args, context, "getex");
         // As for SET: the words first, then the time.
         args.end()?;
         Some(change?.ok_or(CommandError::Syntax)?)
