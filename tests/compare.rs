@@ -6,7 +6,7 @@
 //! left are the differences that the families list, each with its reason.
 //!
 //! `CAIRN_TEST_SEED=n` runs another seed, `CAIRN_TEST_COMMANDS=n` more commands than the suite's, `CAIRN_TEST_FAMILIES=lists,keys`
-//! those of some families only.
+//! those of some families only, `CAIRN_TEST_THRESHOLDS=least` both servers without small encodings.
 
 mod families;
 mod generator;
@@ -34,6 +34,32 @@ const CHUNK: usize = 25_000;
 const SEED_STEP: u64 = 1000;
 /// After so many pipelines the data is written and read back as well, which takes longer than their commands.
 const RELOAD_EVERY: usize = 3;
+/// Directives with which no collection is small.
+const LEAST: [&str; 20] = [
+    "--hash-max-listpack-entries",
+    "0",
+    "--hash-max-listpack-value",
+    "0",
+    "--list-max-listpack-size",
+    "0",
+    "--set-max-intset-entries",
+    "0",
+    "--set-max-listpack-entries",
+    "0",
+    "--set-max-listpack-value",
+    "0",
+    "--zset-max-listpack-entries",
+    "0",
+    "--zset-max-listpack-value",
+    "0",
+    "--hll-sparse-max-bytes",
+    "0",
+    // 0 is no limit.
+    "--stream-node-max-entries",
+    "1",
+];
+/// The key that a value has where it was carried.
+const CARRIED: &str = "carried";
 /// After so many differences a run is given up.
 const DIFFERENCES_MAX: usize = 30;
 
@@ -56,8 +82,13 @@ fn run(protocol: u64) {
     let first = told("CAIRN_TEST_SEED").unwrap_or(20_260_000 + protocol);
     let commands = told("CAIRN_TEST_COMMANDS").map_or(COMMANDS, |count| count.try_into().expect("a usize"));
     // It looks seldom whether who waits has waited long enough: a tenth of a second is too long for a test.
-    let debug = ["--enable-debug-command", "yes", "--hz", "500"];
-    let (valkey, cairn) = (Valkey::start(&debug), Server::start(&debug));
+    let mut arguments = vec!["--enable-debug-command", "yes", "--hz", "500"];
+    match std::env::var("CAIRN_TEST_THRESHOLDS").as_deref() {
+        Ok("least") => arguments.extend(LEAST),
+        Ok("usual") | Err(_) => (),
+        Ok(other) => panic!("thresholds are least or usual, not {other}"),
+    }
+    let (valkey, cairn) = (Valkey::start(&arguments), Server::start(&arguments));
     let mut differences = Vec::new();
     let mut seen = BTreeMap::<String, usize>::new();
     let mut done = 0;
@@ -99,8 +130,11 @@ fn run_chunk(
         let found = pair.compare(&pipeline).or_else(|| {
             let everything = generator.inspection();
             let is_due = number.is_multiple_of(INSPECT_EVERY);
-            let is_due = is_due || !pair.has_equal_data(number.is_multiple_of(RELOAD_EVERY));
-            if is_due && !everything.is_empty() { pair.compare(&everything) } else { None }
+            let is_inspected = is_due || !pair.has_equal_data(number.is_multiple_of(RELOAD_EVERY));
+            if !is_inspected || everything.is_empty() {
+                return None;
+            }
+            pair.compare(&everything).or_else(|| if is_due { pair.carry() } else { None })
         });
         if let Some(difference) = found {
             if !tell(difference) {
@@ -151,14 +185,28 @@ impl Pair {
         self.cairn.run("DEBUG DIGEST") == expected
     }
 
+    /// Carries every value from each to the other by DUMP and RESTORE: there it has the fingerprint of the one that is there already.
+    fn carry(&mut self) -> Option<String> {
+        if !self.queued.is_empty() {
+            return None;
+        }
+        let back =
+            carry(&mut self.cairn, &mut self.valkey).map(|found| format!("from Cairn to valkey-server: {found}"));
+        back.or_else(|| {
+            carry(&mut self.valkey, &mut self.cairn).map(|found| format!("from valkey-server to Cairn: {found}"))
+        })
+    }
+
     /// Runs the commands on both; the first difference.
     fn compare(&mut self, commands: &[Command]) -> Option<String> {
         let bytes: Vec<u8> = commands.iter().flat_map(|command| wire::encode(&command.words())).collect();
         self.valkey.send(&bytes).expect("valkey-server reads");
         self.cairn.send(&bytes).expect("Cairn reads");
-        for command in commands {
-            let expected = self.valkey.raw_reply().expect("valkey-server answers");
-            let found = match self.cairn.raw_reply() {
+        // All of them are read, so that nothing is left to be run when the data is to be begun anew.
+        let replies: Vec<_> = commands.iter().map(|_| (self.valkey.raw_reply(), self.cairn.raw_reply())).collect();
+        for (command, (expected, found)) in commands.iter().zip(replies) {
+            let expected = expected.expect("valkey-server answers");
+            let found = match found {
                 Ok(found) => found,
                 Err(error) => return Some(format!("{command}: no reply: {error}")),
             };
@@ -202,6 +250,47 @@ impl Pair {
         let shown = |reply: &Reply| String::from_utf8_lossy(&reply.1).trim_end().replace("\r\n", " ");
         (!is_equal(command, &expected.0, &found.0)).then(|| (command.clone(), shown(expected), shown(found)))
     }
+}
+
+/// Carries every value from one server to another; the first that is not there what it is here. It has the same fingerprint, or at least what is
+/// shown of it is equal by its rule: a score of zero may lose its sign.
+fn carry(from: &mut Client, to: &mut Client) -> Option<String> {
+    let keys: Vec<_> = generator::keys().collect();
+    let asked =
+        keys.iter().flat_map(|(key, _)| ["DUMP", "PTTL", "TYPE"].map(|name| Command::of(&format!("{name} {key}"))));
+    let told = run_all(from, &asked.collect::<Vec<_>>());
+    let (mut carried, mut commands) = (Vec::new(), Vec::new());
+    for ((key, sort), told) in keys.iter().zip(told.chunks(3)) {
+        let Value::Bulk(payload) = &told[0] else { continue };
+        let ttl = if told[1] == Value::Integer(-1) { "0" } else { "100000" };
+        let words = ["RESTORE", CARRIED, ttl].map(|word| word.as_bytes().to_vec()).into_iter();
+        commands.push(Command::new(words.chain([payload.clone(), b"REPLACE".to_vec()]).collect()));
+        commands.push(Command::of(&format!("DEBUG DIGEST-VALUE {CARRIED} {key}")));
+        let is_sorted_set = told[2] == Value::Simple("zset".into()) && !sort.is_of_sorted_sets();
+        commands.extend([CARRIED, key.as_str()].map(|key| match is_sorted_set {
+            true => Command::of(&format!("ZRANGE {key} 0 -1 WITHSCORES")),
+            false => sort.read_of(key),
+        }));
+        carried.push((key, payload));
+    }
+    commands.push(Command::of(&format!("DEL {CARRIED}")));
+    let told = run_all(to, &commands);
+    for ((key, payload), (commands, told)) in carried.iter().zip(commands.chunks(4).zip(told.chunks(4))) {
+        let [restored, digests, there, here] = told else { panic!("each value has four replies") };
+        let is_same = matches!(digests.elements().as_slice(), [there, here] if there == here);
+        let looks_same = !here.is_error("") && is_equal(&commands[3], here, there);
+        if *restored != Value::ok() || !is_same && !looks_same {
+            return Some(format!("{key}: {restored:?}, {there:?}, not {here:?}, of {}", payload.escape_ascii()));
+        }
+    }
+    None
+}
+
+/// Runs commands in one pipeline.
+fn run_all(client: &mut Client, commands: &[Command]) -> Vec<Value> {
+    let bytes: Vec<u8> = commands.iter().flat_map(|command| wire::encode(&command.words())).collect();
+    client.send(&bytes).expect("the server reads");
+    commands.iter().map(|_| client.reply().expect("the server answers")).collect()
 }
 
 fn is_equal(command: &Command, expected: &Value, found: &Value) -> bool {

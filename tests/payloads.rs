@@ -48,13 +48,56 @@ fn samples() -> Vec<Sample> {
     samples.push(sample("HGETALL k", ["HSET k f 1 g -300 h text i 9223372036854775807"]));
     samples.push(sample("HGETALL k", many("HSET k", 128, |n| format!("{n} value-{n}"))));
     samples.push(sample("HGETALL k", many("HSET k", 900, |n| format!("field-{n} {}", long(n)))));
+    samples.push(sample("PFCOUNT k", many("PFADD k", 20, |n| n.to_string())));
+    samples.push(sample("PFCOUNT k", many("PFADD k", 20_000, |n| n.to_string())));
+    for show in ["XRANGE k - +", "XINFO GROUPS k", "XPENDING k one", "XLEN k"] {
+        samples.push(sample(show, stream()));
+    }
     samples
+}
+
+/// A stream of some chunks with holes, fields that change, and groups at several places with what is pending.
+fn stream() -> Vec<String> {
+    let add = |n: usize| match n % 50 {
+        7 => format!("XADD k {n}-{} other fields here {n}", n % 3),
+        _ => format!("XADD k {n}-{} number {n} text {}", n % 3, "long".repeat(1 + n % 40)),
+    };
+    let mut build: Vec<String> = (1..=400).map(add).collect();
+    build.extend((100..130).map(|n| format!("XDEL k {n}-{}", n % 3)));
+    let groups = [
+        "XGROUP CREATE k one 0",
+        "XGROUP CREATE k two 200-2 ENTRIESREAD 200",
+        "XGROUP CREATE k three $",
+        "XREADGROUP GROUP one anna COUNT 150 STREAMS k >",
+        "XREADGROUP GROUP one bert COUNT 20 STREAMS k >",
+        "XACK k one 3-0 4-1 5-2",
+        "XDEL k 10-1 400-1",
+        "XGROUP CREATECONSUMER k one carl",
+        "XCLAIM k one carl 0 20-2 21-0 RETRYCOUNT 7",
+    ];
+    build.extend(groups.map(String::from));
+    build
+}
+
+/// Fields that expire, which Redis 7.0 does not know.
+fn expiring_fields() -> Vec<Sample> {
+    let few = "HPEXPIREAT k 4000000000123 FIELDS 2 f g";
+    let many = many("HSET k", 700, |n| format!("field-{n} value-{n}"));
+    let deadlines = ["HPEXPIREAT k 4000000000000 FIELDS 1 field-3", "HPEXPIREAT k 4100000000456 FIELDS 1 field-699"];
+    let build: Vec<String> = many.into_iter().chain(deadlines.map(String::from)).collect();
+    vec![
+        sample("HPEXPIRETIME k FIELDS 4 f g h x", ["HSET k f 1 g -300 h text", few]),
+        sample("HGETALL k", ["HSET k f 1 g -300 h text", few]),
+        sample("HPEXPIRETIME k FIELDS 3 field-3 field-4 field-699", build.clone()),
+        sample("HGETALL k", build),
+    ]
 }
 
 /// What a client sees of the key.
 fn shown(client: &mut Client, sample: &Sample) -> Vec<Value> {
     let mut shown = match client.run(sample.show) {
         Value::Bulk(bytes) => vec![Value::Bulk(bytes)],
+        Value::Integer(number) => vec![Value::Integer(number)],
         value => value.elements(),
     };
     if sample.is_unordered {
@@ -64,8 +107,8 @@ fn shown(client: &mut Client, sample: &Sample) -> Vec<Value> {
     shown
 }
 
-fn carry(from: &mut Client, to: &mut Client) {
-    for sample in samples() {
+fn carry(from: &mut Client, to: &mut Client, samples: Vec<Sample>) {
+    for sample in samples {
         let what = &sample.build[0][..sample.build[0].len().min(60)];
         from.run("DEL k");
         for command in &sample.build {
@@ -82,19 +125,20 @@ fn carry(from: &mut Client, to: &mut Client) {
 #[test]
 fn values_travel_between_cairn_and_valkey() {
     let (valkey, cairn) = (Valkey::start(&[]), Server::start(&[]));
-    carry(&mut valkey.client(), &mut cairn.client());
-    carry(&mut cairn.client(), &mut valkey.client());
+    let samples = || samples().into_iter().chain(expiring_fields()).collect();
+    carry(&mut valkey.client(), &mut cairn.client(), samples());
+    carry(&mut cairn.client(), &mut valkey.client(), samples());
 }
 
 #[test]
 fn values_travel_between_cairn_and_redis() {
     let (redis, cairn) = (Valkey::start_redis(&[]), Server::start(&[]));
-    carry(&mut redis.client(), &mut cairn.client());
-    carry(&mut cairn.client(), &mut redis.client());
+    carry(&mut redis.client(), &mut cairn.client(), samples());
+    carry(&mut cairn.client(), &mut redis.client(), samples());
 }
 
 #[test]
 fn redis_checks_what_cairn_dumps_to_the_last_byte() {
     let (redis, cairn) = (Valkey::start_redis(&["--sanitize-dump-payload", "yes"]), Server::start(&[]));
-    carry(&mut cairn.client(), &mut redis.client());
+    carry(&mut cairn.client(), &mut redis.client(), samples());
 }

@@ -82,6 +82,38 @@ fn info_counts_as_valkey_does() {
 }
 
 #[test]
+fn what_memory_is_used_for_adds_up() {
+    let (valkey, cairn) = (Valkey::start(&[]), Server::start(&[]));
+    let [mut theirs, mut ours] = [valkey.client(), cairn.client()];
+    let mut bytes = || {
+        let fields = section(&mut ours, "memory");
+        let [used, startup, dataset, peak, resident] =
+            ["used_memory", "used_memory_startup", "used_memory_dataset", "used_memory_peak", "used_memory_rss"]
+                .map(|field| fields[field].parse::<u64>().expect("a number"));
+        assert_eq!(used, startup + dataset);
+        assert!(used <= peak);
+        (used, peak, resident, fields)
+    };
+    let (empty, _, resident, fields) = bytes();
+    assert!(empty > 1 << 20 && empty <= 2 * resident, "{empty} {resident}");
+    let theirs = section(&mut theirs, "memory");
+    for (field, _) in fields {
+        assert!(theirs.contains_key(&field), "Valkey has no {field}");
+    }
+    let members: Vec<String> = (0..20_000).map(|number| format!("member:{number}")).collect();
+    let mut client = cairn.client();
+    assert_eq!(client.run(&format!("SADD set {}", members.join(" "))), Value::Integer(20_000));
+    let (full, peak, ..) = bytes();
+    assert!(full > empty + 20_000 * 12 && full < empty + 20_000 * 100, "{full} {empty}");
+    client.run("FLUSHALL");
+    let (empty_again, peak_still, ..) = bytes();
+    assert_eq!((empty_again, peak_still), (empty, peak));
+    let stats = client.run("MEMORY STATS").elements();
+    let allocated = stats.iter().position(|name| name.text() == "total.allocated").expect("a total") + 1;
+    assert_eq!(stats[allocated].text(), empty.to_string());
+}
+
+#[test]
 fn resetstat_begins_anew() {
     let server = Server::start(&[]);
     let mut client = server.client();

@@ -94,6 +94,11 @@ impl KeySort {
         Self { is_of_its_own: true, ..self }
     }
 
+    /// Whether its keys usually hold sorted sets.
+    pub(crate) fn is_of_sorted_sets(&self) -> bool {
+        self.read.0 == "ZRANGE"
+    }
+
     /// The sorts of all families.
     pub(crate) fn all() -> impl Iterator<Item = &'static Self> {
         FAMILIES.iter().flat_map(|family| family.keys)

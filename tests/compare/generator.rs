@@ -77,6 +77,11 @@ pub(crate) struct Generator {
 /// Keys of each sort.
 const KEYS_PER_SORT: usize = 3;
 
+/// Every key that commands are about, and its sort.
+pub(crate) fn keys() -> impl Iterator<Item = (String, &'static KeySort)> {
+    KeySort::all().flat_map(|sort| (0..KEYS_PER_SORT).map(move |number| (format!("{}{number}", sort.letter), sort)))
+}
+
 impl Generator {
     pub(crate) fn new(dice: Dice) -> Self {
         let wanted = std::env::var("CAIRN_TEST_FAMILIES").ok();
@@ -99,13 +104,10 @@ impl Generator {
             return Vec::new();
         }
         let mut commands = vec![Command::of("DBSIZE"), Command::of("KEYS *")];
-        for sort in KeySort::all() {
-            for number in 0..KEYS_PER_SORT {
-                let key = format!("{}{number}", sort.letter);
-                commands.push(sort.read_of(&key));
-                let about = [format!("TYPE {key}"), format!("OBJECT ENCODING {key}"), format!("PEXPIRETIME {key}")];
-                commands.extend(about.iter().map(|line| Command::of(line)));
-            }
+        for (key, sort) in keys() {
+            commands.push(sort.read_of(&key));
+            let about = [format!("TYPE {key}"), format!("OBJECT ENCODING {key}"), format!("PEXPIRETIME {key}")];
+            commands.extend(about.iter().map(|line| Command::of(line)));
         }
         commands
     }

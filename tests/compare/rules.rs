@@ -15,6 +15,8 @@ pub(crate) enum Rule {
     AnyOrder,
     /// Equal up to the order of its pairs.
     AnyOrderOfPairs,
+    /// A step of a walk that shows everything at once: what is behind the cursor in any order, by so many at a time, and numbers as numbers.
+    Page(usize),
     /// Times: at most so far from each other.
     Close(i64),
     /// Equal, but that integers, being times, may be so far from each other.
@@ -35,6 +37,13 @@ pub(crate) enum Rule {
 }
 
 impl Rule {
+    /// The rule of a walk's step, whose cursor stands there: with a count that is large enough, the first shows everything, by so many at a time.
+    pub(crate) fn of_walk(words: &[&[u8]], cursor_at: usize, size: usize) -> Self {
+        let counts: Vec<_> = words.windows(2).filter(|pair| pair[0].eq_ignore_ascii_case(b"COUNT")).collect();
+        let shows_all = counts.len() == 1 && counts[0][1] == b"1000" && words.get(cursor_at) == Some(&b"0".as_slice());
+        if shows_all { Self::Page(size) } else { Self::Anything }
+    }
+
     /// The rule of a command: its family's.
     pub(crate) fn of(words: &[&[u8]]) -> Self {
         let name = String::from_utf8_lossy(words[0]).to_ascii_uppercase();
@@ -56,6 +65,13 @@ impl Rule {
             Self::Exact | Self::Scores => false,
             Self::AnyOrder => sorted(expected.elements()) == sorted(found.elements()),
             Self::AnyOrderOfPairs => sorted(pairs(expected)) == sorted(pairs(found)),
+            Self::Page(size) => {
+                let shown = |reply: &Value| match reply.elements().as_slice() {
+                    [cursor, page] => Some((cursor.clone(), sorted(groups(&numbers(page), size)))),
+                    _ => None,
+                };
+                shown(expected).is_some() && shown(expected) == shown(found)
+            }
             Self::Close(distance) => match (expected, found) {
                 (Value::Integer(expected), Value::Integer(found)) => {
                     *expected > 0 && *found > 0 && expected.abs_diff(*found) <= distance.unsigned_abs()
@@ -107,7 +123,11 @@ fn sorted<T: Ord>(mut elements: Vec<T>) -> Vec<T> {
 
 /// The pairs of a map, or of an array that stands for one.
 fn pairs(value: &Value) -> Vec<Vec<Value>> {
-    value.elements().chunks(2).map(<[Value]>::to_vec).collect()
+    groups(value, 2)
+}
+
+fn groups(value: &Value, size: usize) -> Vec<Vec<Value>> {
+    value.elements().chunks(size).map(<[Value]>::to_vec).collect()
 }
 
 fn is_near(expected: &Value, found: &Value, distance: u64) -> bool {

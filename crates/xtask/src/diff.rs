@@ -1,6 +1,7 @@
 //! `diff`: random commands to a real valkey-server and to Cairn, more of them than the test suite has time for.
 //!
-//! The commands and the comparison are those of `tests/compare`; this tells it how many, from which seed, of which families.
+//! The commands and the comparison are those of `tests/compare`; this tells it how many, from which seed, of which families,
+//! and whether collections are small at first.
 
 use std::process::Command;
 
@@ -9,8 +10,12 @@ use crate::stage::{Error, Outcome, Stages};
 use crate::tree::Tree;
 
 /// What each option tells the tests.
-const OPTIONS: [(&str, &str); 3] =
-    [("--commands", "CAIRN_TEST_COMMANDS"), ("--seed", "CAIRN_TEST_SEED"), ("--families", "CAIRN_TEST_FAMILIES")];
+const OPTIONS: [(&str, &str); 4] = [
+    ("--commands", "CAIRN_TEST_COMMANDS"),
+    ("--seed", "CAIRN_TEST_SEED"),
+    ("--families", "CAIRN_TEST_FAMILIES"),
+    ("--thresholds", "CAIRN_TEST_THRESHOLDS"),
+];
 
 /// Commands for each protocol of a run that names none.
 const COMMANDS_DEFAULT: &str = "1000000";
@@ -32,7 +37,11 @@ pub(crate) fn diff(tree: &Tree, options: &[&str]) -> Outcome {
 fn parse<'a>(options: &[&'a str]) -> Outcome<Vec<(&'static str, &'a str)>> {
     let (pairs, rest) = options.as_chunks::<2>();
     let variable = |option: &str| OPTIONS.iter().find(|(known, _)| *known == option).map(|(_, variable)| *variable);
-    let is_right = |option: &str, value: &str| option == "--families" || value.parse::<u64>().is_ok();
+    let is_right = |option: &str, value: &str| match option {
+        "--families" => true,
+        "--thresholds" => ["usual", "least"].contains(&value),
+        _ => value.parse::<u64>().is_ok(),
+    };
     let variables = pairs.iter().map(|&[option, value]| {
         let variable = variable(option).filter(|_| is_right(option, value));
         variable

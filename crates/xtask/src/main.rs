@@ -46,6 +46,7 @@ usage: cargo xtask <chore>
   diff [options]    random commands to a real valkey-server and to Cairn, over RESP2 and RESP3
                       --commands N   for each protocol (default 1000000)
                       --seed S       another run                --families a,b   only those of tests/compare/families
+                      --thresholds least   with no collection in a small encoding
   bench [what] [options]
                     measure Cairn and its peers in turn; tables for benches/ on standard output
                       standalone   GET and SET against Valkey and Redis

@@ -24,6 +24,7 @@ pub(crate) const FAMILY: Family = Family {
         "HINCRBYFLOAT <h> <f> <float>",
         "HRANDFIELD <h> [ <count> [ WITHVALUES ] ]",
         "HSCAN <h> <count> [ MATCH <pattern> ] [ COUNT <i> ] [ NOVALUES ]",
+        "HSCAN <h> 0 COUNT 1000 [ MATCH <pattern> ] [ NOVALUES ]",
         "HEXPIRE <h> <seconds> [ ( NX | XX | GT | LT ) ] [ ( NX | XX | GT | LT ) ] FIELDS ( 1 <f> | 2 <f> <f> | 3 <f> <f> <f> | <i> <f> )",
         "HPEXPIRE <h> <ms> [ ( NX | XX | GT | LT ) ] FIELDS ( 1 <f> | 2 <f> <f> | 3 <f> <f> <f> | <i> <f> )",
         "HEXPIREAT <h> <at> [ ( NX | XX | GT | LT ) ] FIELDS ( 1 <f> | 2 <f> <f> | 3 <f> <f> <f> | <i> <f> )",
@@ -37,6 +38,8 @@ pub(crate) const FAMILY: Family = Family {
         "HGETEX <h> [ EX <seconds> ] [ ( PERSIST | KEEPTTL | PXAT <atms> ) ] FIELDS ( 1 <f> | 2 <f> <f> | 3 <f> <f> <f> | <i> <f> )",
         "HSETEX <h> [ ( NX | XX ) ] [ ( FNX | FXX ) ] [ ( EX <seconds> | PX <ms> | EXAT <at> | PXAT <atms> | KEEPTTL ) ] FIELDS ( 1 <f> <v> | 2 <f> <v> <f> <v> | <fields> <f> <v> )",
         "HSETEX <h> [ FNX ] [ FXX ] [ EX <seconds> ] [ KEEPTTL ] FIELDS ( 1 <f> <v> | 2 <f> <v> <f> <v> | <fields> <f> <v> )",
+        "HSETEX <h> { ( EX <seconds> | FNX | KEEPTTL | PX <ms> ) } FIELDS 1 <f> <v>",
+        "HGETEX <h> { ( EX <seconds> | PERSIST | PX <ms> ) } FIELDS 1 <f>",
         "HGETDEL <h> FIELDS ( 1 <f> | 2 <f> <f> | 3 <f> <f> <f> | <i> <f> )",
     ],
     keys: &[KeySort::new("h", "HGETALL")],
@@ -60,7 +63,7 @@ fn rule(name: &str, words: &[&[u8]]) -> Option<Rule> {
         "HRANDFIELD" => Rule::Shape,
         "HTTL" | "HEXPIRETIME" => Rule::Close(2),
         "HPTTL" | "HPEXPIRETIME" => Rule::Close(3000),
-        "HSCAN" => Rule::Anything,
+        "HSCAN" => Rule::of_walk(words, 2, if has("NOVALUES") { 1 } else { 2 }),
         _ => return None,
     })
 }

@@ -17,6 +17,7 @@ pub(crate) const FAMILY: Family = Family {
         "MOVE <k> <count>",
         "KEYS <pattern>",
         "SCAN <count> [ MATCH <pattern> ] [ COUNT <i> ] [ TYPE ( string | hash | nosuch | <word> ) ]",
+        "SCAN 0 COUNT 1000 [ MATCH <pattern> ] [ TYPE ( string | hash | ZSET | stream | nosuch ) ]",
         "RANDOMKEY",
         "DBSIZE",
         "EXPIRE <k> <seconds> [ ( NX | XX | GT | LT ) ] [ ( NX | XX | GT | LT ) ]",
@@ -109,7 +110,7 @@ fn rule(name: &str, words: &[&[u8]]) -> Option<Rule> {
         "PTTL" | "PEXPIRETIME" => Rule::Close(3000),
         // A fingerprint goes by the text of a score, of which valkey-server has two.
         "RANDOMKEY" | "DUMP" | "MEMORY" | "DEBUG" => Rule::Shape,
-        "SCAN" => Rule::Anything,
+        "SCAN" => Rule::of_walk(words, 1, 1),
         "OBJECT" => Rule::Encoding,
         _ => return None,
     })

@@ -22,6 +22,7 @@ pub(crate) const FAMILY: Family = Family {
         "SUNIONSTORE <t> { <t> }",
         "SDIFFSTORE <t> { <t> }",
         "SINTERCARD ( 1 <t> | 2 <t> <t> | <i> <t> ) [ LIMIT <count> ]",
+        "SSCAN <t> 0 COUNT 1000 [ MATCH <pattern> ]",
         "SSCAN <t> <count> [ MATCH <pattern> ] [ COUNT <i> ]",
     ],
     without_template: &[
@@ -35,11 +36,11 @@ pub(crate) const FAMILY: Family = Family {
     ..Family::NONE
 };
 
-fn rule(name: &str, _: &[&[u8]]) -> Option<Rule> {
+fn rule(name: &str, words: &[&[u8]]) -> Option<Rule> {
     Some(match name {
         "SMEMBERS" | "SINTER" | "SUNION" | "SDIFF" => Rule::AnyOrder,
         "SPOP" | "SRANDMEMBER" => Rule::Shape,
-        "SSCAN" => Rule::Anything,
+        "SSCAN" => Rule::of_walk(words, 2, 1),
         _ => return None,
     })
 }

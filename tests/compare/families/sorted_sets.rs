@@ -52,6 +52,7 @@ pub(crate) const FAMILY: Family = Family {
         "ZINTERSTORE <z> 2 <z> <z> [ WEIGHTS <score> <score> ] [ AGGREGATE ( SUM | MIN | MAX ) ]",
         "ZDIFFSTORE <z> ( 1 <z> | 2 <z> <z> | <i> <z> )",
         "ZINTERCARD ( 1 <z> | 2 <z> <z> | <i> <z> ) [ LIMIT <count> ]",
+        "ZSCAN <z> 0 COUNT 1000 [ MATCH <pattern> ]",
         "ZSCAN <z> <count> [ MATCH <pattern> ] [ COUNT <i> ] [ ( NOSCORES | NOVALUES ) ]",
     ],
     keys: &[
@@ -81,10 +82,10 @@ fn bound(dice: &mut Dice) -> Vec<u8> {
     }
 }
 
-fn rule(name: &str, _: &[&[u8]]) -> Option<Rule> {
+fn rule(name: &str, words: &[&[u8]]) -> Option<Rule> {
     match name {
         "ZRANDMEMBER" => Some(Rule::Shape),
-        "ZSCAN" => Some(Rule::Anything),
+        "ZSCAN" => Some(Rule::of_walk(words, 2, 2)),
         _ => name.trim_start_matches('B').starts_with('Z').then_some(Rule::Scores),
     }
 }

@@ -25,6 +25,7 @@ pub(crate) const FAMILY: Family = Family {
         "XPENDING <r> <group>",
         "XPENDING <r> <group> <bound-id> <bound-id> <count> [ <consumer> ]",
         "XCLAIM <r> <group> <consumer> 0 { <id> } [ RETRYCOUNT <count> ] [ FORCE ] [ JUSTID ] [ LASTID <id> ]",
+        "XCLAIM <r> <group> <consumer> 0 { <id> } [ TIME ( 0 | 1000 | -1 | x ) ] [ FORCE ] [ RETRYCOUNT <count> ] [ JUSTID ]",
         "XCLAIM <r> <group> <consumer> <idle> { <id> } [ IDLE <idle> ] [ JUSTID ]",
         "XAUTOCLAIM <r> <group> <consumer> 0 <bound-id> [ COUNT <count> ] [ JUSTID ]",
         "XGROUP CREATE <r> <group> ( $ | <id> ) [ MKSTREAM ] [ ENTRIESREAD <count> ]",
