@@ -289,7 +289,10 @@ fn halve<T>(parts: &mut Vec<T>, put_at: usize) -> Option<Vec<T>> {
         return None;
     }
     let kept = if put_at + 1 == parts.len() { put_at } else { parts.len() / 2 };
-    Some(parts.split_off(kept))
+    let right = parts.split_off(kept);
+    // It grew, by as much again, for the one that was too many.
+    parts.shrink_to(NODE_MAX);
+    Some(right)
 }
 
 /// Removes a key that is there. The node may be empty then.
