@@ -51,7 +51,10 @@ impl<P: Platform> Session<P> {
     fn slowlog_get(&self, arguments: Arguments<'_>, reply: &mut Reply) {
         let count = match arguments.get(2).map(keyspace::parse_integer) {
             _ if arguments.len() > 3 => {
-                return reply.error("ERR unknown subcommand or wrong number of arguments for 'GET'. Try SLOWLOG HELP.");
+                let name = String::from_utf8_lossy(arguments.get(1).unwrap_or_default());
+                let text =
+                    format!("ERR unknown subcommand or wrong number of arguments for '{name}'. Try SLOWLOG HELP.");
+                return reply.error(text);
             }
             None => SHOWN_USUALLY,
             Some(Some(-1)) => usize::MAX,

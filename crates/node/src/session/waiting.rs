@@ -67,10 +67,7 @@ impl<P: Platform> Session<P> {
 
     /// CLIENT UNBLOCK.
     pub(super) fn client_unblock(&self, arguments: Arguments<'_>, reply: &mut Reply) -> Step {
-        let Some(id) = arguments.get(2).and_then(keyspace::parse_integer) else {
-            reply.error("ERR value is not an integer or out of range");
-            return Step::Done;
-        };
+        // The reason first, as Valkey does.
         let leaving = match arguments.get(3).filter(|_| arguments.len() == 4) {
             None => Leaving::Timeout,
             Some(word) if word.eq_ignore_ascii_case(b"timeout") => Leaving::Timeout,
@@ -79,6 +76,10 @@ impl<P: Platform> Session<P> {
                 reply.error("ERR CLIENT UNBLOCK reason should be TIMEOUT or ERROR");
                 return Step::Done;
             }
+        };
+        let Some(id) = arguments.get(2).and_then(keyspace::parse_integer) else {
+            reply.error("ERR value is not an integer or out of range");
+            return Step::Done;
         };
         let client = u64::try_from(id).ok().and_then(|id| self.node.clients.get(id));
         let waits_on = |client: &Arc<Client>| client.waits_on.lock().clone();
