@@ -134,6 +134,11 @@ impl Disk {
         if self.sled.is_syncing() { Ok(()) } else { self.end_turn() }
     }
 
+    /// Whether sled lags so far behind the journal that what nobody waits for should be put off.
+    pub(crate) fn is_behind(&self) -> bool {
+        self.sled.is_behind()
+    }
+
     /// When [`Disk::tidy`] has something to do, although nothing more is written.
     pub(crate) fn tidy_due(&self) -> Option<Instant> {
         self.turn_since.map(|since| since + TURN_TIME)

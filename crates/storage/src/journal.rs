@@ -39,13 +39,14 @@ const REMOVED: u32 = u32::MAX;
 /// Changes that become durable together, with room for the head.
 pub(crate) struct Record {
     bytes: Vec<u8>,
+    insertion_count: usize,
     removal_count: usize,
 }
 
 impl Record {
     /// No change.
     pub(crate) fn new() -> Self {
-        Self { bytes: vec![0; HEAD_BYTES], removal_count: 0 }
+        Self { bytes: vec![0; HEAD_BYTES], insertion_count: 0, removal_count: 0 }
     }
 
     /// Whether it has no change.
@@ -58,6 +59,7 @@ impl Record {
         let length = u32::try_from(value.len()).expect("values have a few KiB");
         self.change(key, length);
         self.bytes.extend_from_slice(value);
+        self.insertion_count += 1;
     }
 
     /// Removes a key.
@@ -70,6 +72,11 @@ impl Record {
         self.bytes.push(u8::try_from(key.len()).expect("keys have at most 29 bytes"));
         self.bytes.extend_from_slice(&length.to_le_bytes());
         self.bytes.extend_from_slice(key);
+    }
+
+    /// How many of its changes set a key.
+    pub(crate) fn insertion_count(&self) -> usize {
+        self.insertion_count
     }
 
     /// How many of its changes are removals.

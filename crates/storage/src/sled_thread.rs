@@ -20,6 +20,9 @@ use crate::keys;
 /// unseen, some ten batches between two of the long ones, and writes beside a log that grew by 80 MB/s waited for 20 to 50 ms.
 const QUEUED_COST_BYTES_MAX: usize = 4 << 20;
 
+/// With this much waiting, sled is behind: what nobody waits for is put off, so that there is room for what somebody waits for.
+const BEHIND_COST_BYTES: usize = QUEUED_COST_BYTES_MAX / 4;
+
 /// How many bytes sled writes in the time in which it removes a key (35 us): it reads the leaf for that.
 const REMOVAL_COST_BYTES: usize = 2 << 10;
 
@@ -167,6 +170,11 @@ impl SledThread {
         if state.jobs.len() == 1 {
             self.shared.work.notify_one();
         }
+    }
+
+    /// Whether so much waits that no more should be added without need.
+    pub(crate) fn is_behind(&self) -> bool {
+        self.shared.state.lock().cost_bytes >= BEHIND_COST_BYTES
     }
 
     /// Whether the sync that was asked for is not done yet.

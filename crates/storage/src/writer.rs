@@ -29,7 +29,8 @@ const LAZY: Duration = Duration::from_millis(100);
 /// `appendfsync everysec`.
 const SECOND: Duration = Duration::from_secs(1);
 
-/// Keys of purged entries that are removed in one go, and how often that happens under load.
+/// Keys of purged entries that are removed in one go, and how often that happens under load. While sled is behind, as many are removed as are
+/// written: more would make writes wait, fewer would let the files grow.
 const SWEEP_KEYS: usize = 128;
 const SWEEP_EVERY: Duration = Duration::from_millis(5);
 
@@ -65,6 +66,8 @@ pub(crate) struct Writer {
     lazy_since: Option<Instant>,
     marks_stale: bool,
     swept: Instant,
+    /// How many keys were written that no removal of another one followed.
+    written: usize,
 }
 
 /// What one round still owes.
@@ -94,6 +97,7 @@ impl Writer {
             lazy_since: None,
             marks_stale: false,
             swept: now(),
+            written: 0,
         }
     }
 
@@ -121,7 +125,7 @@ impl Writer {
             return None;
         }
         if self.has_leftovers() {
-            return Some(Duration::ZERO);
+            return Some(if self.disk.is_behind() { SWEEP_EVERY } else { Duration::ZERO });
         }
         let due = [self.lazy_since.map(|since| since + LAZY), self.sync_due, self.disk.tidy_due()];
         let due = due.into_iter().flatten().min();
@@ -283,7 +287,9 @@ impl Writer {
             return Ok(());
         }
         self.plan_committed();
-        self.disk.write(self.plan.take())
+        let record = self.plan.take();
+        self.written += record.insertion_count();
+        self.disk.write(record)
     }
 
     fn plan_committed(&mut self) {
@@ -330,23 +336,38 @@ impl Writer {
 
     /// Removes some keys of purged entries. Their purge mark was written before, in a batch of its own.
     fn sweep(&mut self) -> io::Result<()> {
+        for _ in 0..self.sweeps_due() {
+            let mut groups = self.shared.groups.lock();
+            let left = groups.iter_mut().find_map(|(group, state)| {
+                state.as_mut().ok().filter(|state| state.has_leftovers()).map(|state| (*group, state))
+            });
+            let Some((group, state)) = left else { break };
+            state.sweep(group, SWEEP_KEYS, &mut self.plan);
+            drop(groups);
+            self.write_plan()?;
+            // Each on its own: sled takes milliseconds for one.
+            self.disk.tidy(now())?;
+        }
+        Ok(())
+    }
+
+    /// How often [`SWEEP_KEYS`] are to be removed now.
+    fn sweeps_due(&mut self) -> usize {
         if !self.has_leftovers() {
-            return Ok(());
+            self.written = 0;
+            return 0;
+        }
+        if self.disk.is_behind() {
+            let due = self.written / SWEEP_KEYS;
+            self.written %= SWEEP_KEYS;
+            return due;
         }
         let at = now();
         if at.duration_since(self.swept) < SWEEP_EVERY && self.shared.queue.is_busy() {
-            return Ok(());
+            return 0;
         }
-        self.swept = at;
-        let mut groups = self.shared.groups.lock();
-        let left = groups.iter_mut().find_map(|(group, state)| {
-            state.as_mut().ok().filter(|state| state.has_leftovers()).map(|state| (*group, state))
-        });
-        if let Some((group, state)) = left {
-            state.sweep(group, SWEEP_KEYS, &mut self.plan);
-        }
-        drop(groups);
-        self.write_plan()
+        (self.swept, self.written) = (at, 0);
+        1
     }
 
     fn has_leftovers(&self) -> bool {
