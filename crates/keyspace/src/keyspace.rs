@@ -573,17 +573,39 @@ impl Keyspace {
             Value::String(bytes, _) => bytes.len() <= crate::STRING_BYTES_MAX,
             Value::Collection(collection) => !collection.is_empty(),
         };
-        let is_possible = revision <= self.revision.min(REVISION_MAX) && database < DATABASE_COUNT;
-        if !is_sound || !is_possible {
+        is_sound
+            && self.restore_with(database, key, revision, |keyspace, place| match value {
+                Value::String(bytes, raw) => keyspace.put_string_at(place, key, &bytes, raw, deadline_ms),
+                Value::Collection(collection) => {
+                    keyspace.put_at(place, key, NewBody::Beside(collection), deadline_ms);
+                }
+            })
+    }
+
+    /// [`Keyspace::restore_key`] for a string, which is copied from where it is read.
+    pub fn restore_string(
+        &mut self,
+        database: usize,
+        key: &[u8],
+        bytes: &[u8],
+        raw: bool,
+        deadline_ms: Option<u64>,
+        revision: u64,
+    ) -> bool {
+        bytes.len() <= crate::STRING_BYTES_MAX
+            && self.restore_with(database, key, revision, |keyspace, place| {
+                keyspace.put_string_at(place, key, bytes, raw, deadline_ms);
+            })
+    }
+
+    fn restore_with(&mut self, database: usize, key: &[u8], revision: u64, put: impl FnOnce(&mut Self, Place)) -> bool {
+        if revision > self.revision.min(REVISION_MAX) || database >= DATABASE_COUNT {
             return false;
         }
         let place = self.place(database, key);
         let now_at = std::mem::replace(&mut self.revision, revision);
         self.drawn = true;
-        match value {
-            Value::String(bytes, raw) => self.put_string_at(place, key, &bytes, raw, deadline_ms),
-            Value::Collection(collection) => self.put_at(place, key, NewBody::Beside(collection), deadline_ms),
-        }
+        put(self, place);
         self.revision = now_at;
         self.begin_command();
         true

@@ -19,6 +19,7 @@ pub(crate) fn bad<T>(what: &'static str) -> Read<T> {
 }
 
 /// The bytes that are there, and how far they were read.
+#[derive(Clone)]
 pub(crate) struct Input<'a> {
     bytes: &'a [u8],
     at: usize,

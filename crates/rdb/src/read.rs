@@ -1,5 +1,7 @@
 //! Reads a value, with breaks.
 
+use std::borrow::Cow;
+
 use keyspace::{
     BigString, CollectionValue, DeadlineChange, HashValue, INLINE_BYTES_MAX, ListValue, PackedLimits, SetEncoding,
     SetValue, Settings, SortedSetValue, Value, format_integer,
@@ -20,6 +22,19 @@ use crate::{integers, listpack};
 const NO_LIMITS: PackedLimits = PackedLimits { entries_max: usize::MAX, value_bytes_max: usize::MAX };
 /// Limits that keep nothing small.
 const NOTHING_PACKED: PackedLimits = PackedLimits { entries_max: 0, value_bytes_max: 0 };
+
+/// A string that is there as a whole, and short. `None`: another value, or a longer one, which a [`ValueReader`] takes.
+pub(crate) fn read_inline_string<'a>(input: &mut Input<'a>) -> Read<Option<Cow<'a, [u8]>>> {
+    if input.byte()? != STRING {
+        return Ok(None);
+    }
+    let bytes = match read_head(input)? {
+        Head::Follows(length) if length > INLINE_BYTES_MAX => return Ok(None),
+        Head::Follows(length) => Cow::Borrowed(input.bytes(length)?),
+        Head::Whole(bytes) => bytes,
+    };
+    Ok(Some(bytes).filter(|bytes| bytes.len() <= INLINE_BYTES_MAX))
+}
 
 /// A value that is being read. Every value has the encoding that its shape says, whatever the limits of the shard.
 pub(crate) struct ValueReader {

@@ -1,14 +1,18 @@
 //! Reads a snapshot into a new keyspace.
 
+use std::borrow::Cow;
+
 use keyspace::{DATABASE_COUNT, Deleted, Deletions, Digest, Keyspace, PackedLimits, Settings};
 
 use super::{DELETED_DATABASE, DELETED_KEY, END, FORMAT, HAS_DEADLINE, IS_OF_INTEGERS, IS_PACKED, IS_RAW, KEY, MAGIC};
 use crate::error::Error;
 use crate::input::{Input, Read, Stop, bad};
 use crate::number::read_length;
-use crate::read::ValueReader;
+use crate::read::{ValueReader, read_inline_string};
 use crate::string::read_string;
 use crate::write::Shape;
+
+const NO_KEY: &str = "a key that cannot be";
 
 /// A snapshot on its way in. Holds the keyspace so far, and at most one element of a value, or one chunk, beside it.
 #[derive(Default)]
@@ -28,6 +32,15 @@ pub struct Restored {
     pub keyspace: Keyspace,
     /// What its owner had given to [`super::SnapshotWriter::new`].
     pub owner: Vec<u8>,
+}
+
+/// What stands in front of a value.
+struct KeyHead<'a> {
+    database: usize,
+    name: Cow<'a, [u8]>,
+    deadline_ms: Option<u64>,
+    revision: u64,
+    shape: Shape,
 }
 
 /// A key whose value is being read.
@@ -108,12 +121,24 @@ impl SnapshotReader {
         };
         let keyspace = &mut restored.keyspace;
         let Some(key) = &mut self.key else {
-            self.key = Some(read_key(input, keyspace.settings())?);
-            return Ok(());
+            let head = read_key(input)?;
+            // Most values are short strings, and there: they need nothing of their own on their way.
+            let mut ahead = input.clone();
+            let Ok(Some(bytes)) = read_inline_string(&mut ahead) else {
+                let value = ValueReader::new(head.shape, keyspace.settings());
+                let KeyHead { database, name, deadline_ms, revision, .. } = head;
+                self.key = Some(Key { database, name: name.into_owned(), deadline_ms, revision, value });
+                return Ok(());
+            };
+            *input = ahead;
+            let KeyHead { database, name, deadline_ms, revision, shape } = head;
+            let restored = keyspace.restore_string(database, &name, &bytes, shape.raw, deadline_ms, revision);
+            self.key_count += 1;
+            return if restored { Ok(()) } else { bad(NO_KEY) };
         };
         if let Some(value) = key.value.read(input)? {
             if !keyspace.restore_key(key.database, &key.name, value, key.deadline_ms, key.revision) {
-                return bad("a key that cannot be");
+                return bad(NO_KEY);
             }
             self.key_count += 1;
             self.key = None;
@@ -220,7 +245,7 @@ fn read_deletion(input: &mut Input<'_>) -> Read<(u64, Deleted)> {
     Ok((revision, deleted))
 }
 
-fn read_key(input: &mut Input<'_>, settings: &Settings) -> Read<Key> {
+fn read_key<'a>(input: &mut Input<'a>) -> Read<KeyHead<'a>> {
     if input.byte()? != KEY {
         return bad("neither a key nor the end");
     }
@@ -231,8 +256,8 @@ fn read_key(input: &mut Input<'_>, settings: &Settings) -> Read<Key> {
     }
     let revision = read_length(input)?;
     let deadline_ms = if flags & HAS_DEADLINE == 0 { None } else { Some(read_length(input)?) };
-    let name = read_string(input)?.into_owned();
+    let name = read_string(input)?;
     let is = |flag: u8| flags & flag != 0;
     let shape = Shape { raw: is(IS_RAW), packed: is(IS_PACKED), integers: is(IS_OF_INTEGERS) };
-    Ok(Key { database, name, deadline_ms, revision, value: ValueReader::new(shape, settings) })
+    Ok(KeyHead { database, name, deadline_ms, revision, shape })
 }
