@@ -92,6 +92,7 @@ fn a_relaxed_shard_survives_what_one_voter_forgets() {
 #[test]
 fn a_relaxed_shard_of_which_only_the_leader_keeps_its_power_loses_nothing() {
     let mut trio = Trio::start_program(POWER_CUT, &["--appendfsync", "everysec"]);
+    await_relaxed(&mut trio);
     let ports: Vec<u16> = trio.nodes.iter().map(|node| node.port).collect();
     for cut in 0..cuts().div_ceil(2) {
         let load = Load::start(&format!("cut-{cut}"), &ports, 6);
@@ -109,18 +110,22 @@ fn a_relaxed_shard_of_which_only_the_leader_keeps_its_power_loses_nothing() {
     }
 }
 
+/// A voter is relaxed once it has applied that, not before: each has, and has then acknowledged a write.
+fn await_relaxed(trio: &mut Trio) {
+    let everysec = Value::bulk("everysec");
+    let is_relaxed = |node: &Server| node.client().run("CONFIG GET appendfsync").elements().contains(&everysec);
+    wait_for("three relaxed voters", || trio.nodes.iter().all(is_relaxed).then_some(()));
+    trio.write_somewhere(&[0, 1, 2], &[b"SET", b"long", b"ago"]);
+    trio.level();
+}
+
 /// When most of a relaxed shard's voters forgot, they go on together, and say so.
 #[test]
 fn a_relaxed_shard_whose_voters_all_lose_their_power_goes_on_and_says_what_that_means() {
     let mut trio = Trio::start_program(POWER_CUT, &[]);
     let leader = trio.leader();
     assert_eq!(trio.nodes[leader].client().run("CONFIG SET appendfsync everysec"), Value::ok());
-    // A voter is relaxed once it has applied that, not before: each has, and has then acknowledged a write.
-    let everysec = Value::bulk("everysec");
-    let is_relaxed = |node: &Server| node.client().run("CONFIG GET appendfsync").elements().contains(&everysec);
-    wait_for("three relaxed voters", || trio.nodes.iter().all(is_relaxed).then_some(()));
-    trio.write_somewhere(&[0, 1, 2], &[b"SET", b"long", b"ago"]);
-    trio.level();
+    await_relaxed(&mut trio);
     for node in &mut trio.nodes {
         node.kill();
     }

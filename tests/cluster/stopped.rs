@@ -51,6 +51,8 @@ fn the_slots_of_a_master_without_replicas_are_served_by_another_master() {
 fn stopped_beside_its_replica(nodes: &mut Nodes) {
     let master = nodes.master_of(0, "counted");
     let replica = nodes.replica_of(master);
+    // There also if the master stops before it has counted anything.
+    assert_eq!(nodes.client(master).run("SET counted 0"), Value::ok());
     let asking = Asking::start(nodes.list[master].port);
     asking.await_answers();
     let process = nodes.list[master].process();
