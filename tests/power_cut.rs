@@ -87,6 +87,29 @@ fn a_relaxed_shard_survives_what_one_voter_forgets() {
     }
 }
 
+/// Two of three forgot, and the one that led them did not: it has all that was acknowledged, and goes on to lead those that have less
+/// than it remembers of them.
+#[test]
+fn a_relaxed_shard_of_which_only_the_leader_keeps_its_power_loses_nothing() {
+    let mut trio = Trio::start_program(POWER_CUT, &["--appendfsync", "everysec"]);
+    await_relaxed(&mut trio);
+    let ports: Vec<u16> = trio.nodes.iter().map(|node| node.port).collect();
+    for cut in 0..cuts().div_ceil(2) {
+        let load = Load::start(&format!("cut-{cut}"), &ports, 6);
+        wait_for("a load", || (load.acknowledged() >= WRITES_PER_CUT).then_some(()));
+        let others = trio.others(trio.leader());
+        others.iter().for_each(|&at| trio.nodes[at].process().signal(Signal::KILL));
+        for &at in &others {
+            trio.nodes[at].process().end();
+            trio.nodes[at].relaunch();
+        }
+        wait_for("three voters", || trio.all_vote().then_some(()));
+        let book = load.finish();
+        let (leader, _) = trio.write_somewhere(&[0, 1, 2], &[b"SET", b"after", b"cut"]);
+        book.check(&mut trio.nodes[leader].client());
+    }
+}
+
 /// A voter is relaxed once it has applied that, not before: each has, and has then acknowledged a write.
 fn await_relaxed(trio: &mut Trio) {
     let everysec = Value::bulk("everysec");

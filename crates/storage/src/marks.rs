@@ -18,7 +18,7 @@
 //! were answered before they were durable is *unsure* when that run ended and the log had not been closed in order. Version 1
 //! had no boot.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fs::{self, File, OpenOptions};
 use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
@@ -71,6 +71,8 @@ pub(crate) struct Marks {
     boot: Option<u128>,
     /// Per group.
     pub(crate) groups: BTreeMap<GroupId, Mark>,
+    /// The groups that this process has written as relaxed.
+    written_relaxed: BTreeSet<GroupId>,
 }
 
 impl Marks {
@@ -84,7 +86,15 @@ impl Marks {
         };
         let file = create().map_err(|source| Error::from_io(path, source))?;
         let path = path.to_path_buf();
-        let mut marks = Self { path, file, generation: 0, stopped: true, boot: None, groups: BTreeMap::new() };
+        let mut marks = Self {
+            path,
+            file,
+            generation: 0,
+            stopped: true,
+            boot: None,
+            groups: BTreeMap::new(),
+            written_relaxed: BTreeSet::new(),
+        };
         marks.write()?;
         let name = || marks.file.sync_all().and_then(|()| fs::rename(&aside, &marks.path));
         name().map_err(|source| Error::from_io(&marks.path, source))?;
@@ -112,7 +122,8 @@ impl Marks {
         };
         let file = OpenOptions::new().read(true).write(true).open(path);
         let file = file.map_err(|source| Error::from_io(path, source))?;
-        Ok(Some(Self { path: path.to_path_buf(), file, generation, stopped, boot, groups }))
+        let written_relaxed = BTreeSet::new();
+        Ok(Some(Self { path: path.to_path_buf(), file, generation, stopped, boot, groups, written_relaxed }))
     }
 
     /// The file's place, for messages.
@@ -129,9 +140,11 @@ impl Marks {
         (self.stopped, self.boot) = (false, boot);
     }
 
-    /// A group's appends are answered before they are durable, from now on. Whether that is news.
+    /// A group's appends are answered before they are durable, from now on. Whether the file does not say so yet: what
+    /// [`Marks::synced`] noted may be written later than the next answer is given.
     pub(crate) fn relax(&mut self, group: GroupId) -> bool {
-        !std::mem::replace(&mut self.groups.entry(group).or_default().is_relaxed, true)
+        self.groups.entry(group).or_default().is_relaxed = true;
+        !self.written_relaxed.contains(&group)
     }
 
     /// Everything of a group is durable by now.
@@ -160,6 +173,8 @@ impl Marks {
             .and_then(|()| self.file.sync_data())
             .map_err(|source| Error::from_io(&self.path, source))?;
         self.generation = generation;
+        self.written_relaxed =
+            self.groups.iter().filter(|(_, mark)| mark.is_relaxed).map(|(&group, _)| group).collect();
         Ok(())
     }
 }

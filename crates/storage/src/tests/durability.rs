@@ -90,6 +90,18 @@ fn a_relaxed_log_is_unsure_after_a_loss_of_power_until_it_is_vouched_for() {
     assert!(!is_unsure(&store, GROUP));
 }
 
+/// What a sync notes of a group is written later; the first answer without one must not come before it.
+#[test]
+fn a_relaxed_log_is_unsure_also_right_behind_its_first_sync() {
+    let dir = TestDir::new();
+    let store = dir.open().store;
+    store.set_durability(GROUP, Durability::EverySecond);
+    write(&store, GROUP, LogChange::Sync);
+    write(&store, GROUP, append(1, 0..3, 10));
+    let cut = dir.copy();
+    assert!(is_unsure(&open_after_power_loss(&cut), GROUP));
+}
+
 #[test]
 fn a_relaxed_log_that_was_closed_or_became_strict_is_not_unsure() {
     let dir = TestDir::new();
