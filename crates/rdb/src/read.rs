@@ -28,12 +28,18 @@ pub(crate) fn read_inline_string<'a>(input: &mut Input<'a>) -> Read<Option<Cow<'
     if input.byte()? != STRING {
         return Ok(None);
     }
-    let bytes = match read_head(input)? {
-        Head::Follows(length) if length > INLINE_BYTES_MAX => return Ok(None),
-        Head::Follows(length) => Cow::Borrowed(input.bytes(length)?),
-        Head::Whole(bytes) => bytes,
-    };
-    Ok(Some(bytes).filter(|bytes| bytes.len() <= INLINE_BYTES_MAX))
+    let bytes = read_bytes(input)?.ok();
+    // What was compressed may be long.
+    Ok(bytes.filter(|bytes| bytes.len() <= INLINE_BYTES_MAX))
+}
+
+/// The bytes of a string that is there as a whole, or the length of one that is to be taken in pieces.
+fn read_bytes<'a>(input: &mut Input<'a>) -> Read<Result<Cow<'a, [u8]>, usize>> {
+    match read_head(input)? {
+        Head::Whole(bytes) => Ok(Ok(bytes)),
+        Head::Follows(length) if length > INLINE_BYTES_MAX => Ok(Err(length)),
+        Head::Follows(length) => Ok(Ok(Cow::Borrowed(input.bytes(length)?))),
+    }
 }
 
 /// A value that is being read. Every value has the encoding that its shape says, whatever the limits of the shard.
@@ -152,10 +158,9 @@ impl ValueReader {
 
     /// A string that is there as a whole, or the length of one that is to be taken in pieces.
     fn read_string_value(&self, input: &mut Input<'_>) -> Read<Result<Value, usize>> {
-        let bytes = match read_head(input)? {
-            Head::Whole(bytes) => bytes.into_owned(),
-            Head::Follows(length) if length > INLINE_BYTES_MAX => return Ok(Err(length)),
-            Head::Follows(length) => input.bytes(length)?.to_vec(),
+        let bytes = match read_bytes(input)? {
+            Ok(bytes) => bytes.into_owned(),
+            Err(length) => return Ok(Err(length)),
         };
         if bytes.len() <= INLINE_BYTES_MAX {
             return Ok(Ok(Value::String(bytes, self.shape.raw)));
