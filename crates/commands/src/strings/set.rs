@@ -29,6 +29,10 @@ pub(super) fn key_use(arguments: Arguments<'_>) -> KeyUse {
     if is_read { KeyUse::READ_AND_CHANGE } else { KeyUse::OVERWRITE }
 }
 
+/// The options about expiry: their words, the unit of the time that follows, and whether it counts from now.
+const EXPIRE_OPTIONS: [(&str, Unit, bool); 4] =
+    [("EX", Unit::Seconds, true), ("PX", Unit::Ms, true), ("EXAT", Unit::Seconds, false), ("PXAT", Unit::Ms, false)];
+
 /// The options of SET and, without GET and without comparisons, of MSETEX.
 pub(super) struct SetOptions<'a> {
     condition: Condition<'a>,
@@ -105,7 +109,7 @@ fn expire_options(
 
 /// The word of the option about expiry that comes next, if one does.
 fn next_expire_word(args: &Args<'_>) -> Option<&'static str> {
-    ["EX", "PX", "EXAT", "PXAT"].into_iter().find(|word| args.clone().keyword(word))
+    EXPIRE_OPTIONS.into_iter().map(|(word, ..)| word).find(|word| args.clone().keyword(word))
 }
 
 /// EX, PX, EXAT or PXAT with its time.
@@ -114,10 +118,8 @@ pub(super) fn expire_option(
     context: &Context,
     command: &'static str,
 ) -> Result<Option<DeadlineChange>, CommandError> {
-    for (keyword, unit, is_relative) in
-        [("EX", Unit::Seconds, true), ("PX", Unit::Ms, true), ("EXAT", Unit::Seconds, false), ("PXAT", Unit::Ms, false)]
-    {
-        if args.keyword(keyword) {
+    for (word, unit, is_relative) in EXPIRE_OPTIONS {
+        if args.keyword(word) {
             let time = args.integer()?;
             return positive_deadline(time, unit, is_relative.then_some(context), command).map(Some);
         }
