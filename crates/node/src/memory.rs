@@ -69,9 +69,9 @@ impl Usage {
         percent(self.used_bytes(), self.peak_bytes)
     }
 
-    /// What data takes, in percent of what was added since the start: all of it, if there is any.
+    /// What data takes, in percent of what was added since the start: that is data and nothing else.
     pub(crate) fn percent_of_data(&self) -> f64 {
-        percent(self.data_bytes, self.used_bytes() - self.startup_bytes)
+        if self.data_bytes == 0 { 0.0 } else { 100.0 }
     }
 
     /// Resident bytes for each byte that is used.

@@ -475,13 +475,8 @@ impl<L: LogStore, W: Waiter> RaftLogStorage<Types<W>> for Log<L, W> {
 
     async fn truncate_after(&mut self, last: Option<RaftLogId>) -> io::Result<()> {
         let keep = last.as_ref().map(log_id);
-        if self
-            .state
-            .inner
-            .lock()
-            .committed
-            .is_some_and(|committed| keep.is_none_or(|keep| keep.index < committed.index))
-        {
+        let committed = self.state.inner.lock().committed;
+        if committed.is_some_and(|committed| keep.is_none_or(|keep| keep.index < committed.index)) {
             return Err(self.undone().await);
         }
         {
