@@ -211,7 +211,7 @@ impl Own {
 
 fn measured(kind: Type, server: &Server, setting: &Setting<'_>) -> Outcome<Vec<Phase>> {
     eprintln!("== {kind}, {}", server.name());
-    // What others left unwritten is written now, and not half a minute later while a sync waits: a build's 100 MB took 60 to 110 ms.
+    // What others left unwritten, a build's 100 MB perhaps, is written now, and not half a minute later while a sync waits.
     expect_success(&mut Command::new("sync"))?;
     Probes::beside(server.port(), server.dir(), |probes| {
         let client = Client::connect(server.port(), START_LIMIT).map_err(|error| failed(&error))?;
