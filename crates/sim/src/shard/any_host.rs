@@ -32,6 +32,11 @@ impl AnyHost {
         Self { number, hosts, oracle, connection: None, host: number }
     }
 
+    /// The host that it tries first.
+    pub(crate) fn beginning_at(self, host: usize) -> Self {
+        Self { host, ..self }
+    }
+
     async fn connect(&mut self, random: &mut SmallRng) {
         loop {
             let count = self.hosts.borrow().count();

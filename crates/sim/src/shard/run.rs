@@ -6,6 +6,7 @@
 //! heal    links mended, disks well, every host on
 //! live    within [`LIVE_WITHIN`]: a write is acknowledged, every replica votes, all are equal
 //! judge   the clients' whole history
+//! lost    where clients wait: leaders are lost with pops of theirs, and who is told that there was nothing has taken nothing (lost_pop.rs)
 //! dark    where voters acknowledge before they sync: all lose their power at once, and what WAITAOF counted on two of three is there
 //! storm   there, too: power goes whenever it likes, of whomever it likes, and in the end all vote and are equal (storm.rs)
 //! ```
@@ -55,7 +56,7 @@ impl Run {
         Self { plan, stage, hazards, mishap: None, first_term: None }
     }
 
-    fn client(&self, number: usize) -> Client<AnyHost> {
+    pub(super) fn client(&self, number: usize) -> Client<AnyHost> {
         let seed = self.stage.seed.of("client", number as u64);
         let reach = AnyHost::new(number, Rc::clone(&self.stage.hosts), Rc::clone(&self.stage.oracle));
         let start = self.stage.hosts.borrow().start();
@@ -109,7 +110,7 @@ impl Run {
     }
 
     /// The highest term in which a node leads, and its host.
-    fn leader(&self) -> Option<(u64, usize)> {
+    pub(super) fn leader(&self) -> Option<(u64, usize)> {
         let hosts = self.stage.hosts.borrow();
         let leading = hosts.all.iter().enumerate().filter_map(|(number, host)| {
             let status = host.node()?.status();
@@ -119,7 +120,7 @@ impl Run {
     }
 
     /// The newest term that any node knows.
-    fn newest_term(&self) -> u64 {
+    pub(super) fn newest_term(&self) -> u64 {
         let hosts = self.stage.hosts.borrow();
         hosts.all.iter().filter_map(|host| Some(host.node()?.status().term)).max().unwrap_or(0)
     }
@@ -250,6 +251,9 @@ impl Play for Run {
         let live = time::timeout(LIVE_WITHIN, self.live(clients)).await;
         let not_well = |_| format!("all was mended, and not all was well {} s later", LIVE_WITHIN.as_secs());
         live.map_err(not_well)??;
+        if self.plan.waiting {
+            time::timeout(LIVE_WITHIN, self.lose_pops()).await.map_err(not_well)??;
+        }
         if self.plan.relaxed {
             time::timeout(LIVE_WITHIN, self.go_dark()).await.map_err(not_well)??;
             self.weather().await?;
