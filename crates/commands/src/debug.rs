@@ -109,7 +109,8 @@ fn reload(keyspace: &mut Keyspace, args: &mut Args<'_>, _: &Context, reply: &mut
         reader.push(&chunk).map_err(|error| DebugError::Reload(error.to_string()))?;
     }
     let restored = reader.finish().map_err(|error| DebugError::Reload(error.to_string()))?;
-    if !keyspace.reload(restored.keyspace) {
+    let settings = *keyspace.settings();
+    if !keyspace.reload(restored.keyspace, |key| rdb::loaded(key, &settings)) {
         return Err(DebugError::Reload("what was read differs from what was written".into()).into());
     }
     reply.ok();

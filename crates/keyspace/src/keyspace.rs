@@ -9,6 +9,7 @@ use crate::database::Database;
 use crate::deletions::{Deleted, Deletions};
 use crate::effects::{Effects, TouchedKey};
 use crate::error::DataError;
+use crate::frozen::FrozenKey;
 use crate::hash::{HashValue, HashView, LiveHash};
 use crate::part::{NewBody, Part, Removed, Stamp, hash_of};
 use crate::record::{Body, REVISION_MAX};
@@ -123,13 +124,19 @@ impl Keyspace {
         self.expires_actively = expires_actively;
     }
 
-    /// Puts what was written and read back into the place of what is there. `false`: it is not the same, and nothing was changed.
-    pub fn reload(&mut self, read_back: Self) -> bool {
+    /// Puts what was written and read back into the place of what is there, each value as `load` makes it anew. `false`: it is not the same, and
+    /// nothing was changed.
+    pub fn reload(&mut self, read_back: Self, load: impl Fn(&FrozenKey<'_>) -> Value) -> bool {
         if read_back.digest() != self.digest() || read_back.settings != self.settings {
             return false;
         }
-        let old = std::mem::replace(&mut self.databases, read_back.databases);
-        self.effects.flushed.extend(old.into_iter().flatten());
+        let mut loaded = Self::restore(self.settings, self.clock_ms, self.revision, Deletions::default());
+        for key in read_back.freeze().keys() {
+            let is_sound = loaded.restore_key(key.database, key.key, load(&key), key.deadline_ms, key.revision);
+            assert!(is_sound, "a value was there");
+        }
+        let old = std::mem::replace(&mut self.databases, loaded.databases);
+        self.effects.flushed.extend(old.into_iter().chain(read_back.databases).flatten());
         true
     }
 

@@ -36,5 +36,6 @@ mod ziplist;
 mod zipmap;
 
 pub use error::Error;
+pub use load::loaded;
 pub use payload::{PayloadError, dump, dumped_bytes, restore};
 pub use snapshot::{FORMAT, Restored, SnapshotReader, SnapshotWriter};

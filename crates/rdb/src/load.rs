@@ -6,8 +6,8 @@
 use std::borrow::Cow;
 
 use keyspace::{
-    BigString, CollectionValue, DeadlineChange, HashValue, INLINE_BYTES_MAX, ListEnd, ListValue, SetEncoding, SetValue,
-    Settings, SortedSetValue, Timed, Value, format_integer, parse_double,
+    BigString, Collection, CollectionValue, DeadlineChange, FrozenKey, HashValue, INLINE_BYTES_MAX, ListEnd, ListValue,
+    SetEncoding, SetValue, Settings, SortedSetValue, Timed, Value, format_integer, parse_double,
 };
 
 use crate::input::{Input, Read, bad};
@@ -22,6 +22,7 @@ use crate::value_type::{
     SET_INTEGERS, SET_PACKED, SORTED_SET, SORTED_SET_OLD, SORTED_SET_PACKED, SORTED_SET_ZIPLIST, STREAM, STREAM_5,
     STREAM_7, STRING,
 };
+use crate::write::{Room, write_value};
 use crate::{integers, ziplist, zipmap};
 
 /// A small collection over so many bytes is not kept in one block, whatever its count.
@@ -37,6 +38,20 @@ pub(crate) struct Source<'a> {
     pub(crate) now_ms: u64,
     /// Whether it was Valkey that wrote the value, and not Redis: they have given a number to two types.
     pub(crate) is_valkey: bool,
+}
+
+/// The value of a key as a server has it that has loaded it from a file: in the encoding that the settings give it.
+pub fn loaded(key: &FrozenKey<'_>, settings: &Settings) -> Value {
+    if let Some(Collection::Stream(_)) = key.collection.as_deref() {
+        // It has but one encoding.
+        return key.to_value();
+    }
+    let mut bytes = Vec::new();
+    write_value(key, 0, &mut Room { out: &mut bytes, bytes_max: usize::MAX });
+    // Fields that are due are hidden, and stay.
+    let source = Source { settings, now_ms: 0, is_valkey: true };
+    let value = Input::whole(&bytes, |input| load_value(input, &source));
+    value.ok().flatten().expect("what is written of a value that is there is read as one")
 }
 
 /// Reads the type and the value. `None`: it was a hash, and all of its fields are due.
