@@ -65,7 +65,10 @@ fn object(keyspace: &Keyspace, args: &mut Args<'_>, context: &Context, reply: &m
     if !is_fast && !args.is_empty() {
         args.bytes()?;
     }
-    args.end()?;
+    args.end().map_err(|_| CommandError::SubcommandSyntax {
+        container: "DEBUG",
+        name: String::from_utf8_lossy(args.subcommand()).into_owned(),
+    })?;
     let (value, _) = keyspace.inspect_value(context, key).ok_or(CommandError::NoSuchKey)?;
     let encoding = keyspace.encoding(context, key).expect("the key is there");
     let idle_seconds = keyspace.idle_seconds(context, key).unwrap_or(0);
@@ -126,9 +129,10 @@ fn set_active_expire(keyspace: &mut Keyspace, args: &mut Args<'_>, _: &Context, 
 }
 
 fn packed_threshold(_: &Keyspace, args: &mut Args<'_>, _: &Context, reply: &mut Reply) -> CommandResult {
+    const BYTES_MAX: u64 = (4 << 30) - (1 << 20);
     let bytes = keyspace::parse_memory(args.bytes()?);
     args.end()?;
-    if bytes.is_none_or(|bytes| bytes > u64::from(u32::MAX)) {
+    if bytes.is_none_or(|bytes| bytes > BYTES_MAX) {
         return Err(DebugError::PackedThreshold.into());
     }
     reply.ok();

@@ -149,6 +149,8 @@ const TABLE_SLOTS: usize = 2048;
 const NAME_BYTES_MAX: usize = 40;
 /// At most this much of a name or of the arguments is shown in an error.
 const SHOWN_BYTES_MAX: usize = 128;
+/// A container that is one command in Redis: it says of an unknown subcommand and of a wrong number of arguments the same.
+const ONE_COMMAND: &str = "DEBUG";
 
 #[derive(Clone, Copy)]
 struct Row {
@@ -240,7 +242,10 @@ pub fn resolve(arguments: Arguments<'_>) -> Result<&'static Spec, CommandError> 
         spec = find_subcommand(spec, subcommand)?;
     }
     if matches!(spec.handler, Handler::Container) || !spec.arity.accepts(arguments.len()) {
-        return Err(CommandError::WrongArity(spec.name.to_ascii_lowercase()));
+        return Err(match arguments.get(1).filter(|_| row.spec.name == ONE_COMMAND) {
+            Some(name) => subcommand_syntax(row.spec, name),
+            None => CommandError::WrongArity(spec.name.to_ascii_lowercase()),
+        });
     }
     Ok(spec)
 }
@@ -252,8 +257,15 @@ fn find_subcommand(container: &'static Spec, name: &[u8]) -> Result<&'static Spe
             .is_some_and(|(before, after)| before == container.name && after.as_bytes().eq_ignore_ascii_case(name))
     };
     let row = if name.len() <= NAME_BYTES_MAX { find(hash, is_named) } else { None };
-    let unknown = || CommandError::UnknownSubcommand { container: container.name, name: shown(name, SHOWN_BYTES_MAX) };
+    let unknown = || match container.name {
+        ONE_COMMAND => subcommand_syntax(container, name),
+        of => CommandError::UnknownSubcommand { container: of, name: shown(name, SHOWN_BYTES_MAX) },
+    };
     row.map(|row| row.spec).ok_or_else(unknown)
+}
+
+fn subcommand_syntax(container: &'static Spec, name: &[u8]) -> CommandError {
+    CommandError::SubcommandSyntax { container: container.name, name: shown(name, SHOWN_BYTES_MAX) }
 }
 
 /// Bytes as part of an error's line: line breaks would end it, and a zero byte does, as it ends the strings of Redis.
