@@ -98,9 +98,7 @@ impl<P: Platform> Session<P> {
             SessionCommand::ClientGetRedir => reply.integer(-1),
             SessionCommand::ClientTrackingInfo => tracking_info(reply),
             SessionCommand::ClientHelp => commands::write_help("CLIENT", reply),
-            SessionCommand::ReadOnly | SessionCommand::ReadWrite if self.node.cluster.is_none() => {
-                reply.error("ERR This instance has cluster support disabled");
-            }
+            // Without a cluster it changes nothing.
             SessionCommand::ReadOnly | SessionCommand::ReadWrite => {
                 self.way.stale = command == SessionCommand::ReadOnly;
                 reply.ok();
