@@ -148,6 +148,61 @@ fn client_commands_answer_as_valkey_does() {
     }
 }
 
+/// What is told of what a client is at. Outside of MULTI, how many commands are queued differs between versions.
+fn at(line: &str) -> Vec<String> {
+    let is_wanted = |field: &&str| {
+        let (name, value) = field.split_once('=').unwrap_or_default();
+        ["flags", "db", "watch", "cmd"].contains(&name) || name == "multi" && value.parse().is_ok_and(|n: i64| n > 0)
+    };
+    line.split_whitespace().filter(is_wanted).map(str::to_owned).collect()
+}
+
+#[test]
+fn what_a_client_is_at_is_shown_to_others_and_inside_its_transactions() {
+    let pair = Pair::start();
+    let watched = |(mut client, mut other): (Client, Client)| {
+        let Value::Integer(id) = client.run("CLIENT ID") else { panic!("no id") };
+        let mut seen = Vec::new();
+        for line in [
+            "PING",
+            "WATCH a b",
+            "MULTI",
+            "SET a 1",
+            "CLIENT INFO",
+            "SELECT 3",
+            "CLIENT INFO",
+            "EXEC",
+            "CLIENT INFO",
+            "MULTI",
+            "CLIENT INFO",
+            "EXEC",
+            "MULTI",
+            "GET",
+            "EXEC",
+            "MULTI",
+            "NOSUCH",
+            "DISCARD",
+            "HSET a",
+            "CLIENT NOSUCH",
+            "GET a",
+        ] {
+            let own = match client.run(line) {
+                Value::Array(replies) => {
+                    replies.iter().filter(|reply| **reply != Value::ok()).map(Value::text).collect()
+                }
+                reply @ Value::Bulk(_) => vec![reply.text()],
+                _ => Vec::new(),
+            };
+            let shown = at(&other.run(&format!("CLIENT LIST ID {id}")).text());
+            seen.push((line, shown, own.iter().map(|line| at(line)).collect::<Vec<_>>()));
+        }
+        seen
+    };
+    let ours = watched((pair.cairn.client(), pair.cairn.client()));
+    assert_eq!(ours, watched((pair.valkey.client(), pair.valkey.client())));
+    assert_eq!(ours[4].1, ["flags=x", "db=0", "multi=2", "watch=2", "cmd=client|info"]);
+}
+
 #[test]
 fn client_reply_says_what_is_answered() {
     let pair = Pair::start();

@@ -285,6 +285,24 @@ fn debug_is_off_unless_it_is_allowed() {
 }
 
 #[test]
+fn a_transaction_may_sleep() {
+    let server = Server::start(&["--enable-debug-command", "yes"]);
+    let mut client = server.client();
+    // Commands about data may be written, be only read, or not be there.
+    for others in [&["SET k v", "GET k"][..], &["GET k"], &[]] {
+        client.run("MULTI");
+        for line in others.iter().chain(&["DEBUG SLEEP 0.2", "PING", "DEBUG SLEEP 0.2"]) {
+            assert_eq!(client.run(line), Value::Simple("QUEUED".into()));
+        }
+        let begun = Instant::now();
+        let replies = client.run("EXEC");
+        assert!(begun.elapsed() >= Duration::from_millis(400), "{others:?} took {:?}", begun.elapsed());
+        let last = [Value::ok(), Value::Simple("PONG".into()), Value::ok()];
+        assert_eq!(replies.elements()[others.len()..], last);
+    }
+}
+
+#[test]
 fn a_client_that_does_not_read_holds_up_nobody() {
     let server = Server::start(&[]);
     let mut writer = server.client();

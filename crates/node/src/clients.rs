@@ -51,6 +51,9 @@ pub(crate) enum WaitsOn {
     Copies(Arc<watch::Sender<Option<Leaving>>>),
 }
 
+/// What is shown as the last command before the first, and of one that is unknown.
+pub(crate) const NO_COMMAND: &str = "NULL";
+
 /// What a connection tells about itself.
 #[derive(Clone, Debug)]
 pub(crate) struct Summary {
@@ -70,7 +73,7 @@ pub(crate) struct Summary {
     pub(crate) waits: bool,
     pub(crate) no_evict: bool,
     pub(crate) no_touch: bool,
-    /// The name of the last command's row; `NULL` before the first.
+    /// The name of the last command's row, or [`NO_COMMAND`].
     pub(crate) last_command: &'static str,
     pub(crate) last_active_ms: u64,
     pub(crate) input_bytes: usize,
@@ -94,7 +97,7 @@ impl Default for Summary {
             waits: false,
             no_evict: false,
             no_touch: false,
-            last_command: "NULL",
+            last_command: NO_COMMAND,
             last_active_ms: 0,
             input_bytes: 0,
             input_free_bytes: 0,
@@ -185,8 +188,8 @@ impl Client {
         let seconds = |since: u64| now_ms.saturating_sub(since) / 1000;
         let flags = s.flags();
         // As Redis writes them: names in lower case, but that of none.
-        let none = Summary::default().last_command;
-        let command = if s.last_command == none { none.to_owned() } else { s.last_command.to_ascii_lowercase() };
+        let is_none = s.last_command == NO_COMMAND;
+        let command = if is_none { NO_COMMAND.to_owned() } else { s.last_command.to_ascii_lowercase() };
         let multi = s.queued.map_or(-1, |n| i64::try_from(n).expect("a queue is bounded by memory"));
         let total = s.input_bytes + s.input_free_bytes + s.output_bytes + s.queued_bytes + s.fieldset_bytes;
         // Fields about buffers that Cairn does not keep apart are their sums or 0: Redis's readers expect every name.

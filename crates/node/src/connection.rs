@@ -258,9 +258,12 @@ impl<P: Platform> Connection<P> {
     /// Completes a command that takes its time.
     async fn finish(&mut self, later: Later) {
         match later {
-            Later::Transaction(transaction) => {
-                let replies = self.settle_apart().await;
-                self.session.stitch(&transaction, &replies, &mut self.exchange);
+            Later::Transaction { transaction, replies } => {
+                let replies = match replies {
+                    Some(replies) => replies,
+                    None => self.settle_apart().await,
+                };
+                self.session.stitch(&transaction, &replies, &mut self.exchange).await;
             }
             Later::Config(plan) => {
                 self.exchange.staged.settings(plan.shard());
@@ -380,7 +383,7 @@ impl<P: Platform> Connection<P> {
     }
 
     async fn flush(&mut self, stream: &mut <P::Socket as Socket>::Stream) -> std::io::Result<()> {
-        self.session.show_last();
+        self.session.show();
         self.exchange.drop_muted();
         if self.exchange.reply.is_empty() {
             return Ok(());

@@ -29,7 +29,7 @@ use raft::Clock;
 use resp::{Arguments, Mark, Protocol, Reply};
 
 use crate::batch::Staged;
-use crate::clients::Client;
+use crate::clients::{Client, NO_COMMAND, Summary};
 use crate::copies::{Wish, Written};
 use crate::fence::{Data, NOT_SERVED};
 use crate::inbox::Mailbox;
@@ -123,8 +123,9 @@ pub(crate) enum Later {
     Cluster(ClusterWork),
     /// CONFIG SET of settings of the shard, which become an entry: the connection proposes it.
     Config(crate::config::Plan),
-    /// A transaction with commands that are not about data among the others: the connection stitches the replies.
-    Transaction(Box<Transaction>),
+    /// A transaction with commands that are not about data among the others: the connection stitches the replies. Those of the others are there,
+    /// or they are staged.
+    Transaction { transaction: Box<Transaction>, replies: Option<Vec<u8>> },
     /// A command about all keys of several shards: the connection asks one after the other.
     Served(Box<Asked>),
     /// A command that waits if it finds nothing: the connection does.
@@ -272,6 +273,26 @@ impl Exchange {
     }
 }
 
+/// What others are shown of what a session is at.
+#[derive(Clone, Copy, Default, PartialEq, Eq)]
+struct Shown {
+    last: Option<&'static str>,
+    database: usize,
+    /// The commands between MULTI and EXEC, and their bytes.
+    queued: Option<(usize, usize)>,
+    watching: usize,
+}
+
+impl Shown {
+    fn put(self, summary: &mut Summary) {
+        summary.last_command = self.last.unwrap_or(NO_COMMAND);
+        summary.database = self.database;
+        summary.queued = self.queued.map(|(count, _)| count);
+        summary.queued_bytes = self.queued.map_or(0, |(_, bytes)| bytes);
+        summary.watching = self.watching;
+    }
+}
+
 /// See the module.
 pub(crate) struct Session<P: Platform> {
     node: Arc<Shared<P>>,
@@ -291,9 +312,12 @@ pub(crate) struct Session<P: Platform> {
     written: Written,
     /// HIMPORT's.
     fieldsets: Fieldsets,
+    /// The command that came last, if there is such a one.
     last: Option<&'static Spec>,
-    /// The last command that others are shown.
-    shown: Option<&'static Spec>,
+    /// How many commands EXEC is running, and their bytes.
+    running: Option<(usize, usize)>,
+    /// What others are shown by now.
+    shown: Shown,
     /// Reads leave no marks of access.
     no_touch: bool,
     tally: Arc<Tally>,
@@ -321,7 +345,8 @@ impl<P: Platform> Session<P> {
             written: Written::default(),
             fieldsets: Fieldsets::default(),
             last: None,
-            shown: None,
+            running: None,
+            shown: Shown::default(),
             no_touch: false,
             tally,
             seed,
@@ -369,12 +394,22 @@ impl<P: Platform> Session<P> {
         summary.input_free_bytes = input_capacity - input_bytes;
     }
 
-    /// Shows the last command in CLIENT LIST. Called before replies go out, so that who was answered is not shown to be at the one before.
-    pub(crate) fn show_last(&mut self) {
-        let is_shown = |last| self.shown.is_some_and(|shown| std::ptr::eq(shown, last));
-        if let Some(last) = self.last.filter(|last| !is_shown(*last)) {
-            self.client.summary.lock().last_command = last.name;
-            self.shown = Some(last);
+    /// Shows in CLIENT LIST what it is at. Called before replies go out, so that who was answered is not shown to be at the command before.
+    pub(crate) fn show(&mut self) {
+        let now = self.now_at();
+        if now != self.shown {
+            now.put(&mut self.client.summary.lock());
+            self.shown = now;
+        }
+    }
+
+    fn now_at(&self) -> Shown {
+        let queued = self.transaction.as_ref().map(|transaction| (transaction.len(), transaction.bytes()));
+        Shown {
+            last: self.last.map(|spec| spec.name),
+            database: self.database,
+            queued: queued.or(self.running),
+            watching: self.watched.len(),
         }
     }
 
@@ -424,6 +459,7 @@ impl<P: Platform> Session<P> {
             Err(CommandError::WrongArity(name)) => commands::lookup(name.as_bytes()),
             Err(_) => None,
         };
+        self.last = spec;
         self.count_refusal(spec, exchange.reply.since(mark));
         Step::Done
     }
@@ -479,6 +515,7 @@ impl<P: Platform> Session<P> {
         {
             return step;
         }
+        self.last = Some(spec);
         if self.transaction.is_some() && !transaction::runs_at_once(spec) {
             if exchange.must_wait() {
                 return Step::AfterReplies;
@@ -491,7 +528,6 @@ impl<P: Platform> Session<P> {
         if let Handler::Write(_) = spec.handler {
             let step = self.write(spec, arguments, exchange);
             if !step.comes_again() {
-                self.last = Some(spec);
                 exchange.commands += 1;
                 // What is staged is counted where it is applied.
                 self.count_refusal(Some(spec), exchange.reply.since(mark));
@@ -504,7 +540,6 @@ impl<P: Platform> Session<P> {
         if step.comes_again() {
             return step;
         }
-        self.last = Some(spec);
         exchange.commands += 1;
         let reply = exchange.reply.since(mark);
         let rides = matches!(spec.handler, Handler::Read(_)) && reply.is_empty();

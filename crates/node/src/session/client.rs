@@ -302,14 +302,8 @@ impl<P: Platform> Session<P> {
         summary.name.clone_from(&self.name);
         summary.lib_name.clone_from(&self.lib_name);
         summary.lib_version.clone_from(&self.lib_version);
-        summary.database = self.database;
-        summary.queued = self.transaction.as_ref().map(super::transaction::Transaction::len);
-        summary.queued_bytes = self.transaction.as_ref().map_or(0, super::transaction::Transaction::bytes);
-        summary.watching = self.watched.len();
         summary.fieldset_bytes = self.fieldsets.bytes();
-        if let Some(spec) = self.last {
-            summary.last_command = spec.name;
-        }
+        self.now_at().put(&mut summary);
     }
 }
 

@@ -73,7 +73,7 @@ impl<P: Platform> Session<P> {
             NodeCommand::MemoryMallocStats => super::memory::malloc_stats(reply),
             NodeCommand::MemoryPurge => reply.ok(),
             NodeCommand::MemoryHelp => commands::write_help("MEMORY", reply),
-            NodeCommand::DebugSleep => return debug_sleep(arguments, reply),
+            NodeCommand::DebugSleep => return debug_sleep(arguments),
             NodeCommand::Shutdown => return self.shutdown(arguments, reply),
         }
         Step::Done
@@ -82,10 +82,7 @@ impl<P: Platform> Session<P> {
     /// Completes a command that awaits something.
     pub(crate) async fn finish(&mut self, later: Later, exchange: &mut Exchange) {
         match later {
-            Later::Hold(time) => {
-                self.replica.machine.hold(time).await;
-                exchange.reply.ok();
-            }
+            Later::Hold(time) => self.hold(time, &mut exchange.reply).await,
             Later::Save => match save(&self.replica).await {
                 Ok(()) => exchange.reply.ok(),
                 Err(why) => exchange.reply.error(format!("ERR {why}")),
@@ -93,12 +90,18 @@ impl<P: Platform> Session<P> {
             Later::Unblock(unblock) => unblock.finish(&mut exchange.reply).await,
             Later::Cluster(work) => self.finish_cluster(work, exchange).await,
             Later::Config(_)
-            | Later::Transaction(_)
+            | Later::Transaction { .. }
             | Later::Served(_)
             | Later::Migrate(_)
             | Later::Block(_)
             | Later::Copies(_) => unreachable!("the connection does these"),
         }
+    }
+
+    /// DEBUG SLEEP.
+    pub(super) async fn hold(&self, time: Duration, reply: &mut Reply) {
+        self.replica.machine.hold(time).await;
+        reply.ok();
     }
 
     fn save_beside(&self, arguments: Arguments<'_>, reply: &mut Reply) {
@@ -189,15 +192,13 @@ async fn save(replica: &Replica) -> Result<(), String> {
     group.take_snapshot().await.map(drop).map_err(|why| why.to_string())
 }
 
-fn debug_sleep(arguments: Arguments<'_>, reply: &mut Reply) -> Step {
-    let seconds = arguments.get(2).and_then(|word| std::str::from_utf8(word).ok()?.parse::<f64>().ok());
-    match seconds.and_then(|seconds| Duration::try_from_secs_f64(seconds).ok()) {
-        Some(time) => Step::Later(Later::Hold(time)),
-        None => {
-            reply.error("ERR value is not a valid float");
-            Step::Done
-        }
-    }
+/// DEBUG SLEEP: of what begins with a number, that; no time for anything else.
+fn debug_sleep(arguments: Arguments<'_>) -> Step {
+    const DIGITS_MAX: usize = 32;
+    let word = arguments.get(2).unwrap_or_default();
+    let number = |end| std::str::from_utf8(&word[..end]).ok()?.parse::<f64>().ok();
+    let seconds = (1..=word.len().min(DIGITS_MAX)).rev().find_map(number);
+    Step::Later(Later::Hold(Duration::try_from_secs_f64(seconds.unwrap_or(0.0)).unwrap_or_default()))
 }
 
 /// `host:port`, where the host may hold colons.

@@ -3,6 +3,7 @@
 //! EXEC is one entry: the watched keys' marks as preconditions, then the commands. One that only reads is no entry at all:
 //! it runs here, under one taking of the lock. Commands that are not about data (PING, SELECT, CLIENT …) may stand between
 //! the others: then the entry holds the rest, and when it is applied they run here and their replies are put in their places.
+//! So DEBUG SLEEP sleeps behind all that is about data, wherever it stands.
 
 use commands::{Fieldsets, Flags, Handler, SessionCommand, Spec};
 use faces::CROSS_SLOT;
@@ -295,7 +296,10 @@ impl<P: Platform> Session<P> {
             let database = u8::try_from(database).expect("there are 16 databases");
             exchange.staged.transaction_command(database, transaction.raw(queued));
         });
-        if mixed { Step::Later(Later::Transaction(Box::new(transaction))) } else { Step::Done }
+        match mixed {
+            true => Step::Later(Later::Transaction { transaction: Box::new(transaction), replies: None }),
+            false => Step::Done,
+        }
     }
 
     /// Runs a transaction that needs no entry: it only reads, or is not about data at all.
@@ -343,18 +347,22 @@ impl<P: Platform> Session<P> {
             }
         });
         drop(keyspace);
-        self.stitch(&transaction, data.as_bytes(), exchange);
-        Step::Done
+        if transaction.data_count() == transaction.len() {
+            exchange.reply.raw(data.as_bytes());
+            return Step::Done;
+        }
+        Step::Later(Later::Transaction { transaction: Box::new(transaction), replies: Some(data.into_bytes()) })
     }
 
     /// Puts the replies of the commands that are not about data between those of the entry. `replies` is the entry's answer.
-    pub(crate) fn stitch(&mut self, transaction: &Transaction, replies: &[u8], exchange: &mut Exchange) {
+    pub(crate) async fn stitch(&mut self, transaction: &Transaction, replies: &[u8], exchange: &mut Exchange) {
         let header = replies.iter().position(|&byte| byte == b'\n').map_or(0, |end| end + 1);
         if !replies.starts_with(b"*") || replies.starts_with(b"*-1") {
             // Not run: a watched key had changed, or the outcome is not known.
             return exchange.reply.raw(replies);
         }
-        exchange.reply.array(transaction.commands.len());
+        exchange.reply.array(transaction.len());
+        self.running = Some((transaction.len(), transaction.bytes()));
         let (mut at, mut ranges) = (header, ArgumentRanges::default());
         for &queued in &transaction.commands {
             if queued.is_about_data() {
@@ -363,14 +371,16 @@ impl<P: Platform> Session<P> {
                 at = end;
             } else {
                 let arguments = stored(transaction.raw(queued), &mut ranges);
-                self.run_beside(queued.spec, arguments, exchange);
+                self.run_beside(queued.spec, arguments, exchange).await;
             }
         }
+        self.running = None;
     }
 
     /// Runs a transaction with commands of the cluster and none about data: its changes of the topology are one entry.
     pub(super) async fn run_cluster_transaction(&mut self, transaction: &Transaction, exchange: &mut Exchange) {
         let (mut replies, mut changes, mut ranges) = (Vec::new(), Vec::new(), ArgumentRanges::default());
+        self.running = Some((transaction.len(), transaction.bytes()));
         for &queued in &transaction.commands {
             let arguments = stored(transaction.raw(queued), &mut ranges);
             let mut beside = Exchange { reply: Reply::new(exchange.reply.protocol()), ..Exchange::default() };
@@ -383,10 +393,11 @@ impl<P: Platform> Session<P> {
                 continue;
             }
             if beside.reply.is_empty() {
-                self.run_beside(queued.spec, arguments, &mut beside);
+                self.run_beside(queued.spec, arguments, &mut beside).await;
             }
             replies.push(Ok(beside.reply.into_bytes()));
         }
+        self.running = None;
         let decisions = if changes.is_empty() { Ok(Vec::new()) } else { self.node.change_topology_by(&changes).await };
         let mut decisions = decisions.map(Vec::into_iter);
         exchange.reply.array(replies.len());
@@ -403,7 +414,7 @@ impl<P: Platform> Session<P> {
     }
 
     /// Runs one queued command that is not about data.
-    fn run_beside(&mut self, spec: &'static Spec, arguments: Arguments<'_>, exchange: &mut Exchange) {
+    async fn run_beside(&mut self, spec: &'static Spec, arguments: Arguments<'_>, exchange: &mut Exchange) {
         let step = match &spec.handler {
             Handler::Session(command) => self.session_command_queued(*command, arguments, &mut exchange.reply),
             Handler::Node(command) => self.node_command(*command, arguments, &mut exchange.reply),
@@ -412,6 +423,7 @@ impl<P: Platform> Session<P> {
         };
         match step {
             Step::Done => (),
+            Step::Later(Later::Hold(time)) => self.hold(time, &mut exchange.reply).await,
             // Redis does not wait inside a transaction: it answers what is true now.
             Step::Later(Later::Copies(wish)) => self.count_now(wish, &mut exchange.reply),
             Step::Later(Later::Unblock(_)) => exchange.reply.integer(0),
