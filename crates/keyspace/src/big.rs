@@ -13,7 +13,7 @@
 //!
 //! Invariants, for ten million elements as for ten:
 //!
-//! * Everything is behind two levels of `Arc`. Cloning clones the upper level, one pointer for some thousand elements; a write behind
+//! * Everything is behind two levels of `Arc`. Cloning clones the upper level, one pointer for some hundred to thousand elements; a write behind
 //!   a clone copies one group of pointers, one chunk, and one partition of the index.
 //! * A chunk is a few blocks of at most some KiB, however many rows are in it: nothing is counted or freed for each of them.
 //! * Nothing ever grows as a whole: a chunk, a group or a partition is divided, which moves a few hundred or thousand words.

@@ -61,13 +61,14 @@ impl Crews {
 #[derive(Clone, Copy, Debug)]
 pub struct OsThreads {
     io_threads: usize,
+    on_start: fn(Place),
 }
 
 impl OsThreads {
-    /// `io_threads` threads for connections, at least one.
-    pub fn new(io_threads: usize) -> Self {
+    /// `io_threads` threads for connections, at least one. Every thread calls `on_start` with its place before it does anything else.
+    pub fn new(io_threads: usize, on_start: fn(Place)) -> Self {
         assert!(io_threads > 0, "connections need a thread");
-        Self { io_threads }
+        Self { io_threads, on_start }
     }
 }
 
@@ -84,9 +85,11 @@ impl Threads for OsThreads {
             Place::Apply(number) => format!("apply-{number}"),
             Place::Reclaim => "reclaim".to_owned(),
         };
+        let on_start = self.on_start;
         // The runtime is made on its thread, which it cannot leave: so the tasks of a connection need no lock.
         let (made, is_made) = std::sync::mpsc::sync_channel(1);
         std::thread::Builder::new().name(name).spawn(move || {
+            on_start(place);
             let runtime = match Builder::new_current_thread().enable_all().build_local(LocalOptions::default()) {
                 Ok(runtime) => runtime,
                 Err(why) => return drop(made.send(Err(why))),

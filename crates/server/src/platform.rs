@@ -9,9 +9,10 @@ use std::time::Duration;
 
 use anyhow::{Context as _, anyhow};
 use node::config::{Config, Settings};
-use node::{Network, Node, OsThreads, Peers, Platform, ProcessorTimes, Record, Serving, Start};
+use node::{Network, Node, OsThreads, Peers, Place, Platform, ProcessorTimes, Record, Serving, Start};
 use raft::NodeId;
 use rpc::{PeerLinks, RpcConfig};
+use rustix::process::{getpriority_process, setpriority_process};
 use storage::{Opened, Store};
 
 use crate::clock::SystemClock;
@@ -99,7 +100,7 @@ pub(crate) fn start(
         log_store: store.clone(),
         clock: SystemClock,
         random: SystemRandom,
-        threads: OsThreads::new(settings.io_threads_on(cores)),
+        threads: OsThreads::new(settings.io_threads_on(cores), set_priority),
         resident_bytes,
         processor_times,
         free_disk_bytes: {
@@ -108,6 +109,20 @@ pub(crate) fn start(
         },
     };
     Ok((Node::start(start).context("starting the node's threads")?, store))
+}
+
+/// How far the thread that encodes snapshots and frees what is big gives way to those that somebody waits for; see setpriority(2).
+const RECLAIM_NICENESS: i32 = 5;
+
+fn set_priority(place: Place) {
+    if place != Place::Reclaim {
+        return;
+    }
+    // On Linux each thread has its own.
+    let lowered = getpriority_process(None).and_then(|own| setpriority_process(None, own + RECLAIM_NICENESS));
+    if let Err(why) = lowered {
+        tracing::warn!("snapshots are encoded at the same priority as everything else: {why}");
+    }
 }
 
 /// The peer port is bound here, so that a taken one is an error of the start; it is served on the raft thread.
@@ -148,7 +163,6 @@ fn own_ip() -> Option<String> {
     (!ip.is_unspecified()).then(|| ip.to_string())
 }
 
-/// The process's resident bytes, as the system counts them.
 /// Clock ticks a second, as Linux shows them to programs whatever its own timer does.
 const TICKS_PER_SECOND: u64 = 100;
 
@@ -161,6 +175,7 @@ fn processor_times() -> Option<ProcessorTimes> {
     Some(ProcessorTimes { user: time()?, system: time()? })
 }
 
+/// The process's resident bytes, as the system counts them.
 fn resident_bytes() -> Option<u64> {
     let statm = fs::read_to_string("/proc/self/statm").ok()?;
     let pages: u64 = statm.split_ascii_whitespace().nth(1)?.parse().ok()?;

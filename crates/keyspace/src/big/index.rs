@@ -6,7 +6,7 @@
 //!
 //! A partition holds places alone; whoever asks knows the names, and their hashes, at the places. A partition that is full is
 //! divided at the middle of its range of hashes, neighbours that have become small are merged. So nothing here takes longer than hashing
-//! a thousand names, and a clone shares all partitions but those that were written. Places are looked up, never listed: how the
+//! some hundred names, and a clone shares all partitions but those that were written. Places are looked up, never listed: how the
 //! partitions grew shows nowhere.
 //!
 //! Names lie all over the memory, so hashes are asked for many at once: whoever looks the names up can wait for several at a time.
@@ -16,12 +16,12 @@ use triomphe::Arc;
 
 use super::ARC_BYTES;
 
-/// No partition holds more: a table of 1024 buckets is full then, and never grows beyond them. A write behind a clone copies one, 5 KiB.
-const PART_PLACES_MAX: usize = 896;
+/// No partition holds more: a table of 512 buckets is full then, and never grows beyond them. A write behind a clone copies one, 2.5 KiB.
+const PART_PLACES_MAX: usize = 448;
 /// A partition is divided, and its table enlarged, earlier by up to this part of what it holds at most.
 const EARLIER_PART: usize = 4;
 /// Neighbours that hold fewer places together are merged.
-const MERGED_PLACES_MAX: usize = 448;
+const MERGED_PLACES_MAX: usize = 224;
 
 /// See the module.
 #[derive(Clone)]

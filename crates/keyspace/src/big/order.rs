@@ -1,7 +1,7 @@
 //! Places in an order of their own: of members by score, of fields by deadline.
 //!
 //! ```text
-//! chunk: [ key 8 | place 4 ][ key 8 | place 4 ] ... at most 256          by (key, name at the place); in a `Spine`
+//! chunk: [ key 8 | place 4 ][ key 8 | place 4 ] ... at most 128          by (key, name at the place); in a `Spine`
 //! ```
 //!
 //! A key is what comes first in the order, as a number: a deadline, a score (see `sorted_set`). Names are asked for only where keys are equal; this module
@@ -16,11 +16,11 @@ use std::ops::Range;
 use super::spine::{At, Counted, Spine, partition_point};
 use crate::block::allocated;
 
-const CHUNK_ITEMS_MAX: usize = 256;
+const CHUNK_ITEMS_MAX: usize = 128;
 /// A chunk with fewer items looks for a neighbour to merge with.
-const CHUNK_ITEMS_MIN: usize = 64;
+const CHUNK_ITEMS_MIN: usize = 32;
 /// Merged chunks leave room, so that they are not divided at the next insertion.
-const MERGED_ITEMS_MAX: usize = 192;
+const MERGED_ITEMS_MAX: usize = 96;
 
 /// Where an item stands, and whose it is.
 #[derive(Clone, Copy, Default)]

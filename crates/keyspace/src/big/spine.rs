@@ -2,7 +2,7 @@
 //!
 //! ```text
 //! groups: [ count, bytes, mark | Arc -> links ][ count, bytes, mark | Arc -> links ] ...     none is empty
-//! links:  [ count, bytes, mark | Arc -> chunk ] ... at most 32                               no chunk is empty
+//! links:  [ count, bytes, mark | Arc -> chunk ] ... at most 16                               no chunk is empty
 //! counts: a Fenwick tree over the counts of the groups
 //! ```
 //!
@@ -19,11 +19,11 @@ use triomphe::Arc;
 use super::ARC_BYTES;
 use crate::fenwick::Counts;
 
-const GROUP_LINKS_MAX: usize = 32;
+const GROUP_LINKS_MAX: usize = 16;
 /// A group with fewer links looks for a neighbour to merge with.
-const GROUP_LINKS_MIN: usize = 6;
+const GROUP_LINKS_MIN: usize = 3;
 /// Merged groups leave room, so that they are not divided at the next insertion.
-const MERGED_LINKS_MAX: usize = 24;
+const MERGED_LINKS_MAX: usize = 12;
 
 /// A chunk of a [`Spine`].
 pub(crate) trait Counted: Clone {
