@@ -20,6 +20,9 @@ use crate::record::{Body, Record};
 
 /// What a key costs besides its record, its print included.
 const LISTED_BYTES: usize = size_of::<Listed>() + size_of::<u16>();
+/// A key's share of what is nobody's alone, measured with a million keys: half of it are the lists of the part and the room in them and in its
+/// chunks, half what the allocator leaves empty of its pages when all parts grow through the same sizes.
+const SHARE_BYTES: usize = 12;
 /// What a chunk is filled to.
 const CHUNK_BYTES: usize = 4096;
 /// By how much it grows until then: through few of the allocator's sizes, so that none of them has many half-empty pages.
@@ -91,13 +94,15 @@ impl Kept<'_> {
     }
 }
 
-/// What a record takes, with what its part has for it: for a value beside the key, that value's place.
+/// What a record takes, with what its part has for it: for a value beside the key, that value's place; for a long one, a chunk of its own.
 fn allocated_bytes(record: &Record<'_>) -> usize {
     let beside_bytes = match record.body {
         Body::Inline { .. } | Body::PackedHash { .. } => 0,
         Body::Beside { .. } => size_of::<Option<crate::Collection>>(),
     };
-    LISTED_BYTES + beside_bytes + record.length()
+    let length = record.length();
+    let kept_bytes = if length > SHARING_BYTES_MAX { size_of::<Vec<u8>>() + allocated(length) } else { length };
+    LISTED_BYTES + SHARE_BYTES + beside_bytes + kept_bytes
 }
 
 impl Records {
