@@ -50,6 +50,8 @@ pub enum CommandError {
         /// What the client called.
         name: String,
     },
+    /// Not what LOLWUT draws.
+    Drawing,
     /// The arguments of a subcommand do not fit together.
     SubcommandSyntax {
         /// The container's name in upper case.
@@ -228,6 +230,7 @@ impl fmt::Display for CommandError {
             Self::SubcommandSyntax { container, name } => {
                 write!(f, "ERR unknown subcommand or wrong number of arguments for '{name}'. Try {container} HELP.")
             }
+            Self::Drawing => f.write_str("ERR Syntax error. Use: LOLWUT [columns rows] [real imaginary]"),
             Self::Timeout(error) => error.fmt(f),
             Self::Stream(error) => error.fmt(f),
             Self::NoSuchKey => f.write_str(data_error(DataError::NoSuchKey)),

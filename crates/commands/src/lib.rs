@@ -64,6 +64,7 @@ mod hashes;
 mod hyperloglog;
 mod keys;
 mod lists;
+mod lolwut;
 mod memory;
 mod pops;
 mod server;
@@ -92,3 +93,6 @@ pub use server::NodeCommand;
 pub use session::SessionCommand;
 pub use spec::{Arity, Flags, Handler, KeyPlaces, KeyUse, Keys, KeywordKeys, ReadFn, Spec, WriteFn};
 pub use table::{Family, Group, Place, families, group_of, lookup, place_of, resolve, rows, subcommands, write_help};
+
+/// The version of Redis that is spoken: what clients choose their ways by (CLIENTS: from 8.4 on tools expect slot migration of another kind).
+pub const REDIS_VERSION: &str = "7.2.4";

@@ -10,8 +10,8 @@ use resp::{Arguments, Reply};
 use crate::error::CommandError;
 use crate::spec::{Handler, Spec};
 use crate::{
-    bitmaps, cluster, connection, debug, geo, hashes, hyperloglog, keys, lists, memory, server, sets, sorted_sets,
-    streams, strings, transactions,
+    bitmaps, cluster, connection, debug, geo, hashes, hyperloglog, keys, lists, lolwut, memory, server, sets,
+    sorted_sets, streams, strings, transactions,
 };
 
 /// The groups of COMMAND DOCS.
@@ -103,6 +103,7 @@ pub fn families() -> &'static [Family] {
         Family { group: Group::Server, rows: server::COMMANDS },
         Family { group: Group::Server, rows: debug::COMMANDS },
         Family { group: Group::Server, rows: memory::COMMANDS },
+        Family { group: Group::Server, rows: lolwut::COMMANDS },
         Family { group: Group::Server, rows: keys::databases::COMMANDS },
         Family { group: Group::Server, rows: keys::MIGRATING },
         Family { group: Group::Cluster, rows: cluster::COMMANDS },

@@ -8,11 +8,12 @@ use std::fmt::{Arguments as Format, Write as _};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
+use commands::REDIS_VERSION;
 use keyspace::DATABASE_COUNT;
 use raft::Clock;
 use resp::{Arguments, Reply};
 
-use crate::node::{CAIRN_VERSION, REDIS_VERSION, Shared};
+use crate::node::{CAIRN_VERSION, Shared};
 use crate::platform::Platform;
 use crate::session::{Facts, split_address};
 use crate::shard::Shard;

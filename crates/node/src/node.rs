@@ -41,8 +41,6 @@ use crate::stats::Stats;
 use crate::tasks::Crews;
 use crate::{cluster, sealer, tasks};
 
-/// What clients choose their ways of speaking by (CLIENTS: from 8.4 on tools expect slot migration of another kind).
-pub(crate) const REDIS_VERSION: &str = "7.2.4";
 /// Our own version.
 pub(crate) const CAIRN_VERSION: &str = env!("CARGO_PKG_VERSION");
 

@@ -1,12 +1,11 @@
 //! The commands about the session itself: PING to RESET, HELLO, AUTH, SELECT, CLIENT.
 
-use commands::SessionCommand;
+use commands::{REDIS_VERSION, SessionCommand};
 use raft::Clock;
 use resp::{Arguments, Protocol, Reply};
 
 use super::{Exchange, Mute, Reading, Session, Step};
 use crate::clients::Summary;
-use crate::node::REDIS_VERSION;
 use crate::platform::Platform;
 
 const NOAUTH_HELLO: &str = "NOAUTH HELLO must be called with the client already authenticated, otherwise the HELLO <proto> AUTH \
