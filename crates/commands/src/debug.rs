@@ -22,6 +22,7 @@ pub(crate) const COMMANDS: &[Spec] = &[
     Spec::read ("DEBUG|DIGEST-VALUE",               AtLeast(2), Keys::None, digest_value,      "Returns fingerprints of values.").flags(FLAGS),
     Spec::read ("DEBUG|OBJECT",                     AtLeast(3), Keys::None, object,            "Tells how a value is kept.").flags(FLAGS),
     Spec::write("DEBUG|RELOAD",                     AtLeast(2), Keys::None, reload,            "Writes all data as a snapshot does, and reads it back.").flags(FLAGS),
+    Spec::write("DEBUG|LOADAOF",                    Exactly(2), Keys::None, reload,            "Does what RELOAD does: no file holds commands alone.").flags(FLAGS),
     Spec::write("DEBUG|SET-ACTIVE-EXPIRE",          Exactly(3), Keys::None, set_active_expire, "Has what is due removed, or only hidden.").flags(FLAGS),
     Spec::read ("DEBUG|QUICKLIST-PACKED-THRESHOLD", Exactly(3), Keys::None, packed_threshold,  "Does nothing: long elements of lists are not kept apart.").flags(FLAGS),
     Spec::read ("DEBUG|STRINGMATCH-LEN",            Exactly(4), Keys::None, string_match,      "Tells whether a pattern matches a text.").flags(FLAGS),

@@ -75,6 +75,8 @@ pub enum NodeCommand {
     Save,
     /// `BGSAVE [SCHEDULE]`
     BackgroundSave,
+    /// `BGREWRITEAOF`
+    BackgroundRewrite,
     /// `LASTSAVE`
     LastSave,
     /// `MEMORY DOCTOR`
@@ -179,6 +181,13 @@ pub(crate) const COMMANDS: &[Spec] = &[
         .tips(NONDETERMINISTIC),
     Spec::node("SAVE", Exactly(1), NodeCommand::Save, "Takes a snapshot of this replica and waits for it.")
         .flags(SAVING.with(Flags::NO_MULTI)),
+    Spec::node(
+        "BGREWRITEAOF",
+        Exactly(1),
+        NodeCommand::BackgroundRewrite,
+        "Begins a snapshot, which the log is shortened by.",
+    )
+    .flags(SAVING),
     Spec::node("BGSAVE", AtLeast(1), NodeCommand::BackgroundSave, "Begins a snapshot of this replica.").flags(SAVING),
     Spec::node("LASTSAVE", Exactly(1), NodeCommand::LastSave, "Returns when the last snapshot was taken.")
         .flags(OPERATORS)

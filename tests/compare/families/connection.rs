@@ -42,6 +42,7 @@ pub(crate) const FAMILY: Family = Family {
         ("ROLE", "offsets"),
         ("SAVE", "the other writes a file of its own"),
         ("BGSAVE", "the other writes a file of its own"),
+        ("BGREWRITEAOF", "the other writes a file of its own"),
         ("SHUTDOWN", "stops the server"),
         ("TIME", "a time"),
         ("WAIT", "waits"),

@@ -175,6 +175,7 @@ pub(super) const FACTS: &[(&str, &str, &str, &str)] = &[
     ("DEBUG|DIGEST-VALUE",                 "1.0.0",             "",                   "[key...]"),
     ("DEBUG|ERROR",                        "1.0.0",             "",                   "message"),
     ("DEBUG|HELP",                         "1.0.0",             "",                   ""),
+    ("DEBUG|LOADAOF",                      "1.0.0",             "",                   ""),
     ("DEBUG|OBJECT",                       "1.0.0",             "",                   "key [FAST]"),
     ("DEBUG|PROTOCOL",                     "1.0.0",             "",                   "type"),
     ("DEBUG|QUICKLIST-PACKED-THRESHOLD",   "1.0.0",             "",                   "size"),

@@ -64,7 +64,11 @@ impl<P: Platform> Session<P> {
                 Err(error) => reply.error(error.to_string()),
             },
             NodeCommand::Save => return Step::Later(Later::Save),
-            NodeCommand::BackgroundSave => self.save_beside(arguments, reply),
+            NodeCommand::BackgroundSave => self.background_save(arguments, reply),
+            NodeCommand::BackgroundRewrite => {
+                self.save_beside();
+                reply.simple("Background append only file rewriting started");
+            }
             NodeCommand::LastSave => {
                 reply.integer(i64::try_from(crate::info::last_save_seconds(&self.node)).unwrap_or(i64::MAX))
             }
@@ -104,19 +108,23 @@ impl<P: Platform> Session<P> {
         reply.ok();
     }
 
-    fn save_beside(&self, arguments: Arguments<'_>, reply: &mut Reply) {
+    fn background_save(&self, arguments: Arguments<'_>, reply: &mut Reply) {
         let schedules = |option: &[u8]| option.eq_ignore_ascii_case(b"schedule");
         if arguments.len() > 2 || arguments.get(1).is_some_and(|option| !schedules(option)) {
             return reply.error("ERR syntax error");
         }
+        self.save_beside();
+        reply.simple("Background saving started");
+    }
+
+    /// Takes a snapshot beside what goes on. One that is under way already does not keep another from following it.
+    fn save_beside(&self) {
         let replica = Arc::clone(&self.replica);
         drop(tasks::beside(async move {
             if let Err(why) = save(&replica).await {
                 tracing::error!(%why, "no snapshot was taken");
             }
         }));
-        // One that is under way already does not keep another from following it.
-        reply.simple("Background saving started");
     }
 
     /// ROLE: "master" only with a valid lease, so that a cut-off leader does not call itself one.
