@@ -98,6 +98,17 @@ impl Part {
         self.records.bytes()
     }
 
+    /// Looks at the lists that a search for a key reads.
+    pub(crate) fn look_at_lists(&self) -> usize {
+        let prints: usize = self.prints.iter().step_by(32).map(|&print| usize::from(print)).sum();
+        prints.wrapping_add(self.records.look_at_lists())
+    }
+
+    /// Looks at where the next record is written.
+    pub(crate) fn look_at_end(&self) -> usize {
+        self.records.look_at_end()
+    }
+
     /// The index of a key.
     fn index_of(&self, hash: u64, key: &[u8]) -> Option<usize> {
         let print = print_of(hash);

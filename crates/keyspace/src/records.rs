@@ -110,6 +110,17 @@ impl Records {
         self.listed.len()
     }
 
+    /// Looks at the ends of the lists.
+    pub(crate) fn look_at_lists(&self) -> usize {
+        let offset = self.listed.last().map_or(0, |listed| usize::from(listed.offset));
+        offset + self.open.map_or(0, |open| self.chunks[usize::from(open)].len())
+    }
+
+    /// Looks at the end of the chunk that is being filled.
+    pub(crate) fn look_at_end(&self) -> usize {
+        self.open.and_then(|open| self.chunks[usize::from(open)].last()).map_or(0, |&byte| usize::from(byte))
+    }
+
     /// The bytes of all records.
     pub(crate) fn bytes(&self) -> usize {
         self.bytes as usize

@@ -4,6 +4,7 @@
 //! lock was held) or at who leads. What cannot be read stops the process. The replies of an entry that was
 //! proposed here go to the connections that wait; on the other replicas they are not even written.
 
+mod ahead;
 mod waiting;
 
 use std::any::Any;
@@ -29,6 +30,7 @@ use crate::inbox::{Delivery, Route};
 use crate::shard::{EntryWaiter, Shard};
 use crate::snapshot::{self, Encoder, FrozenState};
 use crate::stats::Ran;
+use ahead::Ahead;
 pub(crate) use waiting::Reading;
 
 /// So many commands run before waiting readers get their turn.
@@ -278,6 +280,7 @@ impl<C: Clock> Apply<C> {
         turn.settle_effects();
         turn.serve_readers();
         let mut place = Place { header, number: 0 };
+        turn.ahead.begin(header.items);
         let result = match (header.kind, &batch) {
             (Kind::Settings, _) => {
                 let applied = settings(&mut self.settings, &mut turn.data, &mut reader, header);
@@ -344,6 +347,7 @@ struct Turn<'a, C> {
     ready: Vec<(u8, Box<[u8]>)>,
     /// Replies to clients who waited.
     answers: Vec<(Route, Vec<u8>)>,
+    ahead: Ahead,
 }
 
 impl<'a, C: Clock> Turn<'a, C> {
@@ -363,6 +367,7 @@ impl<'a, C: Clock> Turn<'a, C> {
             touched: Vec::new(),
             ready: Vec::new(),
             answers: Vec::new(),
+            ahead: Ahead::default(),
         }
     }
 
@@ -513,6 +518,7 @@ fn run_item<C: Clock>(
     place: &mut Place,
     reply: &mut Reply,
 ) -> Applied {
+    turn.ahead.maybe_fetch(reader, &turn.data);
     match reader.item()? {
         Item::Command => {
             let (database, arguments) = reader.command()?;

@@ -67,6 +67,7 @@ impl<C: Clock> Turn<'_, C> {
         run: &Run,
         reply: &mut Reply,
     ) -> Result<bool, EntryError> {
+        self.ahead.maybe_fetch(reader, &self.data);
         let Item::Command = reader.item()? else { return Err(EntryError::Malformed("a transaction that waits")) };
         let (database, arguments) = reader.command()?;
         let (context, mark) = (self.context(place, database), reply.mark());
