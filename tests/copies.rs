@@ -93,6 +93,7 @@ fn what_copies_cannot_be_counted_of_is_refused() {
     assert_eq!(client.run("CONFIG SET appendonly yes"), Value::ok());
     assert_eq!(waiting_clients(&mut client), 1, "the other did not ask for this log");
     drop(waiters);
+    wait_for("the clients that left", || (waiting_clients(&mut client) == 0).then_some(()));
 
     // A leader that is stopped for so long that others elect another.
     let mut waiters = [
