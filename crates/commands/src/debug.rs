@@ -11,7 +11,7 @@ use resp::Reply;
 use crate::args::Args;
 use crate::error::{CommandError, CommandResult, DebugError};
 use crate::spec::{Arity::*, Flags, Keys, Spec};
-use crate::table::write_help;
+use crate::table::{subcommand_syntax, write_help};
 use digest::Fingerprint;
 
 const FLAGS: Flags = Flags::LOADING.with(Flags::STALE).with(Flags::NOSCRIPT).with(Flags::ADMIN);
@@ -66,10 +66,7 @@ fn object(keyspace: &Keyspace, args: &mut Args<'_>, context: &Context, reply: &m
     if !is_fast && !args.is_empty() {
         args.bytes()?;
     }
-    args.end().map_err(|_| CommandError::SubcommandSyntax {
-        container: "DEBUG",
-        name: String::from_utf8_lossy(args.subcommand()).into_owned(),
-    })?;
+    args.end().map_err(|_| subcommand_syntax("DEBUG", args.subcommand()))?;
     let (value, _) = keyspace.inspect_value(context, key).ok_or(CommandError::NoSuchKey)?;
     let encoding = keyspace.encoding(context, key).expect("the key is there");
     let idle_seconds = keyspace.idle_seconds(context, key).unwrap_or(0);

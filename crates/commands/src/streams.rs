@@ -93,10 +93,6 @@ fn no_key_or_group(key: &[u8], group: &[u8]) -> CommandError {
     StreamError::NoKeyOrGroup(shown(key), shown(group), "").into()
 }
 
-fn subcommand_syntax(container: &'static str, args: &Args<'_>) -> CommandError {
-    CommandError::SubcommandSyntax { container, name: shown(args.subcommand()) }
-}
-
 fn xlen(k: &Keyspace, args: &mut Args<'_>, context: &Context, reply: &mut Reply) -> CommandResult {
     let key = args.bytes()?;
     args.end()?;

@@ -244,7 +244,7 @@ pub fn resolve(arguments: Arguments<'_>) -> Result<&'static Spec, CommandError> 
     }
     if matches!(spec.handler, Handler::Container) || !spec.arity.accepts(arguments.len()) {
         return Err(match arguments.get(1).filter(|_| row.spec.name == ONE_COMMAND) {
-            Some(name) => subcommand_syntax(row.spec, name),
+            Some(name) => subcommand_syntax(row.spec.name, name),
             None => CommandError::WrongArity(spec.name.to_ascii_lowercase()),
         });
     }
@@ -259,14 +259,15 @@ fn find_subcommand(container: &'static Spec, name: &[u8]) -> Result<&'static Spe
     };
     let row = if name.len() <= NAME_BYTES_MAX { find(hash, is_named) } else { None };
     let unknown = || match container.name {
-        ONE_COMMAND => subcommand_syntax(container, name),
+        ONE_COMMAND => subcommand_syntax(container.name, name),
         of => CommandError::UnknownSubcommand { container: of, name: shown(name, SHOWN_BYTES_MAX) },
     };
     row.map(|row| row.spec).ok_or_else(unknown)
 }
 
-fn subcommand_syntax(container: &'static Spec, name: &[u8]) -> CommandError {
-    CommandError::SubcommandSyntax { container: container.name, name: shown(name, SHOWN_BYTES_MAX) }
+/// The arguments of a subcommand, which the client called so, do not fit together.
+pub(crate) fn subcommand_syntax(container: &'static str, name: &[u8]) -> CommandError {
+    CommandError::SubcommandSyntax { container, name: shown(name, SHOWN_BYTES_MAX) }
 }
 
 /// Bytes as part of an error's line: line breaks would end it, and a zero byte does, as it ends the strings of Redis.

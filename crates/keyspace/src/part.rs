@@ -100,7 +100,9 @@ impl Part {
 
     /// Looks at the lists that a search for a key reads.
     pub(crate) fn look_at_lists(&self) -> usize {
-        let prints: usize = self.prints.iter().step_by(32).map(|&print| usize::from(print)).sum();
+        // So many are in a line of the cache.
+        const PRINTS: usize = 64 / size_of::<u16>();
+        let prints: usize = self.prints.iter().step_by(PRINTS).map(|&print| usize::from(print)).sum();
         prints.wrapping_add(self.records.look_at_lists())
     }
 

@@ -171,6 +171,11 @@ impl<'a> Reader<'a> {
         Self { bytes: items, at: 0, ranges }
     }
 
+    /// Whether the next item is one command.
+    pub(crate) fn is_at_command(&self) -> bool {
+        self.rest().first() == Some(&ITEM_COMMAND)
+    }
+
     /// The next item's head.
     pub(crate) fn item(&mut self) -> Result<Item<'a>, EntryError> {
         match self.take::<1>()?[0] {

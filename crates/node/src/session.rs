@@ -312,7 +312,7 @@ pub(crate) struct Session<P: Platform> {
     written: Written,
     /// HIMPORT's.
     fieldsets: Fieldsets,
-    /// The command that came last, if there is such a one.
+    /// The command that came last; `None` before the first, and if no command has its name.
     last: Option<&'static Spec>,
     /// How many commands EXEC is running, and their bytes.
     running: Option<(usize, usize)>,

@@ -4,10 +4,10 @@ use keyspace::{Context, Edit, Keyspace, StreamGroup, StreamId, StreamValue};
 use resp::Reply;
 
 use super::id::{parse_bound, parse_id};
-use super::{no_group, now, subcommand_syntax};
+use super::{no_group, now};
 use crate::args::Args;
 use crate::error::{CommandError, CommandResult, StreamError};
-use crate::table::write_help;
+use crate::table::{subcommand_syntax, write_help};
 
 /// The stream at a key, which must be there.
 fn stream_of<'k>(k: &'k mut Keyspace, context: &Context, key: &'k [u8]) -> Result<Edit<'k, StreamValue>, CommandError> {
@@ -28,7 +28,7 @@ fn take_options(args: &mut Args<'_>, makes_stream: Option<&mut bool>) -> Result<
                 return Err(StreamError::NegativeRead.into());
             }
         } else {
-            return Err(subcommand_syntax("XGROUP", args));
+            return Err(subcommand_syntax("XGROUP", args.subcommand()));
         }
     }
     Ok(entries_read)
@@ -40,7 +40,7 @@ pub(super) fn create(k: &mut Keyspace, args: &mut Args<'_>, context: &Context, r
     let entries_read = take_options(args, Some(&mut makes_stream))?;
     let mut stream = if makes_stream { k.edit_or_new(context, key)? } else { stream_of(k, context, key)? };
     if option_count > 3 {
-        return Err(subcommand_syntax("XGROUP", args));
+        return Err(subcommand_syntax("XGROUP", args.subcommand()));
     }
     let last_id = if id == b"$" { stream.last_id() } else { parse_id(id, 0)? };
     if stream.group(name).is_some() {
@@ -60,7 +60,7 @@ pub(super) fn set_id(k: &mut Keyspace, args: &mut Args<'_>, context: &Context, r
         return Err(no_group(name, key));
     }
     if option_count > 2 {
-        return Err(subcommand_syntax("XGROUP", args));
+        return Err(subcommand_syntax("XGROUP", args.subcommand()));
     }
     let last_id: StreamId = if id == b"$" { stream.last_id() } else { parse_bound(id, 0)? };
     stream.change_group(name, |group| (group.last_id, group.entries_read) = (last_id, entries_read));

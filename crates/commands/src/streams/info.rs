@@ -6,10 +6,10 @@ use resp::Reply;
 use super::id::write_id;
 use super::pending::write_owner;
 use super::range::{write_entries, write_entry};
-use super::{no_group, subcommand_syntax, wall};
+use super::{no_group, wall};
 use crate::args::Args;
 use crate::error::{CommandError, CommandResult};
-use crate::table::write_help;
+use crate::table::{subcommand_syntax, write_help};
 
 /// How many stream entries FULL shows, of the stream and of each list of pending ones, unless COUNT says so.
 const COUNT_DEFAULT: usize = 10;
@@ -89,7 +89,7 @@ fn take_full(args: &mut Args<'_>) -> Result<Option<usize>, CommandError> {
     }
     let is_possible = matches!(args.remaining(), 1 | 3);
     if !is_possible || !args.keyword("FULL") || (!args.is_empty() && !args.keyword("COUNT")) {
-        return Err(subcommand_syntax("XINFO", args));
+        return Err(subcommand_syntax("XINFO", args.subcommand()));
     }
     if args.is_empty() {
         return Ok(Some(COUNT_DEFAULT));

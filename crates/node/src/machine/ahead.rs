@@ -3,7 +3,7 @@
 use keyspace::{FETCHED_MAX, Keyspace, Spot};
 use resp::ArgumentRanges;
 
-use crate::entry::{Item, Reader};
+use crate::entry::Reader;
 
 /// Fewer items do not pay for a look ahead.
 const ITEMS_MIN: u32 = 4;
@@ -40,9 +40,10 @@ impl Ahead {
         let (mut spots, mut count, mut items) = ([Spot::NOWHERE; FETCHED_MAX], 0, 0);
         let mut next = reader.fork(&mut self.ranges);
         let bytes = next.rest().len();
-        while count < FETCHED_MAX && items < self.left && bytes - next.rest().len() < LOOK_BYTES_MAX {
-            // A transaction's commands run one after the other, too, but how many items they are is seen behind them.
-            let Ok(Item::Command) = next.item() else { break };
+        let is_near = |next: &Reader<'_>| bytes - next.rest().len() < LOOK_BYTES_MAX;
+        // A transaction ends the look: its commands run one after the other, too, but are one item.
+        while count < FETCHED_MAX && items < self.left && is_near(&next) && next.is_at_command() {
+            let Ok(_) = next.item() else { break };
             let Ok((database, arguments)) = next.command() else { break };
             items += 1;
             if let Some(key) = arguments.get(1) {
@@ -60,7 +61,7 @@ mod tests {
     use keyspace::Settings;
 
     use super::*;
-    use crate::entry;
+    use crate::entry::{self, Item};
 
     const GET: &[u8] = b"*2\r\n$3\r\nGET\r\n$1\r\nk\r\n";
 

@@ -67,9 +67,8 @@ impl Run {
     async fn settled_leader(&self) -> Result<usize, String> {
         loop {
             self.look()?;
-            let newest = self.leader().filter(|(term, _)| self.newest_term() == *term);
-            match newest.filter(|_| self.is_level()) {
-                Some((_, leader)) => return Ok(leader),
+            match self.newest_leader().filter(|_| self.is_level()) {
+                Some(leader) => return Ok(leader),
                 None => time::sleep(LOOK_EVERY).await,
             }
         }
@@ -88,7 +87,7 @@ impl Run {
         let heard = self.call(host, 2, vec![command(["INFO", "clients"])]).await;
         let is_so = |heard: Heard| {
             let info = heard.good(0).and_then(Value::as_bytes).unwrap_or_default();
-            info.windows(17).any(|window| window == b"blocked_clients:1")
+            String::from_utf8_lossy(info).contains("blocked_clients:1")
         };
         heard.is_ok_and(is_so)
     }

@@ -110,7 +110,7 @@ impl Run {
     }
 
     /// The highest term in which a node leads, and its host.
-    pub(super) fn leader(&self) -> Option<(u64, usize)> {
+    fn leader(&self) -> Option<(u64, usize)> {
         let hosts = self.stage.hosts.borrow();
         let leading = hosts.all.iter().enumerate().filter_map(|(number, host)| {
             let status = host.node()?.status();
@@ -120,9 +120,14 @@ impl Run {
     }
 
     /// The newest term that any node knows.
-    pub(super) fn newest_term(&self) -> u64 {
+    fn newest_term(&self) -> u64 {
         let hosts = self.stage.hosts.borrow();
         hosts.all.iter().filter_map(|host| Some(host.node()?.status().term)).max().unwrap_or(0)
+    }
+
+    /// The host that leads in the newest term.
+    pub(super) fn newest_leader(&self) -> Option<usize> {
+        self.leader().filter(|(term, _)| self.newest_term() == *term).map(|(_, host)| host)
     }
 
     fn whom(&self, whom: Whom) -> usize {
@@ -170,7 +175,7 @@ impl Run {
         if !all_vote {
             return;
         }
-        let newest = self.leader().filter(|(term, _)| self.newest_term() == *term);
+        let newest = self.newest_leader();
         if newest.is_none() && matches!(mishap, Fault::ForgetOthers(_)) {
             return;
         }
@@ -179,7 +184,7 @@ impl Run {
             Fault::Wipe(whom, down_ms) => self.hazards.wipe(self.whom(whom), down_ms),
             Fault::Forget(whom, down_ms) => self.hazards.happen(Hazard::PowerCut(self.whom(whom), down_ms)),
             Fault::ForgetOthers(down_ms) => {
-                let others = (0..self.plan.voters).filter(|host| newest.is_some_and(|(_, leader)| leader != *host));
+                let others = (0..self.plan.voters).filter(|host| newest.is_some_and(|leader| leader != *host));
                 others.for_each(|host| self.hazards.happen(Hazard::PowerCut(host, down_ms)));
             }
             Fault::Hazard(_) | Fault::HandOver(_) => unreachable!("those happen at once"),
