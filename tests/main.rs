@@ -19,6 +19,7 @@ mod durability;
 mod fieldsets;
 mod golden;
 mod limits;
+mod memory;
 mod migrate;
 mod payloads;
 mod power_cut;

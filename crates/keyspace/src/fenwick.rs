@@ -2,6 +2,8 @@
 //!
 //! A Fenwick tree: `sums[i]` holds the counts of the `i & -i` places that end with place `i - 1`.
 
+use crate::block::allocated;
+
 /// Counts by place: of keys by slot, of elements by chunk.
 #[derive(Clone, Default)]
 pub(crate) struct Counts {
@@ -28,6 +30,11 @@ impl Counts {
     /// So many places, with nothing in them.
     pub(crate) fn zeros(length: usize) -> Self {
         Self { sums: vec![0; length + 1], total: 0 }
+    }
+
+    /// The bytes that it refers to.
+    pub(crate) fn allocated_bytes(&self) -> usize {
+        allocated(self.sums.len() * size_of::<u32>())
     }
 
     /// The sum over all places.

@@ -64,6 +64,13 @@ impl<K, V> Default for OrderedMap<K, V> {
 impl<K: Ord + Clone, V: Clone> OrderedMap<K, V> {
     /// What a pair takes, on average, its nodes being four fifths full.
     pub(crate) const PAIR_BYTES: usize = size_of::<(K, V)>() * 5 / 4;
+    /// What a map of few pairs takes besides: its root, with the count of sharers.
+    pub(crate) const ROOT_BYTES: usize = size_of::<Node<K, V>>() + size_of::<usize>();
+
+    /// The bytes of its nodes, about. Not of what keys and values refer to.
+    pub(crate) fn allocated_bytes(&self) -> usize {
+        if self.count == 0 { 0 } else { Self::ROOT_BYTES + self.count * Self::PAIR_BYTES }
+    }
 
     pub(crate) fn len(&self) -> usize {
         self.count
@@ -135,15 +142,32 @@ impl<K: Ord + Clone, V: Clone> OrderedMap<K, V> {
     where
         K: Borrow<Q>,
     {
-        let (rank, is_there) = self.rank(key);
-        if is_there { self.at(rank).map(|(_, value)| value) } else { None }
+        let (pairs, at) = self.leaf(key)?;
+        Some(&pairs[at].1)
     }
 
     pub(crate) fn contains<Q: Ord + ?Sized>(&self, key: &Q) -> bool
     where
         K: Borrow<Q>,
     {
-        self.rank(key).1
+        self.leaf(key).is_some()
+    }
+
+    /// The leaf with a key, and the place of its pair in it.
+    fn leaf<Q: Ord + ?Sized>(&self, key: &Q) -> Option<(&[(K, V)], usize)>
+    where
+        K: Borrow<Q>,
+    {
+        let mut node = self.root.as_deref()?;
+        loop {
+            match node {
+                Node::Leaf(pairs) => {
+                    let at = pairs.binary_search_by(|pair| pair.0.borrow().cmp(key)).ok()?;
+                    return Some((pairs, at));
+                }
+                Node::Branch(children) => node = &children[child_of(children, key)].node,
+            }
+        }
     }
 
     /// The pairs with these ranks, which end at most at the count.

@@ -13,6 +13,7 @@ use keyspace::DATABASE_COUNT;
 use raft::Clock;
 use resp::{Arguments, Reply};
 
+use crate::memory::Beyond;
 use crate::node::{CAIRN_VERSION, Shared};
 use crate::platform::Platform;
 use crate::session::{Facts, split_address};
@@ -134,12 +135,32 @@ fn memory<P: Platform>(node: &Shared<P>, lines: &mut Lines) {
     lines.add("used_memory_startup", usage.startup_bytes);
     lines.add("used_memory_dataset", usage.data_bytes);
     lines.write(format_args!("used_memory_dataset_perc:{:.2}%\r\n", usage.percent_of_data()));
+    if let Some(allocator) = &usage.allocator {
+        lines.add("allocator_allocated", allocator.allocated);
+        lines.add("allocator_active", allocator.active);
+        lines.add("allocator_resident", allocator.resident);
+    }
+    if let Some(total) = (node.memory.probe.machine_bytes)() {
+        lines.add("total_system_memory", total);
+        lines.add("total_system_memory_human", human(total));
+    }
     lines.add("maxmemory", settings.shard.maxmemory_bytes);
     lines.add("maxmemory_human", human(settings.shard.maxmemory_bytes));
     lines.add("maxmemory_policy", settings.shard.maxmemory_policy);
-    if let (Some(ratio), Some(excess)) = (usage.ratio(), usage.excess_bytes()) {
-        lines.write(format_args!("mem_fragmentation_ratio:{ratio:.2}\r\n"));
-        lines.add("mem_fragmentation_bytes", excess);
+    let all = usage.ratio().zip(usage.excess_bytes()).map(|(ratio, bytes)| Beyond { ratio, bytes });
+    let beyond = [
+        ("allocator_frag", usage.fragmentation()),
+        ("allocator_rss", usage.kept()),
+        ("rss_overhead", usage.foreign()),
+        ("mem_fragmentation", all),
+    ];
+    for (name, beyond) in beyond {
+        if let Some(Beyond { ratio, bytes }) = beyond {
+            lines.write(format_args!("{name}_ratio:{ratio:.2}\r\n{name}_bytes:{bytes}\r\n"));
+        }
+    }
+    if let Some(allocator) = (node.memory.probe.allocator)() {
+        lines.add("mem_allocator", allocator);
     }
     let replicas = node.replicas();
     let sum = |counter: fn(&Shard) -> &AtomicU64| {

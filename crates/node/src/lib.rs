@@ -45,6 +45,7 @@ mod stats;
 mod tasks;
 
 pub use formation::Record;
+pub use memory::{AllocatorBytes, MemoryProbe};
 pub use node::{Network, Node, ProcessorTimes, Serving, Start};
 pub use peers::Peers;
 pub use platform::{LogBounds, Main, Place, Platform, Random, Socket, Threads};

@@ -30,7 +30,7 @@ use crate::holdings::Holdings;
 use crate::inbox::Inbox;
 use crate::io_thread::{self, Accepted};
 use crate::machine::OnSettings;
-use crate::memory::Remembered;
+use crate::memory::{MemoryProbe, Remembered};
 use crate::own_id::OwnId;
 use crate::pause::Pause;
 use crate::peers::Peers;
@@ -81,8 +81,8 @@ pub struct Start<P: Platform> {
     pub random: P::Random,
     /// Where tasks run.
     pub threads: P::Threads,
-    /// The process's resident bytes, for INFO.
-    pub resident_bytes: fn() -> Option<u64>,
+    /// The process's memory, for INFO and MEMORY.
+    pub memory: MemoryProbe,
     /// The process's time on processors, for INFO.
     pub processor_times: fn() -> Option<ProcessorTimes>,
     /// The free bytes of the disk that holds `dir`, where the platform can tell.
@@ -144,8 +144,6 @@ pub(crate) struct Shared<P: Platform> {
     arriving: Mutex<Option<mpsc::Receiver<Member>>>,
     /// What it remembers of its memory.
     pub(crate) memory: Remembered,
-    /// The process's resident bytes, where the platform can tell.
-    resident_bytes: fn() -> Option<u64>,
     processor_times: fn() -> Option<ProcessorTimes>,
     free_disk_bytes: Box<dyn Fn() -> Option<u64> + Send + Sync>,
     pub(crate) run_id: String,
@@ -175,7 +173,7 @@ impl<P: Platform> Node<P> {
             clock,
             random,
             threads,
-            resident_bytes,
+            memory,
             processor_times,
             free_disk_bytes,
         } = start;
@@ -217,8 +215,7 @@ impl<P: Platform> Node<P> {
             only_group,
             newcomers,
             arriving: Mutex::new(Some(arriving)),
-            memory: Remembered::new(resident_bytes().unwrap_or(0)),
-            resident_bytes,
+            memory: Remembered::new(memory),
             processor_times,
             free_disk_bytes,
             stopping,
@@ -460,10 +457,6 @@ impl<P: Platform> Shared<P> {
 
     pub(crate) fn ask_to_stop(&self) {
         self.asked_to_stop.send_replace(true);
-    }
-
-    pub(crate) fn resident_bytes(&self) -> Option<u64> {
-        (self.resident_bytes)()
     }
 
     pub(crate) fn processor_times(&self) -> Option<ProcessorTimes> {

@@ -11,6 +11,7 @@ mod files;
 mod limits;
 mod listen;
 mod members;
+mod memory;
 mod platform;
 mod serve;
 mod signals;

@@ -101,7 +101,7 @@ pub(crate) fn start(
         clock: SystemClock,
         random: SystemRandom,
         threads: OsThreads::new(settings.io_threads_on(cores), set_priority),
-        resident_bytes,
+        memory: crate::memory::PROBE,
         processor_times,
         free_disk_bytes: {
             let dir = settings.dir.clone();
@@ -173,11 +173,4 @@ fn processor_times() -> Option<ProcessorTimes> {
     let mut fields = behind_name.split_ascii_whitespace().skip(11);
     let mut time = || Some(Duration::from_millis(fields.next()?.parse::<u64>().ok()? * (1000 / TICKS_PER_SECOND)));
     Some(ProcessorTimes { user: time()?, system: time()? })
-}
-
-/// The process's resident bytes, as the system counts them.
-fn resident_bytes() -> Option<u64> {
-    let statm = fs::read_to_string("/proc/self/statm").ok()?;
-    let pages: u64 = statm.split_ascii_whitespace().nth(1)?.parse().ok()?;
-    Some(pages * rustix::param::page_size() as u64)
 }

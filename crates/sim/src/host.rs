@@ -7,7 +7,7 @@ use std::cell::{Cell, RefCell};
 use std::rc::Rc;
 
 use node::config::{self, Config, Invocation};
-use node::{Node, Start};
+use node::{MemoryProbe, Node, Start};
 use raft::NodeId;
 use tokio::io::DuplexStream;
 use tokio::runtime::UnhandledPanic;
@@ -130,7 +130,7 @@ impl Host {
             clock: self.clock.clone(),
             random: SimRandom::new(self.seed.of("node", self.starts)),
             threads: threads.clone(),
-            resident_bytes: || None,
+            memory: MemoryProbe::UNKNOWN,
             processor_times: || None,
             free_disk_bytes: Box::new(|| None),
         };

@@ -95,9 +95,22 @@ fn word(what: &str, dice: &mut Dice) -> Option<Vec<u8>> {
     Some(dice.pick(choices).as_bytes().to_vec())
 }
 
+/// Whether a SORT names a pattern without a place for the element.
+fn is_by_nothing(words: &[&[u8]]) -> bool {
+    words.windows(2).any(|pair| pair[0].eq_ignore_ascii_case(b"BY") && !pair[1].contains(&b'*'))
+}
+
 fn rule(name: &str, words: &[&[u8]]) -> Option<Rule> {
     let has = |word: &str| words.iter().any(|given| given.eq_ignore_ascii_case(word.as_bytes()));
     Some(match name {
+        // By one and the same for all, they come in the value's own order: a set has none. Of the others golden scripts tell.
+        "SORT" | "SORT_RO" if is_by_nothing(words) && !has("STORE") => {
+            if has("LIMIT") {
+                Rule::Anything
+            } else {
+                Rule::AnyOrder
+            }
+        }
         "SORT" | "SORT_RO" if has("ALPHA") && !has("STORE") => {
             Rule::Collated { shows_elements: !has("GET") || has("#") }
         }

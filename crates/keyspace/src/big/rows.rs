@@ -109,6 +109,10 @@ impl<H: Copy> Rows<H> {
             // The second chunk and those behind it are sure to fill up.
             let chunk = Chunk::new(self.count > 0);
             self.held_bytes += chunk.held_bytes();
+            if self.count == 0 {
+                // Most collections have one.
+                self.tail.reserve_exact(1);
+            }
             self.tail.push(Arc::new(chunk));
         }
         self.change(self.count, |chunk, _| chunk.push(head, body));

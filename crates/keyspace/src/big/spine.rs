@@ -124,7 +124,8 @@ impl<C: Counted> Spine<C> {
 
     /// The bytes of the chunks and of what refers to them.
     pub(crate) fn allocated_bytes(&self) -> usize {
-        self.bytes + self.groups.len() * size_of::<Group<C>>()
+        let per_group = size_of::<Group<C>>() + ARC_BYTES + size_of::<Vec<Link<C>>>();
+        self.bytes + self.groups.len() * per_group + self.counts.allocated_bytes()
     }
 
     fn link(&self, at: At) -> &Link<C> {
@@ -257,6 +258,10 @@ impl<C: Counted> Spine<C> {
     fn insert_beside(&mut self, group: usize, link: usize, new: Link<C>) -> At {
         // Beyond the ends begins a group of its own, so that what is pushed there leaves full groups.
         if group == 0 && link == 0 {
+            if self.groups.is_empty() {
+                // Most spines have one.
+                self.groups.reserve_exact(1);
+            }
             self.groups.insert(0, Group::new(vec![new]));
             return At { group, link };
         }

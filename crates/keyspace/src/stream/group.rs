@@ -311,12 +311,11 @@ impl StreamGroup {
     pub(super) fn allocated_bytes(&self) -> usize {
         /// A name is counted in its `ThinArc`.
         const NAME_BYTES: usize = 2 * size_of::<usize>();
-        let of_each = OrderedMap::<StreamId, Pending>::PAIR_BYTES
-            + OrderedMap::<StreamId, ()>::PAIR_BYTES
-            + OrderedMap::<Turn, ()>::PAIR_BYTES;
-        let pending = self.pending.len() * of_each;
-        let consumer = OrderedMap::<StreamName, StreamConsumer>::PAIR_BYTES + NAME_BYTES;
-        pending + self.consumers.len() * consumer + self.name_bytes
+        // Each consumer has its own list of ids.
+        let listed = self.pending.len() * OrderedMap::<StreamId, ()>::PAIR_BYTES;
+        let of_consumers = self.consumers.len() * (OrderedMap::<StreamId, ()>::ROOT_BYTES + NAME_BYTES);
+        let maps = self.pending.allocated_bytes() + self.turns.allocated_bytes() + self.consumers.allocated_bytes();
+        maps + listed + of_consumers + self.name_bytes
     }
 
     pub(super) fn digest(&self, digest: &mut Digest) {

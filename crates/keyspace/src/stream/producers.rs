@@ -210,11 +210,13 @@ impl Producers {
     }
 
     pub(super) fn allocated_bytes(&self) -> usize {
-        let of_record = OrderedMap::<u64, ProducerRecord>::PAIR_BYTES
-            + OrderedMap::<StreamName, u64>::PAIR_BYTES
-            + OrderedMap::<u64, ()>::PAIR_BYTES;
-        let producers = self.producers.len() * OrderedMap::<StreamName, Producer>::PAIR_BYTES;
-        size_of::<Self>() + self.records.len() * of_record + producers + self.name_bytes
+        // Each producer has its own maps of its records.
+        let listed =
+            self.records.len() * (OrderedMap::<StreamName, u64>::PAIR_BYTES + OrderedMap::<u64, ()>::PAIR_BYTES);
+        let of_producers =
+            self.producers.len() * (OrderedMap::<StreamName, u64>::ROOT_BYTES + OrderedMap::<u64, ()>::ROOT_BYTES);
+        let maps = self.records.allocated_bytes() + self.producers.allocated_bytes();
+        size_of::<Self>() + maps + listed + of_producers + self.name_bytes
     }
 
     pub(super) fn digest(&self, digest: &mut Digest) {

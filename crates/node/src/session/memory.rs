@@ -15,6 +15,7 @@ impl<P: Platform> Session<P> {
     pub(super) fn memory_stats(&self, reply: &mut Reply) {
         let usage = self.node.memory_usage();
         let keys = self.node.replicas().iter().map(|replica| all_keys(&replica.shard.data.read()) as u64).sum::<u64>();
+        let beyond = [usage.fragmentation(), usage.kept(), usage.foreign()];
         let signed = |amount: u64| i64::try_from(amount).ok();
         let amounts = [
             ("peak.allocated", signed(usage.peak_bytes)),
@@ -24,12 +25,20 @@ impl<P: Platform> Session<P> {
             ("keys.count", signed(keys)),
             ("keys.bytes-per-key", signed(usage.data_bytes / keys.max(1))),
             ("dataset.bytes", signed(usage.data_bytes)),
-            ("allocator.resident", usage.resident_bytes.and_then(signed)),
+            ("allocator.allocated", usage.allocator.and_then(|allocator| signed(allocator.allocated))),
+            ("allocator.active", usage.allocator.and_then(|allocator| signed(allocator.active))),
+            ("allocator.resident", usage.allocator.and_then(|allocator| signed(allocator.resident))),
+            ("allocator-fragmentation.bytes", beyond[0].as_ref().map(|beyond| beyond.bytes)),
+            ("allocator-rss.bytes", beyond[1].as_ref().map(|beyond| beyond.bytes)),
+            ("rss-overhead.bytes", beyond[2].as_ref().map(|beyond| beyond.bytes)),
             ("fragmentation.bytes", usage.excess_bytes()),
         ];
         let ratios = [
             ("dataset.percentage", Some(usage.percent_of_data())),
             ("peak.percentage", Some(usage.percent_of_peak())),
+            ("allocator-fragmentation.ratio", beyond[0].as_ref().map(|beyond| beyond.ratio)),
+            ("allocator-rss.ratio", beyond[1].as_ref().map(|beyond| beyond.ratio)),
+            ("rss-overhead.ratio", beyond[2].as_ref().map(|beyond| beyond.ratio)),
             ("fragmentation", usage.ratio()),
         ];
         // What the platform cannot tell is left out.
@@ -60,13 +69,13 @@ impl<P: Platform> Session<P> {
         };
         reply.verbatim(b"txt", text);
     }
+
+    pub(super) fn malloc_stats(&self, reply: &mut Reply) {
+        let report = (self.node.memory.probe.report)();
+        reply.verbatim(b"txt", report.unwrap_or_else(|| "The allocator has no report to give.\n".to_owned()));
+    }
 }
 
 fn all_keys(keyspace: &Keyspace) -> usize {
     (0..keyspace::DATABASE_COUNT).map(|database| keyspace.key_count(database)).sum()
-}
-
-/// MEMORY MALLOC-STATS.
-pub(super) fn malloc_stats(reply: &mut Reply) {
-    reply.verbatim(b"txt", "The allocator has no report to give.\n");
 }

@@ -74,7 +74,7 @@ impl<P: Platform> Session<P> {
             }
             NodeCommand::MemoryDoctor => self.memory_doctor(reply),
             NodeCommand::MemoryStats => self.memory_stats(reply),
-            NodeCommand::MemoryMallocStats => super::memory::malloc_stats(reply),
+            NodeCommand::MemoryMallocStats => self.malloc_stats(reply),
             NodeCommand::MemoryPurge => reply.ok(),
             NodeCommand::MemoryHelp => commands::write_help("MEMORY", reply),
             NodeCommand::DebugSleep => return debug_sleep(arguments),

@@ -110,8 +110,8 @@ impl<H: Copy> Chunk<H> {
     /// The bytes that the chunk refers to.
     pub(super) fn held_bytes(&self) -> usize {
         let Self { heads, ends, bytes, long, long_bytes } = self;
-        let lists = size_of::<H>() * heads.capacity() + size_of::<u16>() * ends.capacity();
-        lists + allocated(bytes.capacity()) + size_of::<Long>() * long.capacity() + long_bytes
+        let lists = allocated(size_of::<H>() * heads.capacity()) + allocated(size_of::<u16>() * ends.capacity());
+        lists + allocated(bytes.capacity()) + allocated(size_of::<Long>() * long.capacity()) + long_bytes
     }
 
     pub(super) fn head(&self, row: usize) -> H {
@@ -183,6 +183,9 @@ impl<H: Copy> Chunk<H> {
                 self.long_bytes += shared_bytes(&bytes);
                 let at = self.long_at(row).expect_err("it was dropped");
                 let row = u8::try_from(row).expect("a chunk has at most 128 rows");
+                if self.long.is_empty() {
+                    self.long.reserve_exact(1);
+                }
                 self.long.insert(at, Long { row, bytes });
             }
         }
