@@ -92,7 +92,7 @@ impl<'a> Args<'a> {
 
     /// Everything that is left, without taking it. With [`Args::clone`], the way to look at arguments before acting on them.
     pub fn rest(&self) -> impl Iterator<Item = &'a [u8]> + Clone + use<'a> {
-        self.arguments.iter().take(self.end).skip(self.at)
+        self.arguments.between(self.at.min(self.end)..self.end)
     }
 
     /// Takes everything that is left.

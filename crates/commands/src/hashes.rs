@@ -7,7 +7,9 @@ mod import;
 
 pub use import::{FieldsetCommand, Fieldsets};
 
-use keyspace::{Context, DataError, DeadlineChange, Extended, HashValue, Keyspace, LiveHash, Pair, Random};
+use keyspace::{
+    Context, DataError, DeadlineChange, Extended, FETCHED_MAX, HashValue, Keyspace, LiveHash, Pair, Random,
+};
 use resp::{Protocol, Reply};
 
 use crate::args::Args;
@@ -162,9 +164,13 @@ fn set_fields(
     }
     let settings = *keyspace.settings();
     let mut hash = keyspace.edit_or_new::<HashValue>(context, key)?;
-    hash.expect_fields(args.remaining() / 2, &settings);
+    let count = args.remaining() / 2;
+    hash.expect_fields(count, &settings);
     let mut new_count = 0;
-    while !args.is_empty() {
+    for index in 0..count {
+        if index.is_multiple_of(FETCHED_MAX) && count > 1 {
+            hash.fetch(args.rest().step_by(2).take(FETCHED_MAX));
+        }
         let (field, value) = (args.bytes()?, args.bytes()?);
         hash.drop_due(context, field);
         new_count += usize::from(hash.insert(field, value, DeadlineChange::Clear, &settings));

@@ -1,6 +1,6 @@
 //! Sets.
 
-use keyspace::{Context, DataError, Keyspace, Member, Random, SetValue};
+use keyspace::{Context, DataError, FETCHED_MAX, Keyspace, Member, Random, SetValue};
 use resp::{Mark, Reply};
 
 use crate::args::Args;
@@ -43,11 +43,16 @@ pub(crate) const COMMANDS: &[Spec] = &[
 ];
 
 fn sadd(keyspace: &mut Keyspace, args: &mut Args<'_>, context: &Context, reply: &mut Reply) -> CommandResult {
-    let (key, members) = (args.bytes()?, args.take_rest());
+    let key = args.bytes()?;
+    let is_one = args.remaining() == 1;
+    let members = args.take_rest();
     let settings = *keyspace.settings();
     let mut set = keyspace.edit_or_new::<SetValue>(context, key)?;
-    let mut added = 0;
-    for member in members.clone() {
+    let (mut added, mut ahead) = (0, members.clone());
+    for (index, member) in members.clone().enumerate() {
+        if index.is_multiple_of(FETCHED_MAX) && !is_one {
+            set.fetch(ahead.by_ref().take(FETCHED_MAX));
+        }
         if !set.contains(member) {
             if added == 0 {
                 let first = members.clone().next().expect("this is one of them");

@@ -4,7 +4,7 @@ mod algebra;
 mod range;
 mod waiting;
 
-use keyspace::{Context, Edit, Keyspace, Random, SortedSetValue, ValueType, format_double};
+use keyspace::{Context, Edit, FETCHED_MAX, Keyspace, Random, SortedSetValue, ValueType, format_double};
 use resp::{Protocol, Reply};
 
 use crate::args::Args;
@@ -173,7 +173,10 @@ pub(crate) fn add(
     let (mut added, mut changed, mut result) = (0, 0, None);
     if let Some(mut set) = edit_to_add(keyspace, context, key, options)? {
         let longest = pairs.iter().map(|pair| pair.1.len()).max().unwrap_or(0);
-        for &(score, member) in pairs {
+        for (index, &(score, member)) in pairs.iter().enumerate() {
+            if index.is_multiple_of(FETCHED_MAX) && pairs.len() > 1 {
+                set.fetch(&pairs[index..]);
+            }
             let before = set.score(member);
             result = options.decide(before, score)?;
             let Some(score) = result else { continue };

@@ -2,7 +2,7 @@
 //!
 //! Keys lie all over the memory: a command waits for half a dozen places of it, one after the other, each named by the one before. For many commands at once
 //! these waits can go on side by side, so the first places of all keys are looked at, then the second, and so on. Nothing is changed by it and
-//! nothing comes of it but time.
+//! nothing comes of it but time. Big collections do the same for the members that a command names.
 
 use slot::Slot;
 
@@ -11,6 +11,9 @@ use crate::part::Part;
 
 /// How many keys are fetched at once at most. More would push each other out of the processor's nearest cache.
 pub const FETCHED_MAX: usize = 16;
+
+/// A collection of fewer rows is near by itself, if it is used at all: there, looking ahead would be looking twice.
+pub(crate) const FAR_ROWS_MIN: usize = 10_000;
 
 /// Where a key is, or would be.
 #[derive(Clone, Copy)]
@@ -33,20 +36,33 @@ impl Keyspace {
         for (part, spot) in parts.iter_mut().zip(spots) {
             *part = self.part(spot.0);
         }
-        // What is seen is of no use, which the compiler must not know.
-        let look = |look: fn(&Part) -> usize| {
-            std::hint::black_box(parts.iter().flatten().fold(0, |seen: usize, part| seen.wrapping_add(look(part))));
-        };
-        look(Part::len);
-        look(Part::look_at_lists);
-        look(Part::look_at_end);
+        look_at(&parts, |part| part.len());
+        look_at(&parts, |part| part.look_at_lists());
+        look_at(&parts, |part| part.look_at_end());
     }
+}
+
+/// The first items that are to be fetched, and how many they are.
+pub(crate) fn first_of<T: Copy + Default>(items: impl Iterator<Item = T>) -> ([T; FETCHED_MAX], usize) {
+    let (mut first, mut count) = ([T::default(); FETCHED_MAX], 0);
+    for (to, item) in first.iter_mut().zip(items) {
+        *to = item;
+        count += 1;
+    }
+    (first, count)
+}
+
+/// Looks into each of several things that do not depend on each other.
+pub(crate) fn look_at<T>(things: &[Option<&T>], look: impl Fn(&T) -> usize) {
+    // What is seen is of no use, which the compiler must not know.
+    std::hint::black_box(things.iter().flatten().fold(0, |seen: usize, thing| seen.wrapping_add(look(thing))));
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::{Context, DeadlineChange, Settings};
+    use crate::collection::CollectionValue;
+    use crate::{Context, DeadlineChange, HashValue, SetValue, Settings, SortedSetValue};
 
     /// Any keys may be fetched, wherever they are and whether they are there or not, and stay what they are.
     #[test]
@@ -66,5 +82,30 @@ mod tests {
         keyspace.fetch(&[Spot::NOWHERE]);
         keyspace.fetch(&[]);
         assert_eq!((keyspace.digest(), keyspace.revision()), (digest, revision));
+    }
+
+    /// Members of collections of every size, and others.
+    #[test]
+    fn any_members_may_be_fetched() {
+        let settings = Settings::new([1, 2]);
+        let names: Vec<Vec<u8>> = (0..30_000u32).map(|number| number.to_string().into_bytes()).collect();
+        let scores = || names.iter().zip(0i32..).map(|(name, number)| (&name[..], f64::from(number % 99)));
+        for size in [0, 1, 100, 600, 20_000] {
+            let set = SetValue::collect(names[..size].iter(), &settings);
+            let sorted_set = SortedSetValue::collect(scores().take(size), &settings);
+            let mut hash = HashValue::empty();
+            for name in &names[..size] {
+                hash.insert(name, b"value", DeadlineChange::Clear, &settings);
+            }
+            for some in names.chunks(FETCHED_MAX + 1) {
+                set.fetch(some.iter().map(|name| &name[..]));
+                hash.fetch(some.iter().map(|name| &name[..]));
+            }
+            let scored: Vec<_> = scores().map(|(name, score)| (score - 5.0, name)).collect();
+            scored.chunks(FETCHED_MAX + 1).for_each(|some| sorted_set.fetch(some));
+            set.fetch(std::iter::empty());
+            sorted_set.fetch(&[]);
+            assert_eq!([set.len(), hash.len(), sorted_set.len()], [size; 3]);
+        }
     }
 }

@@ -201,6 +201,14 @@ impl HashValue {
         }
     }
 
+    /// Brings near what will be looked at first when these fields are set or looked for; of the first [`crate::FETCHED_MAX`]. Nothing but time
+    /// comes of it.
+    pub fn fetch<'a>(&self, fields: impl Iterator<Item = &'a [u8]>) {
+        if let Body::Dense(dense) = &self.body {
+            dense.fetch(fields);
+        }
+    }
+
     /// Gives a field a value; says whether the field is new. A deadline makes the hash big; one that has passed is the caller's business.
     pub fn insert(&mut self, field: &[u8], value: &[u8], deadline: DeadlineChange, settings: &Settings) -> bool {
         if !fits(field, value, settings.hash) || matches!(deadline, DeadlineChange::At(_)) {

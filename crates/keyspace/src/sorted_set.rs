@@ -52,10 +52,15 @@ const SIGN: u64 = 1 << 63;
 
 impl Keyed for Score {
     fn key(self, _: &[u8]) -> Option<u64> {
-        // The two zeros are equal.
-        let bits = (self.0 + 0.0).to_bits();
-        Some(if bits & SIGN == 0 { bits | SIGN } else { !bits })
+        Some(key_of(self.0))
     }
+}
+
+/// A number that has its place among those of other scores where the score has its own.
+fn key_of(score: f64) -> u64 {
+    // The two zeros are equal.
+    let bits = (score + 0.0).to_bits();
+    if bits & SIGN == 0 { bits | SIGN } else { !bits }
 }
 
 /// The score that has a key.
@@ -198,6 +203,13 @@ impl SortedSetValue {
         let limits = settings.sorted_set;
         if count > limits.entries_max || longest_bytes > limits.value_bytes_max {
             self.spread(settings);
+        }
+    }
+
+    /// Brings near what will be looked at first when these members get these scores; of the first [`crate::FETCHED_MAX`]. Nothing but time comes of it.
+    pub fn fetch(&self, pairs: &[(f64, &[u8])]) {
+        if let Encoding::Many(many) = &self.0 {
+            many.fetch(pairs.iter().map(|&(score, member)| (key_of(score), member)));
         }
     }
 

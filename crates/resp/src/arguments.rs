@@ -90,7 +90,15 @@ impl<'a> Arguments<'a> {
 
     /// The arguments in order, the name first.
     pub fn iter(self) -> impl ExactSizeIterator<Item = &'a [u8]> + DoubleEndedIterator + Clone {
-        self.ranges.iter().map(move |range| &self.raw[range.start..range.end])
+        self.between(0..self.len())
+    }
+
+    /// Those at these places, which end at most at the length. Going past those in front takes no time.
+    pub fn between(
+        self,
+        places: std::ops::Range<usize>,
+    ) -> impl ExactSizeIterator<Item = &'a [u8]> + DoubleEndedIterator + Clone {
+        self.ranges[places].iter().map(move |range| &self.raw[range.start..range.end])
     }
 }
 

@@ -60,6 +60,12 @@ impl Chunk {
         }
         self.0.insert(at, item);
     }
+
+    /// Looks where a search begins.
+    fn look_at_quarters(&self) -> usize {
+        let quarters = [1, 2, 3].map(|quarter| self.0.len() * quarter / 4);
+        quarters.iter().fold(0, |seen, &at| seen ^ self.0.get(at).map_or(0, |item| item.place()))
+    }
 }
 
 impl Clone for Chunk {
@@ -131,6 +137,11 @@ impl Order {
         let at = if self.spine.chunk(at).0.len() < CHUNK_ITEMS_MAX { at } else { self.make_room(at, sought) };
         let within = partition_point(&self.spine.chunk(at).0, |&other| sought.is_behind(other));
         self.spine.change(at, |chunk| chunk.insert(within, item));
+    }
+
+    /// Brings near what comes first when items with these keys are put or looked for. See `fetch`.
+    pub(super) fn fetch(&self, keys: &[u64]) {
+        self.spine.fetch(keys, |&key, last| last.key() < key, &[Chunk::count, Chunk::look_at_quarters]);
     }
 
     /// Removes an item that is there.

@@ -7,6 +7,7 @@ use std::ops::Range;
 use super::dense::{Dense, Head};
 use super::order::{Order, Sought};
 use super::rows::{Body, Row};
+use crate::fetch::{FAR_ROWS_MIN, first_of};
 
 /// A head that says where its row stands in an order.
 pub(crate) trait Keyed: Head {
@@ -61,6 +62,15 @@ impl<H: Keyed> Ranked<H> {
     /// How many rows stand in front of the first whose key does not satisfy the predicate; those in front all do.
     pub(crate) fn partition_point(&self, satisfies: impl Fn(u64) -> bool) -> usize {
         self.order.partition_point(satisfies)
+    }
+
+    /// Brings near what comes first when rows with these names are put under these keys. See `fetch`.
+    pub(crate) fn fetch<'a>(&self, rows: impl Iterator<Item = (u64, &'a [u8])> + Clone) {
+        self.rows.fetch(rows.clone().map(|(_, name)| name));
+        if self.order.len() >= FAR_ROWS_MIN {
+            let (keys, count) = first_of(rows.map(|(key, _)| key));
+            self.order.fetch(&keys[..count]);
+        }
     }
 
     /// Adds a row whose name is not there.

@@ -18,6 +18,7 @@ use triomphe::Arc;
 
 use super::ARC_BYTES;
 use crate::fenwick::Counts;
+use crate::fetch::{FETCHED_MAX, look_at};
 
 const GROUP_LINKS_MAX: usize = 16;
 /// A group with fewer links looks for a neighbour to merge with.
@@ -189,6 +190,22 @@ impl<C: Counted> Spine<C> {
         let group = partition_point(&self.groups, |group| satisfies(group.mark));
         let link = partition_point(&self.groups.get(group)?.links, |link| satisfies(link.mark));
         Some(At { group, link })
+    }
+
+    /// Brings near what searches for several items look at, as far as `looks` go into a chunk. See `fetch`.
+    pub(crate) fn fetch<S>(&self, sought: &[S], is_behind: impl Fn(&S, C::Mark) -> bool, looks: &[fn(&C) -> usize]) {
+        let mut groups: [Option<&Group<C>>; FETCHED_MAX] = [None; FETCHED_MAX];
+        for (group, sought) in groups.iter_mut().zip(sought) {
+            *group = self.groups.get(partition_point(&self.groups, |group| is_behind(sought, group.mark)));
+        }
+        look_at(&groups, |group| group.links.len());
+        let mut chunks: [Option<&Arc<C>>; FETCHED_MAX] = [None; FETCHED_MAX];
+        for ((chunk, group), sought) in chunks.iter_mut().zip(groups).zip(sought) {
+            let Some(group) = group else { continue };
+            let link = partition_point(&group.links, |link| is_behind(sought, link.mark));
+            *chunk = group.links.get(link).map(|link| &link.chunk);
+        }
+        looks.iter().for_each(|look| look_at(&chunks, |chunk| look(chunk)));
     }
 
     /// The chunks, in order.

@@ -63,6 +63,11 @@ impl DenseHash {
         size_of::<Self>() + self.pairs.allocated_bytes()
     }
 
+    /// See [`super::HashValue::fetch`].
+    pub(super) fn fetch<'a>(&self, fields: impl Iterator<Item = &'a [u8]>) {
+        self.pairs.rows().fetch(fields);
+    }
+
     /// The value and the deadline of a field.
     pub(super) fn get(&self, field: &[u8]) -> Option<(&[u8], Option<u64>)> {
         let place = self.pairs.rows().place(field)?;
