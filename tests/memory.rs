@@ -129,3 +129,21 @@ fn memory_usage_is_within_a_fifth_of_what_the_allocator_says() {
     }
     assert!(wrong.is_empty(), "{wrong:?}");
 }
+
+#[test]
+fn memory_purge_gives_unused_pages_back() {
+    let server = Server::start(&["--appendfsync", "no", "--save", ""]);
+    let mut client = server.client();
+    let value = "x".repeat(1000);
+    let kept = |server: &Server| server.info("allocator_rss_bytes").parse::<i64>().expect("a number");
+    let (before, after) = wait_for("pages that are still kept when nobody frees any more", || {
+        run(&mut client, (0..60_000).map(|number| format!("SET key:{number} {value}")));
+        assert_eq!(client.run("FLUSHALL SYNC"), Value::ok());
+        allocated(&server, &mut client);
+        // For ten seconds they are.
+        let before = kept(&server);
+        assert_eq!(client.run("MEMORY PURGE"), Value::ok());
+        (before > 20 << 20).then(|| (before, kept(&server)))
+    });
+    assert!(after < before / 4, "{before} bytes were kept, {after} still are");
+}

@@ -17,7 +17,7 @@ pub(crate) const COMMANDS: &[Spec] = &[
     Spec::node("MEMORY|DOCTOR",       Exactly(2), NodeCommand::MemoryDoctor,      "Says whether the use of memory looks healthy.").tips(ANYWHERE),
     Spec::node("MEMORY|STATS",        Exactly(2), NodeCommand::MemoryStats,       "Returns for what memory is used.").tips(ANYWHERE),
     Spec::node("MEMORY|MALLOC-STATS", Exactly(2), NodeCommand::MemoryMallocStats, "Returns what the allocator has to say.").flags(Flags::LOADING).tips(ANYWHERE),
-    Spec::node("MEMORY|PURGE",        Exactly(2), NodeCommand::MemoryPurge,       "Does nothing: the allocator gives back by itself what is not used.").flags(Flags::LOADING).tips(&["request_policy:all_shards", "response_policy:all_succeeded"]),
+    Spec::node("MEMORY|PURGE",        Exactly(2), NodeCommand::MemoryPurge,       "Gives the pages back to the system that the allocator keeps unused.").flags(Flags::LOADING).tips(&["request_policy:all_shards", "response_policy:all_succeeded"]),
     Spec::node("MEMORY|HELP",         Exactly(2), NodeCommand::MemoryHelp,        "Lists the subcommands.").flags(Flags::LOADING.with(Flags::STALE)),
 ];
 

@@ -25,6 +25,8 @@ pub struct MemoryProbe {
     pub allocator_bytes: fn() -> Option<AllocatorBytes>,
     /// All that the allocator has to say, for people.
     pub report: fn() -> Option<String>,
+    /// Gives the pages back that the allocator keeps and nobody uses.
+    pub purge: fn(),
 }
 
 /// What an allocator says of itself, in bytes: each count is of what the one before it takes.
@@ -67,6 +69,7 @@ impl MemoryProbe {
         allocator: || None,
         allocator_bytes: || None,
         report: || None,
+        purge: || (),
     };
 }
 

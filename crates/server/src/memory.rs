@@ -4,14 +4,15 @@ use std::fs;
 
 use node::{AllocatorBytes, MemoryProbe};
 use tikv_jemalloc_ctl::stats_print::{Options, stats_print};
-use tikv_jemalloc_ctl::{epoch, stats, version};
+use tikv_jemalloc_ctl::{Access, AsName, arenas, epoch, stats, version};
 
 /// Returns what was freed to the system and keeps small boxes dense; the system's allocator does neither well.
 #[global_allocator]
 static ALLOCATOR: tikv_jemallocator::Jemalloc = tikv_jemallocator::Jemalloc;
 
 /// What can be told here.
-pub(crate) const PROBE: MemoryProbe = MemoryProbe { resident_bytes, machine_bytes, allocator, allocator_bytes, report };
+pub(crate) const PROBE: MemoryProbe =
+    MemoryProbe { resident_bytes, machine_bytes, allocator, allocator_bytes, report, purge };
 
 fn resident_bytes() -> Option<u64> {
     let statm = fs::read_to_string("/proc/self/statm").ok()?;
@@ -45,4 +46,16 @@ fn report() -> Option<String> {
     let mut report = Vec::new();
     stats_print(&mut report, Options::default()).ok()?;
     String::from_utf8(report).ok()
+}
+
+/// An arena that is to keep unused pages for no time lets those go that it keeps. Then it keeps them for as long as before.
+fn purge() {
+    for arena in 0..arenas::narenas::read().unwrap_or(0) {
+        let name = format!("arena.{arena}.dirty_decay_ms\0");
+        // An arena that nobody has used yet has nothing to say, and nothing to give.
+        let Ok(kept_for) = name.name().update(0isize) else { continue };
+        if let Err(error) = name.name().write(kept_for) {
+            tracing::warn!(arena, %error, "an arena of the allocator keeps no pages any more");
+        }
+    }
 }

@@ -75,7 +75,10 @@ impl<P: Platform> Session<P> {
             NodeCommand::MemoryDoctor => self.memory_doctor(reply),
             NodeCommand::MemoryStats => self.memory_stats(reply),
             NodeCommand::MemoryMallocStats => self.malloc_stats(reply),
-            NodeCommand::MemoryPurge => reply.ok(),
+            NodeCommand::MemoryPurge => {
+                (self.node.memory.probe.purge)();
+                reply.ok();
+            }
             NodeCommand::MemoryHelp => commands::write_help("MEMORY", reply),
             NodeCommand::DebugSleep => return debug_sleep(arguments),
             NodeCommand::Shutdown => return self.shutdown(arguments, reply),
