@@ -1,4 +1,4 @@
-//! MEMORY USAGE beside what the allocator says.
+//! MEMORY USAGE beside what the allocator says, and MEMORY PURGE.
 
 use std::time::Duration;
 
@@ -134,6 +134,13 @@ fn memory_usage_is_within_a_fifth_of_what_the_allocator_says() {
 fn memory_purge_gives_unused_pages_back() {
     let server = Server::start(&["--appendfsync", "no", "--save", ""]);
     let mut client = server.client();
+    // Several at once leave the arenas as they were.
+    let purge = encode(&[b"MEMORY", b"PURGE"]).repeat(500);
+    let mut clients: Vec<Client> = (0..4).map(|_| server.client()).collect();
+    clients.iter_mut().for_each(|client| client.send(&purge).expect("the server reads"));
+    for client in &mut clients {
+        (0..500).for_each(|_| assert_eq!(client.reply().expect("the server answers"), Value::ok()));
+    }
     let value = "x".repeat(1000);
     let kept = |server: &Server| server.info("allocator_rss_bytes").parse::<i64>().expect("a number");
     let (before, after) = wait_for("pages that are still kept when nobody frees any more", || {

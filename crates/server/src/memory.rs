@@ -48,13 +48,17 @@ fn report() -> Option<String> {
     String::from_utf8(report).ok()
 }
 
-/// An arena that is to keep unused pages for no time lets those go that it keeps. Then it keeps them for as long as before.
+/// An arena that is to keep unused pages for no time lets those go that it keeps. Then it keeps them for as long as it was made to: not as before,
+/// which is no time while another client purges.
 fn purge() {
+    let kept_for: Result<isize, _> = "opt.dirty_decay_ms\0".name().read();
+    let Ok(kept_for) = kept_for else { return };
     for arena in 0..arenas::narenas::read().unwrap_or(0) {
         let name = format!("arena.{arena}.dirty_decay_ms\0");
         // An arena that nobody has used yet has nothing to say, and nothing to give.
-        let Ok(kept_for) = name.name().update(0isize) else { continue };
-        if let Err(error) = name.name().write(kept_for) {
+        if name.name().write(0isize).is_ok()
+            && let Err(error) = name.name().write(kept_for)
+        {
             tracing::warn!(arena, %error, "an arena of the allocator keeps no pages any more");
         }
     }
