@@ -95,6 +95,11 @@ fn word(what: &str, dice: &mut Dice) -> Option<Vec<u8>> {
     Some(dice.pick(choices).as_bytes().to_vec())
 }
 
+/// Whether the key is one of those that usually hold sets.
+fn is_of_set(words: &[&[u8]]) -> bool {
+    words.get(1).is_some_and(|key| key.starts_with(b"t"))
+}
+
 /// Whether a SORT names a pattern without a place for the element.
 fn is_by_nothing(words: &[&[u8]]) -> bool {
     words.windows(2).any(|pair| pair[0].eq_ignore_ascii_case(b"BY") && !pair[1].contains(&b'*'))
@@ -103,8 +108,8 @@ fn is_by_nothing(words: &[&[u8]]) -> bool {
 fn rule(name: &str, words: &[&[u8]]) -> Option<Rule> {
     let has = |word: &str| words.iter().any(|given| given.eq_ignore_ascii_case(word.as_bytes()));
     Some(match name {
-        // By one and the same for all, they come in the value's own order: a set has none. Of the others golden scripts tell.
-        "SORT" | "SORT_RO" if is_by_nothing(words) && !has("STORE") => {
+        // By one and the same for all, they come in the value's own order, and a big set has none.
+        "SORT" | "SORT_RO" if is_of_set(words) && is_by_nothing(words) && !has("STORE") => {
             if has("LIMIT") {
                 Rule::Anything
             } else {
