@@ -36,9 +36,10 @@ impl Keyspace {
         for (part, spot) in parts.iter_mut().zip(spots) {
             *part = self.part(spot.0);
         }
-        look_at(&parts, |part| part.len());
-        look_at(&parts, |part| part.look_at_lists());
-        look_at(&parts, |part| part.look_at_end());
+        let parts = || parts.iter().flatten();
+        look(parts().map(|part| part.len()));
+        look(parts().map(|part| part.look_at_lists()));
+        look(parts().map(|part| part.look_at_end()));
     }
 }
 
@@ -52,10 +53,10 @@ pub(crate) fn first_of<T: Copy + Default>(items: impl Iterator<Item = T>) -> ([T
     (first, count)
 }
 
-/// Looks into each of several things that do not depend on each other.
-pub(crate) fn look_at<T>(things: &[Option<&T>], look: impl Fn(&T) -> usize) {
-    // What is seen is of no use, which the compiler must not know.
-    std::hint::black_box(things.iter().flatten().fold(0, |seen: usize, thing| seen.wrapping_add(look(thing))));
+/// Looks at what is seen in several places that do not depend on each other.
+pub(crate) fn look(seen: impl Iterator<Item = usize>) {
+    // It is of no use, which the compiler must not know.
+    std::hint::black_box(seen.fold(0, |all, one| all ^ one));
 }
 
 #[cfg(test)]

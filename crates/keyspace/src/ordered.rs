@@ -67,9 +67,14 @@ impl<K: Ord + Clone, V: Clone> OrderedMap<K, V> {
     /// What a map of few pairs takes besides: its root, with the count of sharers.
     pub(crate) const ROOT_BYTES: usize = size_of::<Node<K, V>>() + size_of::<usize>();
 
+    /// The bytes of its root, if it has one.
+    pub(crate) fn root_bytes(&self) -> usize {
+        if self.count == 0 { 0 } else { Self::ROOT_BYTES }
+    }
+
     /// The bytes of its nodes, about. Not of what keys and values refer to.
     pub(crate) fn allocated_bytes(&self) -> usize {
-        if self.count == 0 { 0 } else { Self::ROOT_BYTES + self.count * Self::PAIR_BYTES }
+        self.root_bytes() + self.count * Self::PAIR_BYTES
     }
 
     pub(crate) fn len(&self) -> usize {

@@ -412,14 +412,7 @@ impl CollectionValue for StreamValue {
     }
 
     fn allocated_bytes(&self) -> usize {
-        let mut roots = 0;
-        if self.chunks.len() > 0 {
-            roots += OrderedMap::<StreamId, Link>::ROOT_BYTES;
-        }
-        if self.groups.len() > 0 {
-            roots += OrderedMap::<StreamName, StreamGroup>::ROOT_BYTES;
-        }
-        size_of::<Self>() + roots + self.allocated_bytes
+        size_of::<Self>() + self.chunks.root_bytes() + self.groups.root_bytes() + self.allocated_bytes
     }
 
     /// Its chunks may be small, and many for their bytes.

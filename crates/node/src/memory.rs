@@ -12,7 +12,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use crate::node::Shared;
 use crate::platform::Platform;
 
-/// What a platform can tell of the process's memory.
+/// What a platform can tell of the process's memory, and do about it.
 #[derive(Clone, Copy)]
 pub struct MemoryProbe {
     /// The process's resident bytes.

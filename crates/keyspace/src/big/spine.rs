@@ -18,7 +18,7 @@ use triomphe::Arc;
 
 use super::ARC_BYTES;
 use crate::fenwick::Counts;
-use crate::fetch::{FETCHED_MAX, look_at};
+use crate::fetch::{FETCHED_MAX, look};
 
 const GROUP_LINKS_MAX: usize = 16;
 /// A group with fewer links looks for a neighbour to merge with.
@@ -198,14 +198,14 @@ impl<C: Counted> Spine<C> {
         for (group, sought) in groups.iter_mut().zip(sought) {
             *group = self.groups.get(partition_point(&self.groups, |group| is_behind(sought, group.mark)));
         }
-        look_at(&groups, |group| group.links.len());
+        look(groups.iter().flatten().map(|group| group.links.len()));
         let mut chunks: [Option<&Arc<C>>; FETCHED_MAX] = [None; FETCHED_MAX];
         for ((chunk, group), sought) in chunks.iter_mut().zip(groups).zip(sought) {
             let Some(group) = group else { continue };
             let link = partition_point(&group.links, |link| is_behind(sought, link.mark));
             *chunk = group.links.get(link).map(|link| &link.chunk);
         }
-        looks.iter().for_each(|look| look_at(&chunks, |chunk| look(chunk)));
+        looks.iter().for_each(|look_at| look(chunks.iter().flatten().map(|chunk| look_at(chunk))));
     }
 
     /// The chunks, in order.

@@ -4,6 +4,7 @@ use keyspace::Keyspace;
 use resp::Reply;
 
 use super::Session;
+use crate::memory::Beyond;
 use crate::platform::Platform;
 
 /// Below this much data the process itself is most of what is resident.
@@ -15,7 +16,8 @@ impl<P: Platform> Session<P> {
     pub(super) fn memory_stats(&self, reply: &mut Reply) {
         let usage = self.node.memory_usage();
         let keys = self.node.replicas().iter().map(|replica| all_keys(&replica.shard.data.read()) as u64).sum::<u64>();
-        let beyond = [usage.fragmentation(), usage.kept(), usage.foreign()];
+        let [fragmentation, kept, foreign] = [usage.fragmentation(), usage.kept(), usage.foreign()]
+            .map(|beyond| beyond.map(|Beyond { ratio, bytes }| (ratio, bytes)).unzip());
         let signed = |amount: u64| i64::try_from(amount).ok();
         let amounts = [
             ("peak.allocated", signed(usage.peak_bytes)),
@@ -28,17 +30,17 @@ impl<P: Platform> Session<P> {
             ("allocator.allocated", usage.allocator.and_then(|allocator| signed(allocator.allocated))),
             ("allocator.active", usage.allocator.and_then(|allocator| signed(allocator.active))),
             ("allocator.resident", usage.allocator.and_then(|allocator| signed(allocator.resident))),
-            ("allocator-fragmentation.bytes", beyond[0].as_ref().map(|beyond| beyond.bytes)),
-            ("allocator-rss.bytes", beyond[1].as_ref().map(|beyond| beyond.bytes)),
-            ("rss-overhead.bytes", beyond[2].as_ref().map(|beyond| beyond.bytes)),
+            ("allocator-fragmentation.bytes", fragmentation.1),
+            ("allocator-rss.bytes", kept.1),
+            ("rss-overhead.bytes", foreign.1),
             ("fragmentation.bytes", usage.excess_bytes()),
         ];
         let ratios = [
             ("dataset.percentage", Some(usage.percent_of_data())),
             ("peak.percentage", Some(usage.percent_of_peak())),
-            ("allocator-fragmentation.ratio", beyond[0].as_ref().map(|beyond| beyond.ratio)),
-            ("allocator-rss.ratio", beyond[1].as_ref().map(|beyond| beyond.ratio)),
-            ("rss-overhead.ratio", beyond[2].as_ref().map(|beyond| beyond.ratio)),
+            ("allocator-fragmentation.ratio", fragmentation.0),
+            ("allocator-rss.ratio", kept.0),
+            ("rss-overhead.ratio", foreign.0),
             ("fragmentation", usage.ratio()),
         ];
         // What the platform cannot tell is left out.
