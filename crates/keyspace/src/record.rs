@@ -1,27 +1,29 @@
 //! One key, as bytes in the block of its part.
 //!
 //! ```text
-//! record: [ head 8 | key length | value length or place | key | deadline 8, if the tag says so | value, if it is here ]
-//! head:   [ revision 56 bits | tag 8 bits ]                                              little-endian
-//! tag:    [ type 3 bits | beside | deadline | raw | - | - ]
+//! record: [ tag 1 | revision | key length | value length or place | key | deadline 8, if the tag says so | value, if it is here ]
+//! tag:    [ type 3 bits | beside | deadline | raw | bytes of the revision 2 bits ]
 //! ```
 //!
-//! Lengths and places are written as those of `block`. Strings and small hashes are here; a value beside its key is named by its place in the
+//! A revision takes three, four, five or seven bytes, little-endian: three while a shard has counted fewer than 16 million. Lengths and places are
+//! written as those of `block`. Strings and small hashes are here; a value beside its key is named by its place in the
 //! part.
 
 use crate::block::{length_bytes, read_length, write_length};
 use crate::collection::ValueType;
 
-const HEAD_BYTES: usize = 8;
+const TAG_BYTES: usize = 1;
 const DEADLINE_BYTES: usize = 8;
-const REVISION_BITS: u32 = 56;
+/// How many bytes a revision takes, by what the tag says of it.
+const REVISION_BYTES: [usize; 4] = [3, 4, 5, 7];
 /// The last revision that a key can hold: a million changes a second for two thousand years.
-pub(crate) const REVISION_MAX: u64 = (1 << REVISION_BITS) - 1;
+pub(crate) const REVISION_MAX: u64 = (1 << (8 * REVISION_BYTES[3])) - 1;
 
 const TYPE_MASK: u8 = 0b111;
 const BESIDE: u8 = 1 << 3;
 const DEADLINE: u8 = 1 << 4;
 const RAW: u8 = 1 << 5;
+const WIDTH_SHIFT: u32 = 6;
 
 /// What a key refers to.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -77,15 +79,25 @@ impl<'a> Record<'a> {
     pub(crate) fn length(&self) -> usize {
         let deadline = if self.deadline_ms.is_some() { DEADLINE_BYTES } else { 0 };
         let lengths = length_bytes(self.key.len()) + length_bytes(self.body.number());
-        HEAD_BYTES + lengths + self.key.len() + deadline + self.body.inline().len()
+        TAG_BYTES + self.revision_bytes() + lengths + self.key.len() + deadline + self.body.inline().len()
+    }
+
+    /// How wide the revision is, as the tag says it.
+    fn width(&self) -> u8 {
+        (0..3).find(|&width| self.revision >> (8 * REVISION_BYTES[usize::from(width)]) == 0).unwrap_or(3)
+    }
+
+    fn revision_bytes(&self) -> usize {
+        REVISION_BYTES[usize::from(self.width())]
     }
 
     /// Fills a room of [`Record::length`] bytes.
     pub(crate) fn write(&self, room: &mut [u8]) {
         debug_assert!(self.revision <= REVISION_MAX);
-        let tag = self.body.tag() | if self.deadline_ms.is_some() { DEADLINE } else { 0 };
-        let mut at = HEAD_BYTES;
-        room[..at].copy_from_slice(&(u64::from(tag) << REVISION_BITS | self.revision).to_le_bytes());
+        let deadline = if self.deadline_ms.is_some() { DEADLINE } else { 0 };
+        let mut at = TAG_BYTES + self.revision_bytes();
+        room[0] = self.body.tag() | deadline | self.width() << WIDTH_SHIFT;
+        room[TAG_BYTES..at].copy_from_slice(&self.revision.to_le_bytes()[..at - TAG_BYTES]);
         at += write_length(&mut room[at..], self.key.len());
         at += write_length(&mut room[at..], self.body.number());
         let mut put = |bytes: &[u8]| {
@@ -101,8 +113,13 @@ impl<'a> Record<'a> {
 
     /// The record at the front of these bytes.
     pub(crate) fn read(bytes: &'a [u8]) -> Self {
-        let (head, rest) = bytes.split_first_chunk::<HEAD_BYTES>().expect("a record has a head");
-        let [.., tag] = *head;
+        let (&tag, rest) = bytes.split_first().expect("a record has a tag");
+        let (revision, rest) = match tag >> WIDTH_SHIFT {
+            0 => split_revision::<{ REVISION_BYTES[0] }>(rest),
+            1 => split_revision::<{ REVISION_BYTES[1] }>(rest),
+            2 => split_revision::<{ REVISION_BYTES[2] }>(rest),
+            _ => split_revision::<{ REVISION_BYTES[3] }>(rest),
+        };
         let (key_length, rest) = split_length(rest);
         let (number, rest) = split_length(rest);
         let (key, rest) = rest.split_at(key_length);
@@ -120,7 +137,7 @@ impl<'a> Record<'a> {
         } else {
             Body::PackedHash { block: &rest[..number] }
         };
-        Self { key, revision: u64::from_le_bytes(*head) & REVISION_MAX, deadline_ms, body }
+        Self { key, revision, deadline_ms, body }
     }
 
     /// Where the value lies in its part, unless it is kept here.
@@ -136,6 +153,13 @@ impl<'a> Record<'a> {
             Body::Beside { value_type, .. } => value_type,
         }
     }
+}
+
+fn split_revision<const BYTES: usize>(bytes: &[u8]) -> (u64, &[u8]) {
+    let (low, rest) = bytes.split_first_chunk::<BYTES>().expect("the tag says that there are so many bytes");
+    let mut whole = [0; size_of::<u64>()];
+    whole[..BYTES].copy_from_slice(low);
+    (u64::from_le_bytes(whole), rest)
 }
 
 fn split_length(bytes: &[u8]) -> (usize, &[u8]) {
@@ -161,12 +185,15 @@ mod tests {
             Body::Beside { value_type: ValueType::Stream, place: 300 },
         ];
         let keys: [&[u8]; 3] = [b"", b"key", &long[..200]];
-        for ((body, key), deadline_ms) in bodies
-            .iter()
-            .flat_map(|body| keys.map(|key| (*body, key)))
-            .zip([None, Some(7), Some(u64::MAX)].into_iter().cycle())
+        let edges = REVISION_BYTES.map(|bytes| 1 << (8 * bytes));
+        let revisions = [0, 1].into_iter().chain(edges.into_iter().flat_map(|edge| [edge - 1, edge.min(REVISION_MAX)]));
+        let deadlines = [None, Some(7), Some(u64::MAX)];
+        let all = bodies.iter().flat_map(|body| keys.map(|key| (*body, key)));
+        for ((body, key), deadline_ms, revision) in all
+            .flat_map(|named| deadlines.map(|deadline_ms| (named, deadline_ms)))
+            .flat_map(|(named, deadline_ms)| revisions.clone().map(move |revision| (named, deadline_ms, revision)))
         {
-            let record = Record { key, revision: REVISION_MAX - 1, deadline_ms, body };
+            let record = Record { key, revision, deadline_ms, body };
             let mut bytes = vec![0xff; record.length()];
             record.write(&mut bytes);
             bytes.extend_from_slice(b"whatever follows");
