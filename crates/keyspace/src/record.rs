@@ -6,8 +6,7 @@
 //! ```
 //!
 //! A revision takes three, four, five or seven bytes, little-endian: three while a shard has counted fewer than 16 million. Lengths and places are
-//! written as those of `block`. Strings and small hashes are here; a value beside its key is named by its place in the
-//! part.
+//! written as those of `block`. Strings and small hashes are here; a value beside its key is named by its place in the part.
 
 use crate::block::{length_bytes, read_length, write_length};
 use crate::collection::ValueType;
@@ -79,7 +78,8 @@ impl<'a> Record<'a> {
     pub(crate) fn length(&self) -> usize {
         let deadline = if self.deadline_ms.is_some() { DEADLINE_BYTES } else { 0 };
         let lengths = length_bytes(self.key.len()) + length_bytes(self.body.number());
-        TAG_BYTES + self.revision_bytes() + lengths + self.key.len() + deadline + self.body.inline().len()
+        let revision = REVISION_BYTES[usize::from(self.width())];
+        TAG_BYTES + revision + lengths + self.key.len() + deadline + self.body.inline().len()
     }
 
     /// How wide the revision is, as the tag says it.
@@ -87,16 +87,13 @@ impl<'a> Record<'a> {
         (0..3).find(|&width| self.revision >> (8 * REVISION_BYTES[usize::from(width)]) == 0).unwrap_or(3)
     }
 
-    fn revision_bytes(&self) -> usize {
-        REVISION_BYTES[usize::from(self.width())]
-    }
-
     /// Fills a room of [`Record::length`] bytes.
     pub(crate) fn write(&self, room: &mut [u8]) {
         debug_assert!(self.revision <= REVISION_MAX);
         let deadline = if self.deadline_ms.is_some() { DEADLINE } else { 0 };
-        let mut at = TAG_BYTES + self.revision_bytes();
-        room[0] = self.body.tag() | deadline | self.width() << WIDTH_SHIFT;
+        let width = self.width();
+        let mut at = TAG_BYTES + REVISION_BYTES[usize::from(width)];
+        room[0] = self.body.tag() | deadline | width << WIDTH_SHIFT;
         room[TAG_BYTES..at].copy_from_slice(&self.revision.to_le_bytes()[..at - TAG_BYTES]);
         at += write_length(&mut room[at..], self.key.len());
         at += write_length(&mut room[at..], self.body.number());
