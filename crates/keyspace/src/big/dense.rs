@@ -102,8 +102,7 @@ impl<H: Head> Dense<H> {
         let Self { hash_key, rows, index } = self;
         let place = rows.len();
         rows.push(head, body);
-        let hash = hash_of(*hash_key, rows.at(place).name());
-        index.insert(hash, place, |places| hashes_at(*hash_key, rows, places));
+        index.insert(hash_of(*hash_key, rows.at(place).name()), place);
     }
 
     /// Changes the head of a row, but not where its name is.
@@ -120,7 +119,7 @@ impl<H: Head> Dense<H> {
     pub(crate) fn remove(&mut self, place: usize) {
         let Self { hash_key, rows, index } = self;
         let hash_at = |place| hash_of(*hash_key, rows.at(place).name());
-        index.remove(hash_at(place), place, |places| hashes_at(*hash_key, rows, places));
+        index.remove(hash_at(place), place);
         let last = rows.len() - 1;
         if place < last {
             index.relocate(hash_at(last), last, place);
@@ -131,10 +130,4 @@ impl<H: Head> Dense<H> {
 
 fn hash_of(hash_key: [u64; 2], name: &[u8]) -> u64 {
     SipHasher13::new_with_keys(hash_key[0], hash_key[1]).hash(name)
-}
-
-/// The hashes of the names at these places. Each look waits for the memory, so all are begun before the first is used.
-fn hashes_at<H: Head>(hash_key: [u64; 2], rows: &Rows<H>, places: &[u32]) -> Vec<u64> {
-    let names: Vec<&[u8]> = places.iter().map(|&place| rows.at(place as usize).name()).collect();
-    names.into_iter().map(|name| hash_of(hash_key, name)).collect()
 }

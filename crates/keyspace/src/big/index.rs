@@ -1,15 +1,14 @@
 //! From a name's hash to its place: a hash table in partitions, none of which is big.
 //!
 //! ```text
-//! parts: [ from 0 | Arc -> places ][ from hash | Arc -> places ] ...      in the order of the hashes that they begin with
+//! parts: [ from 0 | Arc -> items ][ from hash | Arc -> items ] ...      in the order of the hashes that they begin with
+//! item:  [ upper half of the hash 4 | place 4 ]
 //! ```
 //!
-//! A partition holds places alone; whoever asks knows the names, and their hashes, at the places. A partition that is full is
-//! divided at the middle of its range of hashes, neighbours that have become small are merged. So nothing here takes longer than hashing
-//! some hundred names, and a clone shares all partitions but those that were written. Places are looked up, never listed: how the
-//! partitions grew shows nowhere.
-//!
-//! Names lie all over the memory, so hashes are asked for many at once: whoever looks the names up can wait for several at a time.
+//! Whoever asks knows the names at the places. They lie all over the memory, so a name is looked at only where the halves of the hashes are equal. A
+//! partition that is full is divided at the middle of its range of hashes, neighbours that have become small are merged, and neither asks for a
+//! name. So nothing here takes longer than moving some hundred items, and a clone shares all partitions but those that were written. Places are
+//! looked up, never listed: how the partitions grew shows nowhere.
 
 use hashbrown::HashTable;
 use triomphe::Arc;
@@ -17,12 +16,12 @@ use triomphe::Arc;
 use super::ARC_BYTES;
 use crate::fetch::{FETCHED_MAX, look};
 
-/// No partition holds more: a table of 512 buckets is full then, and never grows beyond them. A write behind a clone copies one, 2.5 KiB.
-const PART_PLACES_MAX: usize = 448;
-/// A partition is divided, and its table enlarged, earlier by up to this part of what it holds at most.
+/// No partition holds more: a table of 256 buckets is full then, and never grows beyond them. A write behind a clone copies one, 2.5 KiB.
+const PART_ITEMS_MAX: usize = 224;
+/// A partition is divided earlier by up to this part of what it holds at most.
 const EARLIER_PART: usize = 4;
-/// Neighbours that hold fewer places together are merged.
-const MERGED_PLACES_MAX: usize = 224;
+/// Neighbours that hold fewer items together are merged.
+const MERGED_ITEMS_MAX: usize = 112;
 
 /// See the module.
 #[derive(Clone)]
@@ -33,30 +32,52 @@ pub(super) struct Index {
 
 #[derive(Clone)]
 struct Part {
-    from: u64,
-    table: Arc<HashTable<u32>>,
+    /// The upper half of the first hash that it may hold.
+    from: u32,
+    table: Arc<HashTable<Item>>,
 }
 
 impl Part {
-    fn new(from: u64, table: HashTable<u32>) -> Self {
+    fn new(from: u32, table: HashTable<Item>) -> Self {
         Self { from, table: Arc::new(table) }
     }
 }
 
-/// The hash within a partition. The upper bits, which the table tells places apart by, are alike in a partition: others take their place.
-fn table_hash(hash: u64) -> u64 {
-    hash << 32 | hash & 0xffff_ffff
+/// What is listed.
+#[derive(Clone, Copy, PartialEq, Eq)]
+struct Item {
+    half: u32,
+    place: u32,
 }
 
-/// How many of so many places a partition takes. Partitions fill alike: were it the same number for all, all of them would be divided, or their
-/// tables enlarged, at once, each for the time of many insertions.
-fn taken_of(places: usize, from: u64) -> usize {
-    let share = usize::from(from.wrapping_mul(0x9e37_79b9_7f4a_7c15).to_be_bytes()[0]);
-    places - places / EARLIER_PART * share / usize::from(u8::MAX)
+impl Item {
+    fn new(hash: u64, place: usize) -> Self {
+        let place = u32::try_from(place).expect("2^32 members take more memory than there is");
+        Self { half: upper_half(hash), place }
+    }
+
+    fn place(self) -> usize {
+        self.place as usize
+    }
 }
 
-fn place_of(place: usize) -> u32 {
-    u32::try_from(place).expect("2^32 members take more memory than there is")
+fn upper_half(hash: u64) -> u32 {
+    u32::try_from(hash >> 32).expect("it is 32 bits")
+}
+
+/// 2^64 divided by the golden ratio: what differs in a low bit differs in the upper ones behind a multiplication.
+const MULTIPLIER: u64 = 0x9e37_79b9_7f4a_7c15;
+
+/// The hash within a partition, where the upper bits of all halves are alike: a table needs lower bits for the bucket and upper ones to tell its items apart.
+fn table_hash(half: u32) -> u64 {
+    u64::from(half).wrapping_mul(MULTIPLIER)
+}
+
+/// How many items the partition takes that begins with a hash. Partitions fill alike: were it the same number for all, all of them would be divided at
+/// once, each for the time of many insertions.
+fn taken_from(from: u32) -> usize {
+    let share = usize::from(table_hash(from).to_be_bytes()[0]);
+    PART_ITEMS_MAX - PART_ITEMS_MAX / EARLIER_PART * share / usize::from(u8::MAX)
 }
 
 impl Index {
@@ -65,67 +86,73 @@ impl Index {
     }
 
     pub(super) fn allocated_bytes(&self) -> usize {
-        self.table_bytes + self.parts.len() * (size_of::<Part>() + ARC_BYTES + size_of::<HashTable<u32>>())
+        self.table_bytes + self.parts.len() * (size_of::<Part>() + ARC_BYTES + size_of::<HashTable<Item>>())
     }
 
-    fn part_of(&self, hash: u64) -> usize {
-        self.parts.partition_point(|part| part.from <= hash) - 1
+    fn part_of(&self, half: u32) -> usize {
+        self.parts.partition_point(|part| part.from <= half) - 1
     }
 
     /// The place with this hash that is the right one.
     pub(super) fn find(&self, hash: u64, is_right: impl Fn(usize) -> bool) -> Option<usize> {
-        let table = &self.parts[self.part_of(hash)].table;
-        table.find(table_hash(hash), |&place| is_right(place as usize)).map(|&place| place as usize)
+        let half = upper_half(hash);
+        let table = &self.parts[self.part_of(half)].table;
+        table.find(table_hash(half), |item| item.half == half && is_right(item.place())).map(|item| item.place())
     }
 
     /// Brings near where places with these hashes are listed, or would be. See `fetch`.
     pub(super) fn fetch(&self, hashes: &[u64]) {
         let mut tables = [&self.parts[0].table; FETCHED_MAX];
         for (table, &hash) in tables.iter_mut().zip(hashes) {
-            *table = &self.parts[self.part_of(hash)].table;
+            *table = &self.parts[self.part_of(upper_half(hash))].table;
         }
         let tables = || tables.iter().zip(hashes);
         look(tables().map(|(table, _)| table.len()));
-        look(tables().filter_map(|(table, &hash)| table.find(table_hash(hash), |_| true)).map(|&place| place as usize));
+        let found = |(table, &hash): (&&Arc<HashTable<Item>>, &u64)| {
+            table.find(table_hash(upper_half(hash)), |_| true).copied()
+        };
+        look(tables().filter_map(found).map(Item::place));
     }
 
-    /// Adds a place that is not listed. `hashes_at` says the hashes of listed places.
-    pub(super) fn insert(&mut self, hash: u64, place: usize, hashes_at: impl Fn(&[u32]) -> Vec<u64>) {
-        let mut at = self.part_of(hash);
-        if self.parts[at].table.len() >= taken_of(PART_PLACES_MAX, self.parts[at].from) && self.divide(at, &hashes_at) {
-            at = self.part_of(hash);
+    /// Adds a place that is not listed.
+    pub(super) fn insert(&mut self, hash: u64, place: usize) {
+        let item = Item::new(hash, place);
+        let mut at = self.part_of(item.half);
+        if self.parts[at].table.len() >= taken_from(self.parts[at].from) && self.divide(at) {
+            at = self.part_of(item.half);
         }
-        let Part { from, table } = &self.parts[at];
-        if table.len() >= taken_of(table.capacity(), *from) {
-            let (from, places) = (*from, places_with(&hashes_at, table.iter()));
-            self.replace(at, table_of(&places, 2 * places.len(), from));
+        let table = &self.parts[at].table;
+        if table.len() == table.capacity() {
+            let larger = table_of(table.iter(), table.len());
+            self.replace(at, larger);
         }
-        self.change(at, |table| {
-            table.insert_unique(table_hash(hash), place_of(place), |_| unreachable!("there is room"));
-        });
+        self.change(at, |table| insert(table, item));
     }
 
     /// Takes a listed place out.
-    pub(super) fn remove(&mut self, hash: u64, place: usize, hashes_at: impl Fn(&[u32]) -> Vec<u64>) {
-        let at = self.part_of(hash);
+    pub(super) fn remove(&mut self, hash: u64, place: usize) {
+        let item = Item::new(hash, place);
+        let at = self.part_of(item.half);
         self.change(at, |table| {
-            let found = table.find_entry(table_hash(hash), |&listed| listed == place_of(place));
-            let Ok(found) = found else { unreachable!("the place is listed") };
+            let Ok(found) = table.find_entry(table_hash(item.half), |listed| *listed == item) else {
+                unreachable!("the place is listed")
+            };
             found.remove();
         });
-        self.maybe_merge(at, hashes_at);
+        self.maybe_merge(at);
     }
 
     /// Changes a listed place.
     pub(super) fn relocate(&mut self, hash: u64, from: usize, to: usize) {
-        let at = self.part_of(hash);
+        let [from, to] = [from, to].map(|place| Item::new(hash, place));
+        let at = self.part_of(from.half);
         let table = Arc::make_mut(&mut self.parts[at].table);
-        let listed = table.find_mut(table_hash(hash), |&listed| listed == place_of(from));
-        *listed.expect("the place is listed") = place_of(to);
+        let listed = table.find_mut(table_hash(from.half), |listed| *listed == from);
+        *listed.expect("the place is listed") = to;
     }
 
     /// Changes a table and the books with it.
-    fn change(&mut self, at: usize, change: impl FnOnce(&mut HashTable<u32>)) {
+    fn change(&mut self, at: usize, change: impl FnOnce(&mut HashTable<Item>)) {
         let table = Arc::make_mut(&mut self.parts[at].table);
         let before = table.allocation_size();
         change(table);
@@ -133,23 +160,22 @@ impl Index {
     }
 
     /// Puts another table in the place of one.
-    fn replace(&mut self, at: usize, table: HashTable<u32>) {
+    fn replace(&mut self, at: usize, table: HashTable<Item>) {
         let before = &mut self.parts[at].table;
         self.table_bytes = self.table_bytes - before.allocation_size() + table.allocation_size();
         *before = Arc::new(table);
     }
 
     /// Divides a partition at the middle of its range of hashes; not if there is only one.
-    fn divide(&mut self, at: usize, hashes_at: &impl Fn(&[u32]) -> Vec<u64>) -> bool {
+    fn divide(&mut self, at: usize) -> bool {
         let start = self.parts[at].from;
-        let end = self.parts.get(at + 1).map_or(u64::MAX, |next| next.from);
+        let end = self.parts.get(at + 1).map_or(u32::MAX, |next| next.from);
         let middle = start + (end - start) / 2;
         if middle == start {
             return false;
         }
-        let places = places_with(hashes_at, self.parts[at].table.iter());
-        let (lower, upper): (Vec<_>, Vec<_>) = places.into_iter().partition(|&(hash, _)| hash < middle);
-        let (lower, upper) = (table_of(&lower, lower.len(), start), table_of(&upper, upper.len(), middle));
+        let (lower, upper): (Vec<Item>, Vec<Item>) = self.parts[at].table.iter().partition(|item| item.half < middle);
+        let (lower, upper) = (table_of(lower.iter(), lower.len()), table_of(upper.iter(), upper.len()));
         self.table_bytes += upper.allocation_size();
         self.replace(at, lower);
         self.parts.insert(at + 1, Part::new(middle, upper));
@@ -157,41 +183,35 @@ impl Index {
     }
 
     /// Merges a partition with a neighbour if both are small; gives memory back if it is the only one.
-    fn maybe_merge(&mut self, at: usize, hashes_at: impl Fn(&[u32]) -> Vec<u64>) {
+    fn maybe_merge(&mut self, at: usize) {
         if self.parts.len() == 1 {
             let table = &self.parts[0].table;
-            if table.capacity() > 64 && table.len() < table.capacity() / 8 {
-                let places = places_with(&hashes_at, table.iter());
-                self.replace(0, table_of(&places, places.len() * 2, 0));
+            if table.capacity() > 32 && table.len() < table.capacity() / 8 {
+                let smaller = table_of(table.iter(), table.len());
+                self.replace(0, smaller);
             }
             return;
         }
         let lower = if at + 1 < self.parts.len() { at } else { at - 1 };
         let [low, high] = [&self.parts[lower].table, &self.parts[lower + 1].table];
-        if low.len() + high.len() < MERGED_PLACES_MAX {
-            let places = places_with(&hashes_at, low.iter().chain(high.iter()));
+        let count = low.len() + high.len();
+        if count < MERGED_ITEMS_MAX {
+            let both = table_of(low.iter().chain(high.iter()), count);
             self.table_bytes -= high.allocation_size();
-            self.replace(lower, table_of(&places, places.len(), self.parts[lower].from));
+            self.replace(lower, both);
             self.parts.remove(lower + 1);
         }
     }
 }
 
-/// Places with the hashes of their names.
-fn places_with<'a>(hashes_at: &impl Fn(&[u32]) -> Vec<u64>, places: impl Iterator<Item = &'a u32>) -> Vec<(u64, u32)> {
-    let places: Vec<u32> = places.copied().collect();
-    hashes_at(&places).into_iter().zip(places).collect()
+fn insert(table: &mut HashTable<Item>, item: Item) {
+    table.insert_unique(table_hash(item.half), item, |_| unreachable!("there is room"));
 }
 
-/// A table of these places with room for so many, and for one more, of the partition that begins with a hash.
-fn table_of(places: &[(u64, u32)], room: usize, from: u64) -> HashTable<u32> {
-    let mut table = HashTable::with_capacity(room.max(places.len() + 1));
-    if places.len() >= taken_of(table.capacity(), from) {
-        table = HashTable::with_capacity(table.capacity() + 1);
-    }
-    for &(hash, place) in places {
-        table.insert_unique(table_hash(hash), place, |_| unreachable!("there is room for all"));
-    }
+/// A table of these items, `count` of them, with room for one more.
+fn table_of<'a>(items: impl Iterator<Item = &'a Item>, count: usize) -> HashTable<Item> {
+    let mut table = HashTable::with_capacity(count + 1);
+    items.for_each(|&item| insert(&mut table, item));
     table
 }
 
@@ -203,24 +223,20 @@ mod tests {
         (place as u64).wrapping_mul(0x9e37_79b9_7f4a_7c15)
     }
 
-    fn hashes_at(places: &[u32]) -> Vec<u64> {
-        places.iter().map(|&place| hash_at(place as usize)).collect()
-    }
-
     /// Partitions are divided and merged; every place is found all the while.
     #[test]
     fn finds_what_is_listed() {
         let mut index = Index::new();
         let empty = index.allocated_bytes();
         for place in 0..20_000 {
-            index.insert(hash_at(place), place, hashes_at);
+            index.insert(hash_at(place), place);
         }
         assert!(index.parts.len() > 8);
         for place in 0..20_000 {
             assert_eq!(index.find(hash_at(place), |found| found == place), Some(place));
         }
         for place in 100..20_000 {
-            index.remove(hash_at(place), place, hashes_at);
+            index.remove(hash_at(place), place);
             assert_eq!(index.find(hash_at(place), |found| found == place), None);
         }
         assert!(index.parts.len() < 4, "small partitions are merged");
@@ -228,9 +244,7 @@ mod tests {
             assert_eq!(index.find(hash_at(place), |found| found == place), Some(place));
             index.relocate(hash_at(place), place, place + 30_000);
             assert_eq!(index.find(hash_at(place), |found| found == place + 30_000), Some(place + 30_000));
-            index.remove(hash_at(place), place + 30_000, |places| {
-                places.iter().map(|&place| hash_at(place as usize % 30_000)).collect()
-            });
+            index.remove(hash_at(place), place + 30_000);
         }
         assert!(index.allocated_bytes() < empty + 2048);
         let booked: usize = index.parts.iter().map(|part| part.table.allocation_size()).sum();
@@ -241,8 +255,8 @@ mod tests {
     #[test]
     fn equal_hashes_stay_together() {
         let mut index = Index::new();
-        (0..PART_PLACES_MAX + 10).for_each(|place| index.insert(7, place, |places| vec![7; places.len()]));
-        assert_eq!(index.find(7, |found| found == PART_PLACES_MAX + 9), Some(PART_PLACES_MAX + 9));
+        (0..PART_ITEMS_MAX + 10).for_each(|place| index.insert(7, place));
+        assert_eq!(index.find(7, |found| found == PART_ITEMS_MAX + 9), Some(PART_ITEMS_MAX + 9));
         assert!(index.parts.len() < 70);
     }
 }
