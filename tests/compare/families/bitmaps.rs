@@ -44,5 +44,13 @@ pub(crate) const FAMILY: Family = Family {
         }),
         _ => None,
     },
+    follow: |command| match command.name() {
+        // If all changes are refused, valkey-server has the string grown to where they would have ended, and tells nobody who watches it; here EXEC is
+        // refused, as behind any change.
+        "BITFIELD" if command.words().iter().any(|word| word.eq_ignore_ascii_case(b"FAIL")) => {
+            vec![Command::of("UNWATCH")]
+        }
+        _ => Vec::new(),
+    },
     ..Family::NONE
 };

@@ -19,8 +19,8 @@ pub(crate) const FAMILY: Family = Family {
         "GEOSEARCH <g> BYPOLYGON 3 <lon> <lat> <lon> <lat> <lon> <lat> ( ASC | DESC ) [ COUNT <i> ] [ WITHDIST ]",
         "GEOSEARCH <g> BYPOLYGON 5 <lon> <lat> <lon> <lat> <lon> <lat> <lon> <lat> <lon> <lat> ASC [ WITHCOORD ] [ WITHHASH ]",
         "GEOSEARCH <g> BYPOLYGON <i> <lon> <lat> <lon> <lat> <lon> <lat> ASC",
-        // Unsorted, a polygon is searched by cells of another size there now and then, and so in another order.
-        "GEOSEARCH <g> BYPOLYGON 4 <lon> <lat> <lon> <lat> <lon> <lat> <lon> <lat> ASC",
+        "GEOSEARCH <g> BYPOLYGON 4 <lon> <lat> <lon> <lat> <lon> <lat> <lon> <lat>",
+        "GEOSEARCH <g> BYPOLYGON 3 <world> <lat> <world> <lat> <world> <lat> [ ( ASC | DESC ) ] [ COUNT <i> [ ANY ] ]",
         "GEOSEARCHSTORE <g> <g> ( FROMLONLAT <lon> <lat> | FROMMEMBER <place> ) ( BYRADIUS <size> <unit> | BYBOX <size> <size> <unit> ) [ COUNT <i> ]",
         "GEOSEARCHSTORE <y> <g> FROMLONLAT <lon> <lat> BYBOX <size> <size> <unit> [ COUNT <i> ] STOREDIST",
         "GEOSEARCHSTORE <y> <g> BYPOLYGON 3 <lon> <lat> <lon> <lat> <lon> <lat> [ STOREDIST ]",
@@ -43,6 +43,10 @@ pub(crate) const FAMILY: Family = Family {
         // Mostly within one region, so that something is found; no two alike, since what is equally far comes in any order.
         "lon" => Some(coordinate(dice, 10, &["180", "-180", "180.0001", "x", "nan", "-179.999999", "0"])),
         "lat" => Some(coordinate(dice, 40, &["85.05112878", "-85.05112878", "85.06", "90", "0", "84.9", "-inf"])),
+        // All around the earth.
+        "world" => {
+            Some(format!("{}{}.{:06}", dice.pick(&["", "-"]), dice.below(180), dice.below(1_000_000)).into_bytes())
+        }
         "size" => Some(match dice.below(12) {
             0 => dice.pick(&["0", "-1", "x", "inf", "1e400", "0.001", "25000", "1e9"]).as_bytes().to_vec(),
             1..4 => format!("{}", dice.below(9000)).into_bytes(),

@@ -61,9 +61,13 @@ impl Search {
         Self { middle: mean(&vertices), shape: Shape::Polygon(vertices), unit_m: 1.0 }
     }
 
-    /// The members within the shape, cell by cell, in each by score; `count_max` of them, if that is not 0.
+    /// The members within the shape, cell by cell, in each by score; `count_max` of them, if that is not 0. None where the middle is nearer to a pole
+    /// than a place can be, as that of a polygon around the pole: Valkey has no cell for it.
     pub fn find(&self, set: &SortedSetValue, count_max: usize) -> Vec<Found> {
         let mut found = Vec::new();
+        if self.middle.latitude.abs() > MERCATOR.latitude_max {
+            return found;
+        }
         let mut last = None;
         for (at, cell) in self.cells().into_iter().enumerate() {
             let Some(cell) = cell else { continue };
@@ -147,7 +151,12 @@ impl Search {
             Shape::Circle { radius } => radius * self.unit_m,
             Shape::Box { width, height } => diagonal(*width, *height) * self.unit_m,
             Shape::Polygon(vertices) => {
-                vertices.iter().map(|vertex| self.middle.distance_m(*vertex)).fold(0.0, f64::max)
+                // Not to the vertices but to the corners around them, which lie far from the middle if the polygon crosses the meridian of 180 degrees.
+                let Bounds { longitude: (west, east), latitude: (south, north) } = hull(vertices);
+                let corners = [(west, south), (west, north), (east, south), (east, north)];
+                let distances =
+                    corners.map(|(longitude, latitude)| self.middle.distance_m(Position { longitude, latitude }));
+                distances.into_iter().fold(0.0, f64::max)
             }
         }
     }
@@ -208,7 +217,7 @@ fn mean(vertices: &[Position]) -> Position {
     (x, y, z) = (x / count, y / count, z / count);
     let longitude = degrees(libm::atan2(y, x));
     let latitude = degrees(libm::atan2(z, (x * x + y * y).sqrt()));
-    Position { longitude, latitude: latitude.clamp(-MERCATOR.latitude_max, MERCATOR.latitude_max) }
+    Position { longitude, latitude }
 }
 
 /// Whether a line from a place to the east crosses the edges of a polygon an odd number of times.
