@@ -175,20 +175,19 @@ pub(super) fn hsetex(
     // Redis looks at the time only where the key is as it has to be.
     let deadline = options.deadline(context, "hsetex")?.unwrap_or(DeadlineChange::Clear);
     let is_met = pairs.clone().step_by(2).all(|field| holds(hash.live(context).contains(field), options.fields_are));
-    if is_met {
+    let is_due = matches!(deadline, DeadlineChange::At(deadline_ms) if deadline_ms <= context.now_ms);
+    if is_met && is_due {
+        // What is not there is not changed by that.
+        for field in pairs.step_by(2) {
+            if hash.live(context).contains(field) {
+                hash.remove(field);
+            }
+        }
+    } else if is_met {
         hash.expect_fields(pairs.clone().count() / 2, &settings);
         while let (Some(field), Some(value)) = (pairs.next(), pairs.next()) {
             hash.drop_due(context, field);
-            match deadline {
-                DeadlineChange::At(deadline_ms) if deadline_ms <= context.now_ms => {
-                    if hash.live(context).contains(field) {
-                        hash.remove(field);
-                    }
-                }
-                _ => {
-                    hash.insert(field, value, deadline, &settings);
-                }
-            }
+            hash.insert(field, value, deadline, &settings);
         }
     }
     reply.integer(i64::from(is_met));

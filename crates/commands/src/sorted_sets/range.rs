@@ -128,7 +128,7 @@ struct RangeQuery<'a> {
     span: Span<'a>,
     is_reversed: bool,
     with_scores: bool,
-    /// LIMIT: how many members to skip, and how many to return; negative, all.
+    /// LIMIT: how many members to skip; negative, all but so many. And how many to return; negative, all.
     limit: Option<(i64, i64)>,
 }
 
@@ -176,7 +176,7 @@ impl<'a> RangeQuery<'a> {
     fn ranks(&self, set: &SortedSetValue) -> Range<usize> {
         let Range { start, end } = self.span.ranks(set, self.is_reversed);
         let Some((skipped, count)) = self.limit else { return start..end };
-        let Ok(skipped) = usize::try_from(skipped) else { return start..start };
+        let Some(skipped) = skipped_of(skipped, end - start, set.is_packed()) else { return start..start };
         let count = usize::try_from(count).unwrap_or(usize::MAX);
         if self.is_reversed {
             let end = end.saturating_sub(skipped).max(start);
@@ -185,6 +185,16 @@ impl<'a> RangeQuery<'a> {
             let start = start.saturating_add(skipped).min(end);
             start..start.saturating_add(count).min(end)
         }
+    }
+}
+
+/// How many members of a range are skipped; `None`: all. To skip a negative number is nowhere documented; of a sorted set that is packed valkey-server
+/// returns nothing then, of another that many from the end of the range, if it has them.
+fn skipped_of(told: i64, length: usize, is_packed: bool) -> Option<usize> {
+    match usize::try_from(told) {
+        Ok(skipped) => Some(skipped),
+        Err(_) if is_packed => None,
+        Err(_) => length.checked_sub(usize::try_from(told.unsigned_abs()).ok()?),
     }
 }
 
@@ -342,4 +352,18 @@ pub(super) fn zremrangebylex(
     reply: &mut Reply,
 ) -> CommandResult {
     remove(keyspace, args, context, reply, By::Name)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// As valkey-server 9.1 has it.
+    #[test]
+    fn a_negative_number_to_skip_counts_from_the_end_of_what_is_not_packed() {
+        assert_eq!(skipped_of(2, 4, true), Some(2));
+        assert_eq!(skipped_of(9, 4, false), Some(9));
+        assert_eq!([-1, -4, -5, i64::MIN].map(|told| skipped_of(told, 4, true)), [None; 4]);
+        assert_eq!([-1, -4, -5, i64::MIN].map(|told| skipped_of(told, 4, false)), [Some(3), Some(0), None, None]);
+    }
 }

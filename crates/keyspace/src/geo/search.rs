@@ -62,7 +62,7 @@ impl Search {
     }
 
     /// The members within the shape, cell by cell, in each by score; `count_max` of them, if that is not 0. None where the middle is nearer to a pole
-    /// than a place can be, as that of a polygon around the pole: Valkey has no cell for it.
+    /// than a place can be, as that of a polygon around the pole: Valkey has no cell for it, and searches in what its memory happens to hold.
     pub fn find(&self, set: &SortedSetValue, count_max: usize) -> Vec<Found> {
         let mut found = Vec::new();
         if self.middle.latitude.abs() > MERCATOR.latitude_max {
