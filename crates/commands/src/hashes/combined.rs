@@ -175,19 +175,19 @@ pub(super) fn hsetex(
     // Redis looks at the time only where the key is as it has to be.
     let deadline = options.deadline(context, "hsetex")?.unwrap_or(DeadlineChange::Clear);
     let is_met = pairs.clone().step_by(2).all(|field| holds(hash.live(context).contains(field), options.fields_are));
-    let is_due = matches!(deadline, DeadlineChange::At(deadline_ms) if deadline_ms <= context.now_ms);
-    if is_met && is_due {
-        // What is not there is not changed by that.
-        for field in pairs.step_by(2) {
-            if hash.live(context).contains(field) {
-                hash.remove(field);
-            }
+    if is_met {
+        let is_over = matches!(deadline, DeadlineChange::At(deadline_ms) if deadline_ms <= context.now_ms);
+        // Only a change may be seen as one, and a time that is over changes only what is there.
+        if !is_over {
+            hash.expect_fields(pairs.clone().count() / 2, &settings);
         }
-    } else if is_met {
-        hash.expect_fields(pairs.clone().count() / 2, &settings);
         while let (Some(field), Some(value)) = (pairs.next(), pairs.next()) {
             hash.drop_due(context, field);
-            hash.insert(field, value, deadline, &settings);
+            if is_over {
+                change_deadline(&mut hash, field, deadline, context, &settings);
+            } else {
+                hash.insert(field, value, deadline, &settings);
+            }
         }
     }
     reply.integer(i64::from(is_met));

@@ -128,7 +128,7 @@ struct RangeQuery<'a> {
     span: Span<'a>,
     is_reversed: bool,
     with_scores: bool,
-    /// LIMIT: how many members to skip; negative, all but so many. And how many to return; negative, all.
+    /// LIMIT: how many members to skip, see [`skipped_of`], and how many to return; negative, all.
     limit: Option<(i64, i64)>,
 }
 

@@ -128,6 +128,8 @@ impl<H: Head> Dense<H> {
     }
 }
 
-fn hash_of(hash_key: [u64; 2], name: &[u8]) -> u64 {
-    SipHasher13::new_with_keys(hash_key[0], hash_key[1]).hash(name)
+/// The upper half of the hash of a name; the index keeps no more.
+fn hash_of(hash_key: [u64; 2], name: &[u8]) -> u32 {
+    let hash = SipHasher13::new_with_keys(hash_key[0], hash_key[1]).hash(name);
+    u32::try_from(hash >> 32).expect("it is 32 bits")
 }

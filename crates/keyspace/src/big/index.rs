@@ -2,10 +2,10 @@
 //!
 //! ```text
 //! parts: [ from 0 | Arc -> items ][ from hash | Arc -> items ] ...      in the order of the hashes that they begin with
-//! item:  [ upper half of the hash 4 | place 4 ]
+//! item:  [ hash 4 | place 4 ]
 //! ```
 //!
-//! Whoever asks knows the names at the places. They lie all over the memory, so a name is looked at only where the halves of the hashes are equal. A
+//! Whoever asks knows the names at the places. They lie all over the memory, so a name is looked at only where the hashes are equal. A
 //! partition that is full is divided at the middle of its range of hashes, neighbours that have become small are merged, and neither asks for a
 //! name. So nothing here takes longer than moving some hundred items, and a clone shares all partitions but those that were written. Places are
 //! looked up, never listed: how the partitions grew shows nowhere.
@@ -32,7 +32,7 @@ pub(super) struct Index {
 
 #[derive(Clone)]
 struct Part {
-    /// The upper half of the first hash that it may hold.
+    /// The first hash that it may hold.
     from: u32,
     table: Arc<HashTable<Item>>,
 }
@@ -46,14 +46,13 @@ impl Part {
 /// What is listed.
 #[derive(Clone, Copy, PartialEq, Eq)]
 struct Item {
-    half: u32,
+    hash: u32,
     place: u32,
 }
 
 impl Item {
-    fn new(hash: u64, place: usize) -> Self {
-        let place = u32::try_from(place).expect("2^32 members take more memory than there is");
-        Self { half: upper_half(hash), place }
+    fn new(hash: u32, place: usize) -> Self {
+        Self { hash, place: u32::try_from(place).expect("2^32 members take more memory than there is") }
     }
 
     fn place(self) -> usize {
@@ -61,16 +60,12 @@ impl Item {
     }
 }
 
-fn upper_half(hash: u64) -> u32 {
-    u32::try_from(hash >> 32).expect("it is 32 bits")
-}
-
 /// 2^64 divided by the golden ratio: what differs in a low bit differs in the upper ones behind a multiplication.
 const MULTIPLIER: u64 = 0x9e37_79b9_7f4a_7c15;
 
-/// The hash within a partition, where the upper bits of all halves are alike: a table needs lower bits for the bucket and upper ones to tell its items apart.
-fn table_hash(half: u32) -> u64 {
-    u64::from(half).wrapping_mul(MULTIPLIER)
+/// The hash within a partition, where the upper bits of all hashes are alike: a table needs lower bits for the bucket and upper ones to tell its items apart.
+fn table_hash(hash: u32) -> u64 {
+    u64::from(hash).wrapping_mul(MULTIPLIER)
 }
 
 /// How many items the partition takes that begins with a hash. Partitions fill alike: were it the same number for all, all of them would be divided at
@@ -89,37 +84,33 @@ impl Index {
         self.table_bytes + self.parts.len() * (size_of::<Part>() + ARC_BYTES + size_of::<HashTable<Item>>())
     }
 
-    fn part_of(&self, half: u32) -> usize {
-        self.parts.partition_point(|part| part.from <= half) - 1
+    fn part_of(&self, hash: u32) -> usize {
+        self.parts.partition_point(|part| part.from <= hash) - 1
     }
 
     /// The place with this hash that is the right one.
-    pub(super) fn find(&self, hash: u64, is_right: impl Fn(usize) -> bool) -> Option<usize> {
-        let half = upper_half(hash);
-        let table = &self.parts[self.part_of(half)].table;
-        table.find(table_hash(half), |item| item.half == half && is_right(item.place())).map(|item| item.place())
+    pub(super) fn find(&self, hash: u32, is_right: impl Fn(usize) -> bool) -> Option<usize> {
+        let table = &self.parts[self.part_of(hash)].table;
+        table.find(table_hash(hash), |item| item.hash == hash && is_right(item.place())).map(|item| item.place())
     }
 
     /// Brings near where places with these hashes are listed, or would be. See `fetch`.
-    pub(super) fn fetch(&self, hashes: &[u64]) {
+    pub(super) fn fetch(&self, hashes: &[u32]) {
         let mut tables = [&self.parts[0].table; FETCHED_MAX];
         for (table, &hash) in tables.iter_mut().zip(hashes) {
-            *table = &self.parts[self.part_of(upper_half(hash))].table;
+            *table = &self.parts[self.part_of(hash)].table;
         }
         let tables = || tables.iter().zip(hashes);
         look(tables().map(|(table, _)| table.len()));
-        let found = |(table, &hash): (&&Arc<HashTable<Item>>, &u64)| {
-            table.find(table_hash(upper_half(hash)), |_| true).copied()
-        };
-        look(tables().filter_map(found).map(Item::place));
+        look(tables().filter_map(|(table, &hash)| table.find(table_hash(hash), |_| true)).map(|item| item.place()));
     }
 
     /// Adds a place that is not listed.
-    pub(super) fn insert(&mut self, hash: u64, place: usize) {
+    pub(super) fn insert(&mut self, hash: u32, place: usize) {
         let item = Item::new(hash, place);
-        let mut at = self.part_of(item.half);
+        let mut at = self.part_of(item.hash);
         if self.parts[at].table.len() >= taken_from(self.parts[at].from) && self.divide(at) {
-            at = self.part_of(item.half);
+            at = self.part_of(item.hash);
         }
         let table = &self.parts[at].table;
         if table.len() == table.capacity() {
@@ -130,11 +121,11 @@ impl Index {
     }
 
     /// Takes a listed place out.
-    pub(super) fn remove(&mut self, hash: u64, place: usize) {
+    pub(super) fn remove(&mut self, hash: u32, place: usize) {
         let item = Item::new(hash, place);
-        let at = self.part_of(item.half);
+        let at = self.part_of(item.hash);
         self.change(at, |table| {
-            let Ok(found) = table.find_entry(table_hash(item.half), |listed| *listed == item) else {
+            let Ok(found) = table.find_entry(table_hash(item.hash), |listed| *listed == item) else {
                 unreachable!("the place is listed")
             };
             found.remove();
@@ -143,11 +134,11 @@ impl Index {
     }
 
     /// Changes a listed place.
-    pub(super) fn relocate(&mut self, hash: u64, from: usize, to: usize) {
+    pub(super) fn relocate(&mut self, hash: u32, from: usize, to: usize) {
         let [from, to] = [from, to].map(|place| Item::new(hash, place));
-        let at = self.part_of(from.half);
+        let at = self.part_of(from.hash);
         let table = Arc::make_mut(&mut self.parts[at].table);
-        let listed = table.find_mut(table_hash(from.half), |listed| *listed == from);
+        let listed = table.find_mut(table_hash(from.hash), |listed| *listed == from);
         *listed.expect("the place is listed") = to;
     }
 
@@ -174,7 +165,7 @@ impl Index {
         if middle == start {
             return false;
         }
-        let (lower, upper): (Vec<Item>, Vec<Item>) = self.parts[at].table.iter().partition(|item| item.half < middle);
+        let (lower, upper): (Vec<Item>, Vec<Item>) = self.parts[at].table.iter().partition(|item| item.hash < middle);
         let (lower, upper) = (table_of(lower.iter(), lower.len()), table_of(upper.iter(), upper.len()));
         self.table_bytes += upper.allocation_size();
         self.replace(at, lower);
@@ -205,7 +196,7 @@ impl Index {
 }
 
 fn insert(table: &mut HashTable<Item>, item: Item) {
-    table.insert_unique(table_hash(item.half), item, |_| unreachable!("there is room"));
+    table.insert_unique(table_hash(item.hash), item, |_| unreachable!("there is room"));
 }
 
 /// A table of these items, `count` of them, with room for one more.
@@ -219,8 +210,8 @@ fn table_of<'a>(items: impl Iterator<Item = &'a Item>, count: usize) -> HashTabl
 mod tests {
     use super::*;
 
-    fn hash_at(place: usize) -> u64 {
-        (place as u64).wrapping_mul(0x9e37_79b9_7f4a_7c15)
+    fn hash_at(place: usize) -> u32 {
+        u32::try_from(table_hash(u32::try_from(place).unwrap()) >> 32).unwrap()
     }
 
     /// Partitions are divided and merged; every place is found all the while.

@@ -120,7 +120,7 @@ impl Search {
     /// The cell of the middle and those around it that the shape may reach.
     fn cells(&self) -> [Option<Cell>; 9] {
         let reach = self.reach();
-        let mut step = steps(self.radius_m(), self.middle.latitude);
+        let mut step = steps(self.radius_m(&reach), self.middle.latitude);
         let mut cell = Cell::around(self.middle, MERCATOR, step);
         let bounds = |cell: Cell| cell.bounds(MERCATOR);
         let is_too_small = bounds(cell.moved(0, 1)).latitude.1 < reach.latitude.1
@@ -143,20 +143,19 @@ impl Search {
             .map(|(east, north)| is_needed(east, north).then(|| cell.moved(east, north)))
     }
 
-    /// The distance from the middle to the farthest end of the shape, more or less, in metres.
-    fn radius_m(&self) -> f64 {
+    /// The distance from the middle to the farthest end of the shape, or of a polygon's reach, more or less, in metres.
+    fn radius_m(&self, reach: &Bounds) -> f64 {
         let diagonal =
             |width: f64, height: f64| ((width / 2.0) * (width / 2.0) + (height / 2.0) * (height / 2.0)).sqrt();
         match &self.shape {
             Shape::Circle { radius } => radius * self.unit_m,
             Shape::Box { width, height } => diagonal(*width, *height) * self.unit_m,
-            Shape::Polygon(vertices) => {
-                // Not to the vertices but to the corners around them, which lie far from the middle if the polygon crosses the meridian of 180 degrees.
-                let Bounds { longitude: (west, east), latitude: (south, north) } = hull(vertices);
+            Shape::Polygon(_) => {
+                // Not to its vertices: if it crosses the meridian of 180 degrees, the corners lie far from the middle.
+                let Bounds { longitude: (west, east), latitude: (south, north) } = *reach;
                 let corners = [(west, south), (west, north), (east, south), (east, north)];
-                let distances =
-                    corners.map(|(longitude, latitude)| self.middle.distance_m(Position { longitude, latitude }));
-                distances.into_iter().fold(0.0, f64::max)
+                let distance_m = |(longitude, latitude)| self.middle.distance_m(Position { longitude, latitude });
+                corners.map(distance_m).into_iter().fold(0.0, f64::max)
             }
         }
     }
