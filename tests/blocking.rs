@@ -4,7 +4,7 @@ use rustix::process::Signal;
 
 use crate::harness::nodes::Nodes;
 use crate::harness::tools::{Valkey, python_script};
-use crate::harness::trio::Trio;
+use crate::harness::trio::{Trio, once_a_leader_is_known};
 use crate::harness::{Client, Server, Value, wait_for, wire};
 
 /// What `tests/python/blocking.py` sees of a server.
@@ -59,7 +59,7 @@ fn who_waits_on_a_leader_that_leads_no_more_is_told_so() {
         waiting(port, &[b"BZPOPMIN", b"set", b"0"]),
         waiting(port, &[b"XREAD", b"BLOCK", b"0", b"STREAMS", b"stream", b"$"]),
     ];
-    trio.nodes[old].process().signal(Signal::STOP);
+    trio.nodes[old].process().stop();
     let others = trio.others(old);
     let (new, _) = trio.write_somewhere(&others, &[b"SET", b"elected", b"yes"]);
     let mut next = waiting(trio.nodes[new].port, &[b"BLPOP", b"queue", b"0"]);
@@ -68,7 +68,7 @@ fn who_waits_on_a_leader_that_leads_no_more_is_told_so() {
         let told = waiter.reply().expect("it is answered");
         assert!(told.is_error("UNBLOCKED force unblock from blocking operation"), "{told:?}");
         // It may go on: this one follows now.
-        let refused = waiter.run("BLPOP queue 0");
+        let refused = once_a_leader_is_known(waiter, "BLPOP queue 0");
         assert!(refused.is_error("READONLY"), "{refused:?}");
     }
     let mut pusher = trio.nodes[new].client();

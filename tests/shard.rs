@@ -89,7 +89,7 @@ fn a_leader_that_was_paused_never_answers_with_the_old_value() {
         let (old, new) = (format!("old-{round}"), format!("new-{round}"));
         assert_eq!(client.run(&format!("SET k {old}")), Value::ok());
         assert_eq!(client.run("GET k").text(), old);
-        trio.nodes[leader].process().signal(Signal::STOP);
+        trio.nodes[leader].process().stop();
         let others = trio.others(leader);
         let (_, took) = trio.write_somewhere(&others, &[b"SET", b"k", new.as_bytes()]);
         eprintln!("round {round}: another leader wrote after {} ms", took.as_millis());

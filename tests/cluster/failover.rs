@@ -185,13 +185,11 @@ fn kill_one(nodes: &mut Nodes, victim: usize) {
 }
 
 /// SIGSTOP past its lease, a write elsewhere, SIGCONT: what it answers then is not the past.
-fn stop_one(nodes: &Nodes, victim: usize) {
+fn stop_one(nodes: &mut Nodes, victim: usize) {
     let key = KEYS.into_iter().find(|key| nodes.master_of(0, key) == victim).expect("a key of each master");
     let mut before = nodes.client(victim);
     assert_eq!(before.run(&format!("SET {key} old")), Value::ok());
-    let process = i32::try_from(nodes.list[victim].id()).expect("ids are small");
-    let process = rustix::process::Pid::from_raw(process).expect("ids are positive");
-    rustix::process::kill_process(process, Signal::STOP).expect("it is our child");
+    nodes.list[victim].process().stop();
     let seen_from = survivor(nodes, &[victim]);
     wait_for("a write elsewhere", || {
         (0..nodes.list.len()).filter(|&at| at != victim).find_map(|at| {
@@ -201,7 +199,7 @@ fn stop_one(nodes: &Nodes, victim: usize) {
     });
     await_writes(nodes, &[victim]);
     assert!(nodes.known(seen_from).len() == 6);
-    rustix::process::kill_process(process, Signal::CONT).expect("it is our child");
+    nodes.list[victim].process().signal(Signal::CONT);
     let read = before.run(&format!("GET {key}"));
     assert!(read != Value::bulk("old"), "a stale read after a stop");
     nodes.await_whole();

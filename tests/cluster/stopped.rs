@@ -71,7 +71,7 @@ fn stopped_while_its_replica_stands_still(nodes: &mut Nodes) {
     let master = nodes.master_of(0, "counted");
     let replica = nodes.replica_of(master);
     let ports: Vec<u16> = nodes.list.iter().map(|node| node.port).collect();
-    nodes.list[replica].process().signal(Signal::STOP);
+    nodes.list[replica].process().stop();
     let of_master = Asking::start(ports[master]);
     // What is written from now on the replica does not have.
     of_master.await_answers();

@@ -31,6 +31,13 @@ pub(crate) struct Process {
     is_reaped: bool,
 }
 
+/// Whether a thread, given by its directory in `/proc`, is stopped or gone.
+fn is_stopped(thread: &Path) -> bool {
+    // The state comes behind the name, which is in parentheses and may hold any.
+    fs::read_to_string(thread.join("stat"))
+        .map_or(true, |stat| stat.rsplit(')').next().is_some_and(|rest| rest.starts_with(" T")))
+}
+
 impl Process {
     /// Starts it. `log` is appended to.
     pub(crate) fn start(mut command: Command, log: &Path) -> Self {
@@ -51,6 +58,19 @@ impl Process {
         assert!(!self.is_reaped, "the process has ended: its id may be another's");
         let id = i32::try_from(self.child.id()).ok().and_then(Pid::from_raw).expect("ids are positive");
         kill_process(id, signal).expect("it is our child");
+    }
+
+    /// Makes it stand still; it does when this returns.
+    pub(crate) fn stop(&self) {
+        self.signal(Signal::STOP);
+        let threads = format!("/proc/{}/task", self.id());
+        // A signal is delivered when one of the threads runs again; until then the others go on, on a busy machine for milliseconds.
+        wait_for("a process that stands still", || {
+            fs::read_dir(&threads)
+                .ok()?
+                .all(|thread| thread.is_ok_and(|thread| is_stopped(&thread.path())))
+                .then_some(())
+        });
     }
 
     /// How it ended, if it did.
@@ -152,11 +172,6 @@ impl Server {
     /// Its process.
     pub(crate) fn process(&mut self) -> &mut Process {
         &mut self.process
-    }
-
-    /// Its process id.
-    pub(crate) fn id(&self) -> u32 {
-        self.process.id()
     }
 
     /// Its data and its log.

@@ -111,3 +111,11 @@ impl Trio {
         });
     }
 }
+
+/// What a node answers that has just lost its leadership: it knows that it leads no more before it knows who does.
+pub(crate) fn once_a_leader_is_known(client: &mut Client, command: &str) -> Value {
+    wait_for("word of another leader", || {
+        let told = client.run(command);
+        (!told.is_error("NOREPLICAS ")).then_some(told)
+    })
+}
