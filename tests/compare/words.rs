@@ -16,8 +16,7 @@ pub(crate) fn word(what: &str, dice: &mut Dice) -> Option<Vec<u8>> {
         "v" => value(dice),
         "i" => integer(dice),
         "index" => format!("{}", i64::try_from(dice.below(12)).expect("small") - 6).into_bytes(),
-        // Not negative: what comes of it depends on the encoding, and that may differ for a while (`OBJECT` in families/keys.rs).
-        "offset" => format!("{}", dice.below(5)).into_bytes(),
+        "offset" => format!("{}", i64::try_from(dice.below(8)).expect("small") - 3).into_bytes(),
         "float" => float(dice),
         "score" => match dice.below(3) {
             0 => float(dice),

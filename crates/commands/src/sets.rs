@@ -48,16 +48,14 @@ fn sadd(keyspace: &mut Keyspace, args: &mut Args<'_>, context: &Context, reply: 
     let members = args.take_rest();
     let settings = *keyspace.settings();
     let mut set = keyspace.edit_or_new::<SetValue>(context, key)?;
+    let first = members.clone().next().unwrap_or_default();
+    SetValue::expect(&mut set, first, members.clone().count(), &settings);
     let (mut added, mut ahead) = (0, members.clone());
     for (index, member) in members.clone().enumerate() {
         if index.is_multiple_of(FETCHED_MAX) && !is_one {
             set.fetch(ahead.by_ref().take(FETCHED_MAX));
         }
         if !set.contains(member) {
-            if added == 0 {
-                let first = members.clone().next().expect("this is one of them");
-                set.prepare(first, members.clone().count(), &settings);
-            }
             set.insert(member, &settings);
             added += 1;
         }

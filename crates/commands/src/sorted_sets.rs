@@ -173,6 +173,7 @@ pub(crate) fn add(
     let (mut added, mut changed, mut result) = (0, 0, None);
     if let Some(mut set) = edit_to_add(keyspace, context, key, options)? {
         let longest = pairs.iter().map(|pair| pair.1.len()).max().unwrap_or(0);
+        SortedSetValue::expect(&mut set, pairs.len(), longest, &settings);
         for (index, &(score, member)) in pairs.iter().enumerate() {
             if index.is_multiple_of(FETCHED_MAX) && pairs.len() > 1 {
                 set.fetch(&pairs[index..]);
@@ -183,7 +184,6 @@ pub(crate) fn add(
             added += usize::from(before.is_none());
             changed += usize::from(before.is_some_and(|before| before != score));
             if before != Some(score) {
-                set.prepare(pairs.len(), longest, &settings);
                 set.insert(member, score, &settings);
             }
         }

@@ -20,6 +20,7 @@ use triomphe::Arc;
 use crate::big::{Body, Dense};
 use crate::collection::{Collection, CollectionValue, Value, ValueType, collection_variant};
 use crate::digest::Digest;
+use crate::edit::Edit;
 use crate::integer::{Digits, format_integer, parse_integer};
 use crate::random::Random;
 use crate::settings::Settings;
@@ -146,16 +147,19 @@ impl SetValue {
     }
 
     /// Tells that so many members are about to be added, `first` being the first: an empty set chooses its encoding by that, and one that
-    /// has members leaves an encoding that may not hold so many.
-    pub fn prepare(&mut self, first: &[u8], count: usize, settings: &Settings) {
-        let (is_empty, packs) = (self.is_empty(), count <= settings.set.entries_max);
+    /// has members leaves an encoding that may not hold so many. Redis looks at what is named (t_set.c saddCommand): some or all may be
+    /// members already, so nobody is told of a change.
+    pub fn expect(set: &mut Edit<'_, Self>, first: &[u8], count: usize, settings: &Settings) {
+        let packs = count <= settings.set.entries_max;
         let keeps_integers = count <= settings.set_integers_max;
-        match &self.0 {
-            Encoding::Integers(_) if keeps_integers && (!is_empty || parse_integer(first).is_some()) => (),
-            Encoding::Integers(_) if is_empty && packs => self.0 = Encoding::Packed(Packed::default()),
+        match &set.0 {
+            Encoding::Integers(_) if keeps_integers && (!set.is_empty() || parse_integer(first).is_some()) => (),
+            Encoding::Integers(_) if set.is_empty() && packs => set.reshape().0 = Encoding::Packed(Packed::default()),
             Encoding::Packed(_) if packs => (),
             Encoding::Many(_) => (),
-            _ => self.spread(settings),
+            _ => {
+                set.reshape().spread(settings);
+            }
         }
     }
 

@@ -20,6 +20,7 @@ use triomphe::Arc;
 use crate::big::{Body, Head, Keyed, Ranked, Row};
 use crate::collection::{Collection, CollectionValue, Value, ValueType, collection_variant};
 use crate::digest::Digest;
+use crate::edit::Edit;
 use crate::random::Random;
 use crate::set::{sample_places, scan_step};
 use crate::settings::Settings;
@@ -200,10 +201,22 @@ impl SortedSetValue {
     /// Tells that so many members are about to be put, the longest of so many bytes: if a listpack may not hold as much, the sorted set
     /// leaves that encoding at once.
     pub fn prepare(&mut self, count: usize, longest_bytes: usize, settings: &Settings) {
-        let limits = settings.sorted_set;
-        if count > limits.entries_max || longest_bytes > limits.value_bytes_max {
+        if self.is_outgrown_by(count, longest_bytes, settings) {
             self.spread(settings);
         }
+    }
+
+    /// As [`Self::prepare`], of members that may not come to be put: Redis looks at what is named (t_zset.c zaddGenericCommand). The members
+    /// are the same afterwards, so nobody is told of a change.
+    pub fn expect(set: &mut Edit<'_, Self>, count: usize, longest_bytes: usize, settings: &Settings) {
+        if set.is_outgrown_by(count, longest_bytes, settings) {
+            set.reshape().spread(settings);
+        }
+    }
+
+    fn is_outgrown_by(&self, count: usize, longest_bytes: usize, settings: &Settings) -> bool {
+        let limits = settings.sorted_set;
+        self.is_packed() && (count > limits.entries_max || longest_bytes > limits.value_bytes_max)
     }
 
     /// Brings near what will be looked at first when these members get these scores; of the first [`crate::FETCHED_MAX`]. Nothing but time comes of it.

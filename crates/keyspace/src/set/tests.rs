@@ -96,10 +96,38 @@ fn encodings_change_where_redis_changes_them() {
     let mut long = SetValue::empty();
     long.insert(&[b'x'; 65], &limits);
     assert_eq!(long.encoding(), "hashtable");
-    let mut announced = SetValue::empty();
-    announced.prepare(b"x", 6, &limits);
-    announced.insert(b"x", &limits);
-    assert_eq!(announced.encoding(), "hashtable");
+}
+
+/// Redis looks at how many members are named, also if all are members already.
+#[test]
+fn what_is_expected_decides_the_encoding_and_is_no_change() {
+    let limits = settings(3, 5);
+    let mut keyspace = crate::Keyspace::new(limits);
+    let context = crate::Context::of_entry(0, 1, 1);
+    for (key, member, count, encoding) in [
+        (b"n", b"1", 3, "intset"),
+        (b"p", b"1", 4, "listpack"),
+        (b"w", b"x", 1, "listpack"),
+        (b"m", b"1", 6, "hashtable"),
+    ] {
+        let mut set = keyspace.edit_or_new::<SetValue>(&context, key).unwrap();
+        SetValue::expect(&mut set, member, count, &limits);
+        set.insert(member, &limits);
+        assert_eq!(set.encoding(), encoding);
+    }
+    let before = keyspace.revision();
+    for (key, count, encoding) in [
+        (b"n", 3, "intset"),
+        (b"n", 4, "hashtable"),
+        (b"w", 5, "listpack"),
+        (b"w", 6, "hashtable"),
+        (b"w", 1, "hashtable"),
+    ] {
+        let mut set = keyspace.edit::<SetValue>(&context, key).unwrap().unwrap();
+        SetValue::expect(&mut set, b"1", count, &limits);
+        assert_eq!((set.len(), set.encoding()), (1, encoding));
+    }
+    assert_eq!(keyspace.revision(), before);
 }
 
 #[test]

@@ -216,6 +216,23 @@ fn encodings_change_where_redis_changes_them() {
     assert_eq!(announced.encoding(), "skiplist");
 }
 
+/// Redis looks at what is named, also if it comes not to be put.
+#[test]
+fn what_is_expected_in_vain_makes_big_and_is_no_change() {
+    let limits = settings(2);
+    for (count, bytes, encoding) in [(2, 64, "listpack"), (3, 1, "skiplist"), (1, 65, "skiplist")] {
+        let mut keyspace = crate::Keyspace::new(limits);
+        let context = crate::Context::of_entry(0, 1, 1);
+        keyspace.edit_or_new::<SortedSetValue>(&context, b"set").unwrap().insert(b"a", 1.0, &limits);
+        let before = keyspace.revision();
+        let mut set = keyspace.edit::<SortedSetValue>(&context, b"set").unwrap().unwrap();
+        SortedSetValue::expect(&mut set, count, bytes, &limits);
+        assert_eq!((set.len(), set.encoding()), (1, encoding));
+        drop(set);
+        assert_eq!(keyspace.revision(), before);
+    }
+}
+
 #[test]
 fn a_walk_returns_what_is_there_throughout() {
     let limits = settings(0);
