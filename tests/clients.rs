@@ -132,11 +132,14 @@ fn client_commands_answer_as_valkey_does() {
         "LADDR x SKIPME no",
         "SKIPME no NOT-FLAGS N",
     ];
-    let count = |mut client: Client| client.run("CLIENT LIST").text().lines().count();
+    let count = |client: &mut Client| client.run("CLIENT LIST").text().lines().count();
     for filter in filters {
         // Each counts those that it kills: none of the connections of before may be on its way out.
-        wait_for("lone clients", || (count(pair.cairn.client()) + count(pair.valkey.client()) == 2).then_some(()));
-        pair.agree(&[&format!("CLIENT KILL {filter}")]);
+        let (mut theirs, mut ours) = (pair.valkey.client(), pair.cairn.client());
+        wait_for("lone clients", || (count(&mut theirs) + count(&mut ours) == 2).then_some(()));
+        let kill = format!("CLIENT KILL {filter}");
+        assert_eq!(ours.run(&kill), theirs.run(&kill), "{kill}");
+        drop((theirs, ours));
         // What is shown of a client differs; whether one is shown does not.
         let list = format!("CLIENT LIST {filter}");
         let shown = |mut client: Client| match client.run(&list) {
