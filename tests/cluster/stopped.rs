@@ -76,9 +76,10 @@ fn stopped_while_its_replica_stands_still(nodes: &mut Nodes) {
     // What is written from now on the replica does not have.
     of_master.await_answers();
     let of_replica = Asking::start(ports[replica]);
+    let awaited = |nodes: &mut Nodes| nodes.list[master].process().output().matches("standing=Awaiting").count();
+    let before = awaited(nodes);
     nodes.list[master].process().signal(Signal::TERM);
-    let awaits = |nodes: &mut Nodes| nodes.list[master].process().output().contains("standing=Awaiting");
-    wait_for("a leader that is hidden", || awaits(nodes).then_some(()));
+    wait_for("a leader that is hidden", || (awaited(nodes) > before).then_some(()));
     nodes.list[replica].process().signal(Signal::CONT);
     of_replica.await_answers();
     assert!(nodes.list[master].process().end().success());

@@ -11,7 +11,7 @@ use std::time::Duration;
 
 use keyspace::{Keyspace, Settings as KeyspaceSettings};
 use parking_lot::Mutex;
-use raft::{Clock, Group, Member, ReplicaId, Role, Status, Transport};
+use raft::{Clock, Group, LogId, Member, ReplicaId, Role, Status, Transport};
 use tokio::sync::watch;
 
 use crate::fence::Fence;
@@ -29,8 +29,20 @@ const SETTLE_WITHIN: Duration = Duration::from_secs(1);
 const RETIRE_WITHIN: Duration = Duration::from_secs(2);
 /// A replica that was not heard of for longer is not asked to lead while there are others.
 const HEARD_WITHIN_MS: u64 = 1000;
+/// Between two rounds of asking who may take leadership over.
+const ASKED_AGAIN_AFTER: Duration = Duration::from_millis(200);
 /// Between two looks whether it owes any.
 const SETTLED_AGAIN_AFTER: Duration = Duration::from_millis(1);
+
+/// How fit a voter is to take leadership over: the greatest is asked first.
+#[derive(PartialEq, Eq, PartialOrd, Ord)]
+struct Heir {
+    /// By who asks, and there.
+    is_preferred: bool,
+    /// Heard of lately.
+    is_there: bool,
+    matched: Option<LogId>,
+}
 
 /// See the module.
 pub(crate) struct Replica {
@@ -44,6 +56,8 @@ pub(crate) struct Replica {
     stored: Mutex<BTreeMap<ReplicaId, u64>>,
     /// When the newest snapshot was seen, by the wall clock; 0 for never.
     snapshot_ms: AtomicU64,
+    /// Held while it gives leadership up.
+    abdication: tokio::sync::Mutex<()>,
 }
 
 impl Replica {
@@ -69,6 +83,7 @@ impl Replica {
             status: watch::Sender::new(Status::default()),
             stored: Mutex::default(),
             snapshot_ms: AtomicU64::new(0),
+            abdication: tokio::sync::Mutex::default(),
         })
     }
 
@@ -202,6 +217,10 @@ impl Replica {
             tracing::warn!("leadership was not handed over: what was proposed is not committed in time");
             return false;
         }
+        // Leadership that was lost and came back meanwhile is not what was to be given away.
+        if self.status().term != status.term {
+            return false;
+        }
         let transferred = group.transfer_leader(successor).await;
         if let Err(why) = &transferred {
             tracing::warn!(%why, "leadership was not handed over");
@@ -233,14 +252,44 @@ impl Replica {
         }
     }
 
-    /// Gives leadership up, rather to one of those that are preferred and were heard of lately; clients wait meanwhile. Where nobody
-    /// takes it, this one leads on.
+    /// Gives leadership up, rather to one of those that are preferred and were heard of lately; clients wait meanwhile. Each voter is
+    /// asked in turn, and while one of them is there again after a while: one that has just started may be elected a lease later. Where
+    /// nobody takes it, this one leads on.
     pub(crate) async fn abdicate(&self, prefers: impl Fn(&Member) -> bool) {
-        let heard_ms = self.group.get().map(Group::heard_ms_ago).unwrap_or_default();
-        let is_there = |member: &Member| heard_ms.get(&member.replica).is_some_and(|ms| *ms <= HEARD_WITHIN_MS);
-        let _ = self.yield_to(|member| prefers(member) && is_there(member)).await
-            || self.yield_to(is_there).await
-            || self.yield_to(|_| true).await;
+        let Some(group) = self.group.get() else { return };
+        // Two would let the clients go on for each other.
+        let _alone = self.abdication.lock().await;
+        let until = tokio::time::Instant::now() + group.transfer_patience();
+        loop {
+            let heirs = self.heirs(&prefers);
+            for (_, heir) in &heirs {
+                if self.yield_to(|member| member.replica == *heir).await || !self.leads() {
+                    return;
+                }
+            }
+            if !heirs.iter().any(|(standing, _)| standing.is_there) || tokio::time::Instant::now() >= until {
+                return;
+            }
+            tokio::time::sleep(ASKED_AGAIN_AFTER).await;
+        }
+    }
+
+    /// Whether it is giving leadership up at this moment.
+    pub(crate) fn abdicates(&self) -> bool {
+        self.abdication.try_lock().is_err()
+    }
+
+    /// The other voters, the best first.
+    fn heirs(&self, prefers: impl Fn(&Member) -> bool) -> Vec<(Heir, ReplicaId)> {
+        let (heard_ms, status) = (self.group.get().map(Group::heard_ms_ago).unwrap_or_default(), self.status());
+        let heir = |(replica, matched): (&ReplicaId, &Option<LogId>)| {
+            let member = status.voters.get(replica)?;
+            let is_there = heard_ms.get(replica).is_some_and(|ms| *ms <= HEARD_WITHIN_MS);
+            Some((Heir { is_preferred: is_there && prefers(member), is_there, matched: *matched }, *replica))
+        };
+        let mut heirs: Vec<_> = status.matched.iter().filter_map(heir).collect();
+        heirs.sort_unstable_by(|left, right| right.cmp(left));
+        heirs
     }
 
     /// Ends what `raft` runs for this replica.

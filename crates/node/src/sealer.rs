@@ -100,7 +100,7 @@ fn look_at_clock<P: Platform>(node: &Arc<Shared<P>>, replica: &Arc<Replica>, war
     if is_off && !warned {
         tracing::warn!(offset_ms, "the clock is far from those of the other nodes: keys expire by the leader's clock");
     }
-    if offset_ms.unsigned_abs() >= CLOCK_WRONG_MS && replica.leads() {
+    if offset_ms.unsigned_abs() >= CLOCK_WRONG_MS && replica.leads() && !replica.abdicates() {
         tracing::warn!(offset_ms, "giving leadership up: the clock is too far from those of the other nodes");
         let replica = Arc::clone(replica);
         let node = Arc::clone(node);

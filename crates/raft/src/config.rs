@@ -69,12 +69,6 @@ impl GroupConfig {
         self.lease_length() * 2
     }
 
-    /// How long [`crate::Group::transfer_leader`] takes at most, for callers that hold clients meanwhile: a lease to
-    /// catch up and two to be elected.
-    pub fn transfer_patience(&self) -> Duration {
-        self.lease_length() * 3
-    }
-
     /// `may_elect`: whether this replica may ask for votes from the beginning.
     pub(crate) fn to_raft(&self, may_elect: bool) -> io::Result<Config> {
         let (min, max) = self.election_timeout_ms;

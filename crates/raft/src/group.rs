@@ -7,6 +7,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::future::Future;
 use std::io;
 use std::sync::Arc;
+use std::time::Duration;
 
 use bytes::Bytes;
 use futures_util::FutureExt;
@@ -450,6 +451,11 @@ impl<W: Waiter> Group<W> {
             Ok(Some(leader)) if leader == to.0 => Ok(()),
             _ => Err(GroupError::Unknown),
         }
+    }
+
+    /// How long [`Self::transfer_leader`] takes at most: a lease to catch up and two to be elected.
+    pub fn transfer_patience(&self) -> Duration {
+        self.inner.config.lease_length() * 3
     }
 
     /// Waits until `to` holds this leader's whole log; false when this replica does not lead any more.

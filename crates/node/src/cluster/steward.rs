@@ -297,11 +297,23 @@ pub(super) async fn keep_shard<P: Platform>(
         fence(&ground.node, &replica, known, &mut news, shard);
         match realise(&group, Wanted::Shard(shard), &topology).await {
             Some(Left::Tell(change)) => news.push(change),
-            // Tried again with the next look.
-            Some(Left::HandOver(successor)) => drop(replica.yield_to(|member| member.replica == successor).await),
+            Some(Left::HandOver(_)) => leave(&ground, shard, &replica, &group).await,
             None => (),
         }
         tell(&ground.node, news).await;
+    }
+}
+
+/// Gives leadership of a shard to a replica that is to stay where this one is not. Tried again with the next look.
+async fn leave<P: Platform>(ground: &Ground<P>, shard: ShardId, replica: &Replica, group: &Group<EntryWaiter>) {
+    // A change of nothing, to know all that were made before it: whoever gave leadership to this replica may have gone by a newer topology
+    // than was known here, by which this is the one that stays.
+    if ground.node.change_topology(Vec::new()).await.is_err() {
+        return;
+    }
+    let Some(topology) = ground.cluster().topology() else { return };
+    if let Some(Left::HandOver(successor)) = realise(group, Wanted::Shard(shard), &topology).await {
+        let _ = replica.yield_to(|member| member.replica == successor).await;
     }
 }
 
