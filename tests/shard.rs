@@ -221,6 +221,21 @@ fn a_stopped_leader_hands_over() {
     book.check(&mut trio.nodes[now].client());
 }
 
+/// Voters that have just started keep their votes to themselves for a while: the leader offers them leadership until one may take it.
+#[test]
+fn a_stopped_leader_waits_for_voters_that_have_just_started() {
+    let mut trio = Trio::start(&[]);
+    let leader = trio.leader();
+    let others = trio.others(leader);
+    others.iter().for_each(|&at| trio.nodes[at].kill());
+    others.iter().for_each(|&at| trio.nodes[at].relaunch());
+    trio.write_somewhere(&[leader], &[b"SET", b"k", b"v"]);
+    trio.nodes[leader].process().signal(Signal::TERM);
+    assert!(trio.nodes[leader].process().end().success());
+    let roles: Vec<_> = others.iter().map(|&at| trio.nodes[at].client().run("ROLE").elements()[0].text()).collect();
+    assert!(roles.contains(&"master".to_owned()), "nobody leads: {roles:?}");
+}
+
 #[test]
 fn a_saturating_writer_does_not_starve_readers() {
     let trio = Trio::start(&[]);
