@@ -453,7 +453,7 @@ impl<W: Waiter> Group<W> {
         }
     }
 
-    /// How long [`Self::transfer_leader`] takes at most: a lease to catch up and two to be elected.
+    /// For how long a leader that leaves may ask voters which refuse: three leases. One that has just started refuses for a lease and a tenth.
     pub fn transfer_patience(&self) -> Duration {
         self.inner.config.lease_length() * 3
     }

@@ -283,6 +283,8 @@ pub(super) async fn keep_shard<P: Platform>(
 ) {
     let cluster = ground.cluster();
     let mut looks = Looks::new(&ground, group.status());
+    // The term in which this replica led when it made sure last that it knows the topology by which it was made to lead.
+    let mut sure_in = 0;
     while looks.next().await {
         let Some(topology) = cluster.topology().filter(|_| replica.leads()) else { continue };
         let Some(known) = topology.shard(shard) else { continue };
@@ -297,23 +299,19 @@ pub(super) async fn keep_shard<P: Platform>(
         fence(&ground.node, &replica, known, &mut news, shard);
         match realise(&group, Wanted::Shard(shard), &topology).await {
             Some(Left::Tell(change)) => news.push(change),
-            Some(Left::HandOver(_)) => leave(&ground, shard, &replica, &group).await,
+            // Tried again with the next look.
+            Some(Left::HandOver(successor)) if sure_in == status.term => {
+                let _ = replica.yield_to(|member| member.replica == successor).await;
+            }
+            // Whoever gave leadership to this replica may have gone by a newer topology than is known here, by which this is the one that
+            // stays. A change of nothing shows all that were made before it, and brings the next look. Once in a term: each is an entry.
+            Some(Left::HandOver(_)) => {
+                let is_sure = ground.node.change_topology(Vec::new()).await.is_ok();
+                sure_in = if is_sure { status.term } else { 0 };
+            }
             None => (),
         }
         tell(&ground.node, news).await;
-    }
-}
-
-/// Gives leadership of a shard to a replica that is to stay where this one is not. Tried again with the next look.
-async fn leave<P: Platform>(ground: &Ground<P>, shard: ShardId, replica: &Replica, group: &Group<EntryWaiter>) {
-    // A change of nothing, to know all that were made before it: whoever gave leadership to this replica may have gone by a newer topology
-    // than was known here, by which this is the one that stays.
-    if ground.node.change_topology(Vec::new()).await.is_err() {
-        return;
-    }
-    let Some(topology) = ground.cluster().topology() else { return };
-    if let Some(Left::HandOver(successor)) = realise(group, Wanted::Shard(shard), &topology).await {
-        let _ = replica.yield_to(|member| member.replica == successor).await;
     }
 }
 
