@@ -12,7 +12,6 @@ use node::config::{Config, Settings};
 use node::{Network, Node, OsThreads, Peers, Place, Platform, ProcessorTimes, Record, Serving, Start};
 use raft::NodeId;
 use rpc::{PeerLinks, RpcConfig};
-use rustix::process::{getpriority_process, setpriority_process};
 use storage::{Opened, Store};
 
 use crate::clock::SystemClock;
@@ -111,16 +110,11 @@ pub(crate) fn start(
     Ok((Node::start(start).context("starting the node's threads")?, store))
 }
 
-/// How far the thread that encodes snapshots and frees what is big gives way to those that somebody waits for; see setpriority(2).
-const RECLAIM_NICENESS: i32 = 5;
-
+/// The thread that encodes snapshots and frees what is big gives way to those that somebody waits for.
 fn set_priority(place: Place) {
-    if place != Place::Reclaim {
-        return;
-    }
-    // On Linux each thread has its own.
-    let lowered = getpriority_process(None).and_then(|own| setpriority_process(None, own + RECLAIM_NICENESS));
-    if let Err(why) = lowered {
+    if place == Place::Reclaim
+        && let Err(why) = storage::give_way()
+    {
         tracing::warn!("snapshots are encoded at the same priority as everything else: {why}");
     }
 }

@@ -21,6 +21,9 @@ impl FilesThread {
     pub(crate) fn start() -> io::Result<Self> {
         let (jobs, mut queue) = mpsc::channel::<Job>(JOBS_MAX);
         crate::store::spawn("files", move || {
+            if let Err(why) = crate::give_way() {
+                tracing::warn!("snapshots are written at the same priority as everything else: {why}");
+            }
             while let Some(job) = queue.blocking_recv() {
                 job();
             }

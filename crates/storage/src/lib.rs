@@ -111,6 +111,7 @@ mod identity;
 mod journal;
 mod keys;
 mod marks;
+mod priority;
 mod queue;
 mod removal;
 mod scan;
@@ -122,6 +123,7 @@ mod writer;
 pub use error::Error;
 pub use files::free_bytes;
 pub use identity::{Identity, RECORD_BYTES_MAX};
+pub use priority::give_way;
 pub use snapshot::{Reader as SnapshotReader, Writer as SnapshotWriter};
 pub use store::{Opened, Options, Store, open};
 
