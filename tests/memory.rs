@@ -41,10 +41,10 @@ fn shapes() -> Vec<Shape> {
         shape("lists", 1600, &[format!("RPUSH KEY {}", members(100))]),
         shape("small hashes", 160, &[format!("HSET KEY {}", pairs(5))]),
         shape("hashes", 7500, &[format!("HSET KEY {}", pairs(200))]),
-        shape("hashes with a long value", 750, &[format!("HSET KEY {} long {long}", pairs(4))]),
+        shape("hashes with a long value", 330, &[format!("HSET KEY {} long {long}", pairs(4))]),
         shape(
             "hashes whose fields expire",
-            950,
+            430,
             &[
                 format!("HSET KEY {}", pairs(5)),
                 "HPEXPIRE KEY 1#00000 FIELDS 5 field0 field1 field2 field3 field4".into(),

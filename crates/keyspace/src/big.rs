@@ -31,5 +31,11 @@ pub(crate) use ranked::{Keyed, Ranked};
 pub(crate) use rows::{Body, Row};
 pub(crate) use spine::{At, Counted, Spine};
 
+/// So many elements are few: a look at each is as fast as a hash of the one that is looked for.
+pub(crate) const FEW_MAX: usize = 16;
+/// Few elements may be kept in one block while it takes no more: whoever changes it shifts what follows, and copies all of it
+/// while a snapshot shares it.
+pub(crate) const FEW_BYTES_MAX: usize = 2048;
+
 /// What an `Arc` has in front of its contents.
-const ARC_BYTES: usize = size_of::<usize>();
+pub(crate) const ARC_BYTES: usize = size_of::<usize>();

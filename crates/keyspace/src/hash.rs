@@ -6,24 +6,32 @@
 //!
 //! ```text
 //! Packed  one block of bytes, in the key's record while it is short `listpack`     see `packed`
+//! Few     such a block, and what expires                            `hashtable`    see `few`
 //! Dense   pairs by position and by field, and by deadline           `hashtable`    see `dense`
 //! ```
+//!
+//! Nobody sees whether a big hash is kept as few pairs or dense, but in the memory that it takes: what is dense costs some hundred bytes
+//! before the first pair. It becomes dense when it has grown, and stays so.
 //!
 //! A field that is due stays in the hash until an entry or a write removes it. Whatever reads goes through a [`LiveHash`], which hides it.
 
 mod dense;
+mod few;
 mod live;
 mod packed;
 #[cfg(test)]
 mod tests;
 
+use crate::big::ARC_BYTES;
 use crate::collection::{CollectionValue, ValueType, collection_variant};
 use crate::context::Context;
+use crate::deadlines::Deadlines;
 use crate::digest::Digest;
 use crate::edit::Edit;
 use crate::settings::{PackedLimits, Settings};
 use crate::strings::DeadlineChange;
 use dense::DenseHash;
+use few::FewHash;
 pub use live::{LiveHash, PairPicker};
 use packed::{PackedHash, PackedView};
 
@@ -39,6 +47,7 @@ pub struct HashValue {
 #[derive(Clone)]
 enum Body {
     Packed(PackedHash),
+    Few(FewHash),
     Dense(Box<DenseHash>),
 }
 
@@ -65,8 +74,10 @@ impl<'a> Timed<'a> {
 /// A hash to be read, wherever it is kept: in the record of its key, or beside it.
 #[derive(Clone, Copy)]
 pub(crate) enum HashView<'a> {
-    /// A block.
+    /// A small hash.
     Packed(PackedView<'a>),
+    /// A big one of few pairs.
+    Few(&'a FewHash),
     /// Anything else.
     Dense(&'a DenseHash),
 }
@@ -85,6 +96,7 @@ impl<'a> HashView<'a> {
     fn len(self) -> usize {
         match self {
             Self::Packed(packed) => packed.len(),
+            Self::Few(few) => few.len(),
             Self::Dense(dense) => dense.len(),
         }
     }
@@ -92,6 +104,7 @@ impl<'a> HashView<'a> {
     fn expiring_count(self) -> usize {
         match self {
             Self::Packed(_) => 0,
+            Self::Few(few) => few.expiring_count(),
             Self::Dense(dense) => dense.expiring_count(),
         }
     }
@@ -99,16 +112,18 @@ impl<'a> HashView<'a> {
     fn find(self, field: &'a [u8]) -> Option<Timed<'a>> {
         match self {
             Self::Packed(packed) => packed.get(field).map(|value| Timed::lasting((field, value))),
+            Self::Few(few) => few.find(field),
             Self::Dense(dense) => dense.get(field).map(|(value, deadline_ms)| Timed { field, value, deadline_ms }),
         }
     }
 
     fn fields(self) -> impl Iterator<Item = Timed<'a>> + Clone {
-        let (packed, dense) = match self {
-            Self::Packed(packed) => (Some(packed.pairs().map(Timed::lasting)), None),
-            Self::Dense(dense) => (None, Some(dense.pairs())),
+        let (packed, few, dense) = match self {
+            Self::Packed(packed) => (Some(packed.pairs().map(Timed::lasting)), None, None),
+            Self::Few(few) => (None, Some(few.pairs()), None),
+            Self::Dense(dense) => (None, None, Some(dense.pairs())),
         };
-        packed.into_iter().flatten().chain(dense.into_iter().flatten())
+        packed.into_iter().flatten().chain(few.into_iter().flatten()).chain(dense.into_iter().flatten())
     }
 
     fn field_at(self, position: usize) -> Timed<'a> {
@@ -116,6 +131,7 @@ impl<'a> HashView<'a> {
             Self::Packed(packed) => {
                 Timed::lasting(packed.pairs().nth(position).expect("the position is below the length"))
             }
+            Self::Few(few) => few.pair(position),
             Self::Dense(dense) => dense.pair(position),
         }
     }
@@ -124,6 +140,7 @@ impl<'a> HashView<'a> {
     fn due_count(self, until_ms: u64) -> usize {
         match self {
             Self::Packed(_) => 0,
+            Self::Few(few) => few.due_count(until_ms),
             Self::Dense(dense) => dense.due_count(until_ms),
         }
     }
@@ -134,6 +151,7 @@ impl HashValue {
     pub(crate) fn view(&self) -> HashView<'_> {
         match &self.body {
             Body::Packed(packed) => HashView::Packed(packed.view()),
+            Body::Few(few) => HashView::Few(few),
             Body::Dense(dense) => HashView::Dense(dense),
         }
     }
@@ -142,7 +160,7 @@ impl HashValue {
     pub(crate) fn small_block(&self) -> Option<&[u8]> {
         match &self.body {
             Body::Packed(packed) => Some(packed.block()).filter(|block| block.len() <= RECORD_BYTES_MAX),
-            Body::Dense(_) => None,
+            Body::Few(_) | Body::Dense(_) => None,
         }
     }
 
@@ -156,7 +174,7 @@ impl HashValue {
         self.len() == 0
     }
 
-    /// Whether the hash is one block of bytes. A snapshot keeps this: see [`HashValue::restore`].
+    /// Whether the hash is small. A snapshot keeps this: see [`HashValue::restore`].
     pub fn is_packed(&self) -> bool {
         matches!(self.body, Body::Packed(_))
     }
@@ -190,6 +208,7 @@ impl HashValue {
     pub(crate) fn next_due(&self) -> Option<Timed<'_>> {
         match &self.body {
             Body::Packed(_) => None,
+            Body::Few(few) => few.next_due(),
             Body::Dense(dense) => dense.next_due(),
         }
     }
@@ -214,6 +233,17 @@ impl HashValue {
         if !fits(field, value, settings.hash) || matches!(deadline, DeadlineChange::At(_)) {
             self.unpack(settings);
         }
+        if let Body::Few(few) = &self.body
+            && !few.takes(field, value)
+        {
+            self.spread(settings);
+        }
+        let deadline_ms = match deadline {
+            DeadlineChange::Clear => None,
+            DeadlineChange::Keep if self.expiring_count() == 0 => None,
+            DeadlineChange::Keep => self.find(field).and_then(|found| found.deadline_ms),
+            DeadlineChange::At(deadline_ms) => Some(deadline_ms),
+        };
         match &mut self.body {
             Body::Packed(packed) => {
                 let is_new = packed.insert(field, value);
@@ -222,14 +252,8 @@ impl HashValue {
                 }
                 is_new
             }
-            Body::Dense(dense) => {
-                let deadline_ms = match deadline {
-                    DeadlineChange::Clear => None,
-                    DeadlineChange::Keep => dense.get(field).and_then(|(_, deadline_ms)| deadline_ms),
-                    DeadlineChange::At(deadline_ms) => Some(deadline_ms),
-                };
-                dense.insert(field, value, deadline_ms)
-            }
+            Body::Few(few) => few.insert(field, value, deadline_ms),
+            Body::Dense(dense) => dense.insert(field, value, deadline_ms),
         }
     }
 
@@ -247,6 +271,7 @@ impl HashValue {
     pub fn remove(&mut self, field: &[u8]) -> bool {
         match &mut self.body {
             Body::Packed(packed) => packed.remove(field),
+            Body::Few(few) => few.remove(field),
             Body::Dense(dense) => dense.remove(field),
         }
     }
@@ -267,22 +292,31 @@ impl HashValue {
             let is_sound = fields.is_sorted_by(|left, right| left < right);
             return if is_sound { Some(Self { body: Body::Packed(packed) }) } else { None };
         }
-        let mut dense = Box::new(DenseHash::new(settings.hash_key));
+        let mut hash = Self { body: Body::Few(FewHash::default()) };
         for Timed { field, value, deadline_ms } in fields {
-            if !dense.insert(field, value, deadline_ms) {
+            let deadline = deadline_ms.map_or(DeadlineChange::Clear, DeadlineChange::At);
+            if !hash.insert(field, value, deadline, settings) {
                 return None;
             }
         }
-        Some(Self { body: Body::Dense(dense) })
+        Some(hash)
     }
 
     /// Makes the hash big, whatever its size.
     pub fn unpack(&mut self, settings: &Settings) {
-        let Body::Packed(packed) = &self.body else { return };
+        let Body::Packed(packed) = &mut self.body else { return };
+        match FewHash::of_packed(packed) {
+            Some(few) => self.body = Body::Few(few),
+            None => self.spread(settings),
+        }
+    }
+
+    /// Makes the hash dense.
+    fn spread(&mut self, settings: &Settings) {
         let mut dense = Box::new(DenseHash::new(settings.hash_key));
-        packed.view().pairs().for_each(|(field, value)| {
-            dense.insert(field, value, None);
-        });
+        for Timed { field, value, deadline_ms } in self.fields() {
+            dense.insert(field, value, deadline_ms);
+        }
         self.body = Body::Dense(dense);
     }
 }
@@ -316,11 +350,14 @@ impl CollectionValue for HashValue {
     }
 
     fn allocated_bytes(&self) -> usize {
-        size_of::<Self>()
-            + match &self.body {
-                Body::Packed(packed) => packed.allocated_bytes(),
-                Body::Dense(dense) => dense.allocated_bytes(),
-            }
+        let within = match &self.body {
+            Body::Packed(packed) => packed.allocated_bytes(),
+            Body::Few(few) => few.allocated_bytes(),
+            Body::Dense(dense) => dense.allocated_bytes(),
+        };
+        // The database lists when the first of its fields expires.
+        let deadline_bytes = if self.expiring_count() > 0 { Deadlines::DEADLINE_BYTES } else { 0 };
+        ARC_BYTES + size_of::<Self>() + within + deadline_bytes
     }
 
     fn encoding(&self) -> &'static str {

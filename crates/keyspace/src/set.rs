@@ -3,11 +3,12 @@
 //! ```text
 //! intset:     numbers in ascending order                  at most `set_integers_max`, nothing else
 //! listpack:   members in the order of their arrival       at most `set.entries_max`, none over `set.value_bytes_max`
-//! hashtable:  a dense vector of members and a hash index  everything else
+//! hashtable:  few members as in a listpack, or a dense vector of members and a hash index           everything else
 //! ```
 //!
 //! A set goes down this list as it grows, never up. In each encoding a member has a *place* from 0 to the length, so that a random member
-//! is a random place; the order of the places is what SMEMBERS shows and what a snapshot keeps.
+//! is a random place; the order of the places is what SMEMBERS shows and what a snapshot keeps. In a hashtable the last member takes the
+//! place of a removed one, and nobody sees in which of its two ways it is kept.
 
 mod integers;
 mod packed;
@@ -17,7 +18,8 @@ use std::ops::Deref;
 
 use triomphe::Arc;
 
-use crate::big::{Body, Dense};
+use crate::big::{Body, Dense, FEW_BYTES_MAX, FEW_MAX};
+use crate::block::element_bytes;
 use crate::collection::{Collection, CollectionValue, Value, ValueType, collection_variant};
 use crate::digest::Digest;
 use crate::edit::Edit;
@@ -35,6 +37,7 @@ pub struct SetValue(Encoding);
 enum Encoding {
     Integers(Integers),
     Packed(Packed),
+    Few(Packed),
     Many(Box<Dense<()>>),
 }
 
@@ -79,7 +82,7 @@ impl SetValue {
     pub fn len(&self) -> usize {
         match &self.0 {
             Encoding::Integers(integers) => integers.len(),
-            Encoding::Packed(packed) => packed.len(),
+            Encoding::Packed(block) | Encoding::Few(block) => block.len(),
             Encoding::Many(members) => members.len(),
         }
     }
@@ -93,30 +96,32 @@ impl SetValue {
     pub fn contains(&self, member: &[u8]) -> bool {
         match &self.0 {
             Encoding::Integers(integers) => parse_integer(member).is_some_and(|number| integers.find(number).is_ok()),
-            Encoding::Packed(packed) => packed.contains(member),
+            Encoding::Packed(block) | Encoding::Few(block) => block.contains(member),
             Encoding::Many(members) => members.place(member).is_some(),
         }
     }
 
     /// The members in order of their places.
     pub fn iter(&self) -> impl Iterator<Item = Member<'_>> {
-        let (integers, packed, many) = match &self.0 {
+        let (integers, block, many) = match &self.0 {
             Encoding::Integers(integers) => (Some(integers), None, None),
-            Encoding::Packed(packed) => (None, Some(packed), None),
+            Encoding::Packed(block) | Encoding::Few(block) => (None, Some(block), None),
             Encoding::Many(members) => (None, None, Some(members)),
         };
         let integers =
             integers.into_iter().flat_map(|set| set.iter().map(|number| Member::Digits(format_integer(number))));
-        let packed = packed.into_iter().flat_map(|set| set.iter().map(Member::Bytes));
+        let block = block.into_iter().flat_map(|set| set.iter().map(Member::Bytes));
         let many = many.into_iter().flat_map(|set| set.iter().map(|member| Member::Bytes(member.bytes)));
-        integers.chain(packed).chain(many)
+        integers.chain(block).chain(many)
     }
 
     /// The member at a place, which is below the length.
     pub fn at(&self, place: usize) -> Member<'_> {
         match &self.0 {
             Encoding::Integers(integers) => Member::Digits(format_integer(integers.at(place))),
-            Encoding::Packed(packed) => Member::Bytes(packed.iter().nth(place).expect("the place is below the length")),
+            Encoding::Packed(block) | Encoding::Few(block) => {
+                Member::Bytes(block.iter().nth(place).expect("the place is below the length"))
+            }
             Encoding::Many(members) => Member::Bytes(members.at(place).bytes),
         }
     }
@@ -125,7 +130,7 @@ impl SetValue {
     pub fn sample(&self, random: &mut Random, count: usize) -> impl Iterator<Item = Member<'_>> {
         let places = sample_places(random, self.len(), count);
         let is_many = matches!(self.0, Encoding::Many(_));
-        // A packed set is walked once; a big one is looked up place by place, for it may be much bigger than the sample.
+        // A block is walked once; a dense vector is looked up place by place, for it may be much bigger than the sample.
         let (walked, looked_up) = if is_many { (BTreeSet::new(), places) } else { (places, BTreeSet::new()) };
         let walk = if is_many { None } else { Some(self.iter().enumerate()) };
         let walk = walk.into_iter().flatten().filter(move |(place, _)| walked.contains(place));
@@ -137,12 +142,12 @@ impl SetValue {
     /// A cursor is the number of places that are still to come, and the walk goes from the end to the front: see `big::dense`. A
     /// set that is not a hashtable comes as a whole.
     pub fn scan(&self, cursor: u64, count: usize, mut visit: impl FnMut(&[u8])) -> u64 {
-        let Encoding::Many(members) = &self.0 else {
+        if self.set_encoding() != SetEncoding::Many {
             self.iter().for_each(|member| visit(&member));
             return 0;
-        };
-        let (from, to) = scan_step(cursor, count, members.len());
-        (to..from).rev().for_each(|place| visit(members.at(place).bytes));
+        }
+        let (from, to) = scan_step(cursor, count, self.len());
+        (to..from).rev().for_each(|place| visit(&self.at(place)));
         to as u64
     }
 
@@ -156,10 +161,8 @@ impl SetValue {
             Encoding::Integers(_) if keeps_integers && (!set.is_empty() || parse_integer(first).is_some()) => (),
             Encoding::Integers(_) if set.is_empty() && packs => set.reshape().0 = Encoding::Packed(Packed::default()),
             Encoding::Packed(_) if packs => (),
-            Encoding::Many(_) => (),
-            _ => {
-                set.reshape().spread(settings);
-            }
+            Encoding::Few(_) | Encoding::Many(_) => (),
+            _ => set.reshape().unpack(settings),
         }
     }
 
@@ -181,24 +184,24 @@ impl SetValue {
             (Encoding::Integers(integers), Some(number)) => {
                 integers.insert(number);
                 if integers.len() > settings.set_integers_max {
-                    self.spread(settings);
+                    self.unpack(settings);
                 }
             }
             (Encoding::Integers(integers), None) => {
                 if fits && integers.longest() <= settings.set.value_bytes_max {
-                    self.pack();
+                    self.0 = Encoding::Packed(self.take_block());
                 } else {
-                    self.spread(settings);
+                    self.unpack(settings);
                 }
-                self.push(member);
+                self.push(member, settings);
             }
             (Encoding::Packed(_), _) => {
                 if !fits {
-                    self.spread(settings);
+                    self.unpack(settings);
                 }
-                self.push(member);
+                self.push(member, settings);
             }
-            (Encoding::Many(_), _) => self.push(member),
+            (Encoding::Few(_) | Encoding::Many(_), _) => self.push(member, settings),
         }
         true
     }
@@ -211,6 +214,7 @@ impl SetValue {
                 found.inspect(|&index| integers.remove_at(index)).is_some()
             }
             Encoding::Packed(packed) => packed.remove(member),
+            Encoding::Few(few) => few.swap_remove(member),
             Encoding::Many(members) => {
                 let place = members.place(member);
                 place.inspect(|&place| members.remove(place)).is_some()
@@ -232,7 +236,7 @@ impl SetValue {
         match &self.0 {
             Encoding::Integers(_) => SetEncoding::Integers,
             Encoding::Packed(_) => SetEncoding::Packed,
-            Encoding::Many(_) => SetEncoding::Many,
+            Encoding::Few(_) | Encoding::Many(_) => SetEncoding::Many,
         }
     }
 
@@ -243,14 +247,14 @@ impl SetValue {
         members: impl Iterator<Item = T>,
         settings: &Settings,
     ) -> Option<Self> {
-        let mut set = match encoding {
+        let mut set = Self(match encoding {
             SetEncoding::Integers => Encoding::Integers(Integers::new()),
             SetEncoding::Packed => Encoding::Packed(Packed::default()),
-            SetEncoding::Many => Encoding::Many(Box::new(Dense::new(settings.hash_key))),
-        };
+            SetEncoding::Many => Encoding::Few(Packed::default()),
+        });
         for member in members {
             let member = member.as_ref();
-            match &mut set {
+            match &mut set.0 {
                 Encoding::Integers(integers) => {
                     let number = parse_integer(member)?;
                     let is_next = integers.iter().next_back().is_none_or(|last| last < number);
@@ -259,22 +263,22 @@ impl SetValue {
                     }
                 }
                 Encoding::Packed(packed) => packed.push(member),
-                Encoding::Many(members) => {
-                    if members.place(member).is_some() {
+                Encoding::Few(_) | Encoding::Many(_) => {
+                    if set.contains(member) {
                         return None;
                     }
-                    members.push((), Body::whole(member));
+                    set.push(member, settings);
                 }
             }
         }
-        if let Encoding::Packed(packed) = &set {
+        if let Encoding::Packed(packed) = &set.0 {
             let mut sorted: Vec<_> = packed.iter().collect();
             sorted.sort_unstable();
             if !sorted.is_sorted_by(|left, right| left < right) {
                 return None;
             }
         }
-        Some(Self(set))
+        Some(set)
     }
 
     /// The set as what [`crate::Keyspace::put`] takes.
@@ -283,22 +287,40 @@ impl SetValue {
     }
 
     /// Adds a member that is not there to a set that is not of integers.
-    fn push(&mut self, member: &[u8]) {
+    fn push(&mut self, member: &[u8], settings: &Settings) {
+        if let Encoding::Few(few) = &self.0
+            && (few.len() == FEW_MAX || few.bytes_with(member) > FEW_BYTES_MAX)
+        {
+            self.spread(settings);
+        }
         match &mut self.0 {
             Encoding::Integers(_) => unreachable!("bytes go into a set of bytes"),
-            Encoding::Packed(packed) => packed.push(member),
-            Encoding::Many(members) => {
-                members.push((), Body::whole(member));
-            }
+            Encoding::Packed(block) | Encoding::Few(block) => block.push(member),
+            Encoding::Many(members) => members.push((), Body::whole(member)),
         }
     }
 
-    fn pack(&mut self) {
-        let mut packed = Packed::default();
-        self.iter().for_each(|member| packed.push(&member));
-        self.0 = Encoding::Packed(packed);
+    /// Takes the members of a set that is no dense vector, in a block.
+    fn take_block(&mut self) -> Packed {
+        if let Encoding::Packed(block) | Encoding::Few(block) = &mut self.0 {
+            return std::mem::take(block);
+        }
+        let mut block = Packed::default();
+        self.iter().for_each(|member| block.push(&member));
+        block
     }
 
+    /// Makes the set a hashtable, whatever its size.
+    fn unpack(&mut self, settings: &Settings) {
+        let bytes = || self.iter().map(|member| element_bytes(&member)).sum::<usize>();
+        if self.len() <= FEW_MAX && bytes() <= FEW_BYTES_MAX {
+            self.0 = Encoding::Few(self.take_block());
+        } else {
+            self.spread(settings);
+        }
+    }
+
+    /// Makes the set a dense vector.
     fn spread(&mut self, settings: &Settings) {
         let mut members = Dense::new(settings.hash_key);
         self.iter().for_each(|member| {
@@ -341,17 +363,17 @@ impl CollectionValue for SetValue {
     fn allocated_bytes(&self) -> usize {
         let within = match &self.0 {
             Encoding::Integers(integers) => integers.allocated_bytes(),
-            Encoding::Packed(packed) => packed.allocated_bytes(),
+            Encoding::Packed(block) | Encoding::Few(block) => block.allocated_bytes(),
             Encoding::Many(members) => size_of::<Dense<()>>() + members.allocated_bytes(),
         };
         size_of::<Self>() + within
     }
 
     fn encoding(&self) -> &'static str {
-        match &self.0 {
-            Encoding::Integers(_) => "intset",
-            Encoding::Packed(_) => "listpack",
-            Encoding::Many(_) => "hashtable",
+        match self.set_encoding() {
+            SetEncoding::Integers => "intset",
+            SetEncoding::Packed => "listpack",
+            SetEncoding::Many => "hashtable",
         }
     }
 

@@ -3,9 +3,12 @@
 //! A new row goes to the end; when one leaves, the last takes its place. So the order is a function of the history of changes
 //! alone, a random row is one look away, and a walk from the end to the front returns what is there throughout, however
 //! much comes and goes: what moves, moves towards the front.
+//!
+//! A name is looked up in an index, but few rows have none: they are looked through. An index goes when half as many rows are left.
 
 use siphasher::sip::SipHasher13;
 
+use super::FEW_MAX;
 use super::index::Index;
 use super::rows::{Body, Row, Rows};
 use crate::fetch::{FAR_ROWS_MIN, first_of};
@@ -34,13 +37,13 @@ impl<'a, H: Head> Row<'a, H> {
 pub(crate) struct Dense<H> {
     hash_key: [u64; 2],
     rows: Rows<H>,
-    index: Index,
+    index: Option<Index>,
 }
 
 impl<H: Head> Dense<H> {
     /// Without rows.
     pub(crate) fn new(hash_key: [u64; 2]) -> Self {
-        Self { hash_key, rows: Rows::new(), index: Index::new() }
+        Self { hash_key, rows: Rows::new(), index: None }
     }
 
     /// Without rows, with the same hash key.
@@ -55,7 +58,7 @@ impl<H: Head> Dense<H> {
 
     /// The bytes of the rows and the index.
     pub(crate) fn allocated_bytes(&self) -> usize {
-        self.rows.allocated_bytes() + self.index.allocated_bytes()
+        self.rows.allocated_bytes() + self.index.as_ref().map_or(0, Index::allocated_bytes)
     }
 
     /// The row at a place below the length.
@@ -86,14 +89,19 @@ impl<H: Head> Dense<H> {
 
     /// The place of the row with this name.
     pub(crate) fn place(&self, name: &[u8]) -> Option<usize> {
-        self.index.find(hash_of(self.hash_key, name), |place| self.name(place) == name)
+        match &self.index {
+            Some(index) => index.find(hash_of(self.hash_key, name), |place| self.name(place) == name),
+            None => self.rows.iter().position(|row| row.name() == name),
+        }
     }
 
     /// Brings near what comes first when rows with these names are put or looked for. See `fetch`.
     pub(crate) fn fetch<'a>(&self, names: impl Iterator<Item = &'a [u8]>) {
-        if self.len() >= FAR_ROWS_MIN {
+        if let Some(index) = &self.index
+            && self.len() >= FAR_ROWS_MIN
+        {
             let (hashes, count) = first_of(names.map(|name| hash_of(self.hash_key, name)));
-            self.index.fetch(&hashes[..count]);
+            index.fetch(&hashes[..count]);
         }
     }
 
@@ -102,7 +110,13 @@ impl<H: Head> Dense<H> {
         let Self { hash_key, rows, index } = self;
         let place = rows.len();
         rows.push(head, body);
-        index.insert(hash_of(*hash_key, rows.at(place).name()), place);
+        let hash_at = |place| hash_of(*hash_key, rows.at(place).name());
+        if let Some(index) = index {
+            index.insert(hash_at(place), place);
+        } else if place == FEW_MAX {
+            let index = index.insert(Index::new());
+            (0..=place).for_each(|place| index.insert(hash_at(place), place));
+        }
     }
 
     /// Changes the head of a row, but not where its name is.
@@ -119,10 +133,14 @@ impl<H: Head> Dense<H> {
     pub(crate) fn remove(&mut self, place: usize) {
         let Self { hash_key, rows, index } = self;
         let hash_at = |place| hash_of(*hash_key, rows.at(place).name());
-        index.remove(hash_at(place), place);
         let last = rows.len() - 1;
-        if place < last {
-            index.relocate(hash_at(last), last, place);
+        if last <= FEW_MAX / 2 {
+            *index = None;
+        } else if let Some(index) = index {
+            index.remove(hash_at(place), place);
+            if place < last {
+                index.relocate(hash_at(last), last, place);
+            }
         }
         rows.swap_remove(place);
     }

@@ -98,14 +98,16 @@ impl<'a> LiveHash<'a> {
 
     /// One step of HSCAN: about `count` pairs, and the cursor of the next step; 0 begins, and 0 is the end.
     ///
-    /// A packed hash comes in one step. A dense one is walked from its end: `cursor` pairs are still to come. What a removal moves, it moves from
+    /// A small hash comes in one step. A big one is walked from its end: `cursor` pairs are still to come. What a removal moves, it moves from
     /// the end to an earlier position, so a field that is there during the whole walk is returned, possibly twice.
     pub fn scan(self, cursor: u64, count: usize) -> (u64, impl Iterator<Item = Pair<'a>> + Clone) {
         let length = self.hash.len();
         let (whole, end) = match self.hash {
             HashView::Packed(_) => (Some(self.pairs()), 0),
-            HashView::Dense(_) if cursor == 0 => (None, length),
-            HashView::Dense(_) => (None, usize::try_from(cursor).map_or(length, |end| end.min(length))),
+            HashView::Few(_) | HashView::Dense(_) if cursor == 0 => (None, length),
+            HashView::Few(_) | HashView::Dense(_) => {
+                (None, usize::try_from(cursor).map_or(length, |end| end.min(length)))
+            }
         };
         let start = end.saturating_sub(count.max(1));
         let step = (start..end).rev().map(move |position| self.hash.field_at(position));

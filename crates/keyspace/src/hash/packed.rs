@@ -1,7 +1,7 @@
-//! Small hashes: one block.
+//! Small hashes, and big ones of few pairs: one block.
 //!
 //! ```text
-//! block: nothing, or [ count | pair | pair ... ]                     in the order in which the fields came
+//! block: nothing, or [ count | pair | pair ... ]                     in the order in which the fields came, but for `swap_remove`
 //! pair:  [ lengths 1 | field length, if 15 | value length, if 15 | field | value ]
 //! lengths: [ field length, at most 15: 4 bits | value length, at most 15: 4 bits ]
 //! ```
@@ -130,7 +130,24 @@ impl PackedHash {
         write_pair(block::replace(&mut self.block, end..end, pair_bytes(field, value)), field, value);
     }
 
-    /// Removes a field; says whether it was there.
+    /// The bytes of the block, with this pair added.
+    pub(super) fn bytes_with(&self, field: &[u8], value: &[u8]) -> usize {
+        self.block.len() + pair_bytes(field, value)
+    }
+
+    /// Removes a field, whose place the last pair takes; says whether it was there.
+    pub(super) fn swap_remove(&mut self, field: &[u8]) -> bool {
+        let Some(place) = self.view().find(field) else { return false };
+        if place.end < self.block.len() {
+            let last = self.view().pairs().last().map_or(0, |(field, value)| pair_bytes(field, value));
+            self.block[place.end..].rotate_right(last);
+        }
+        block::replace(&mut self.block, place, 0);
+        self.set_len(self.len() - 1);
+        true
+    }
+
+    /// Removes a field, those behind it move up; says whether it was there.
     pub(super) fn remove(&mut self, field: &[u8]) -> bool {
         let Some(place) = self.view().find(field) else { return false };
         block::replace(&mut self.block, place, 0);

@@ -1,6 +1,7 @@
 //! A hash against a plain vector of pairs.
 
 use super::*;
+use crate::big::{FEW_BYTES_MAX, FEW_MAX};
 use crate::{DataError, Random};
 
 type Model = Vec<(Vec<u8>, Vec<u8>)>;
@@ -90,6 +91,41 @@ fn behaves_as_a_vector(entries_max: usize, fields: usize) {
 #[test]
 fn dense_behaves_as_a_vector() {
     behaves_as_a_vector(0, 700);
+}
+
+#[test]
+fn few_behave_as_a_vector() {
+    for fields in 2..=2 * FEW_MAX {
+        behaves_as_a_vector(0, fields);
+    }
+}
+
+/// Few pairs take little more than their bytes, in either way of keeping them; a hash that has grown is dense for good.
+#[test]
+fn few_pairs_are_kept_in_a_block() {
+    let settings = settings(128);
+    let mut hash = HashValue::empty();
+    hash.insert(b"name", &[0; 65], DeadlineChange::Clear, &settings);
+    assert!(matches!(hash.body, Body::Few(_)));
+    assert_eq!((hash.encoding(), hash.small_block()), ("hashtable", None));
+    assert!(hash.allocated_bytes() < 65 + 64, "{}", hash.allocated_bytes());
+    for number in 1..FEW_MAX {
+        hash.insert(format!("{number}").as_bytes(), b"", DeadlineChange::Keep, &settings);
+        assert!(matches!(hash.body, Body::Few(_)));
+    }
+    hash.set_deadline(b"1", Some(7), &settings);
+    assert!(matches!(hash.body, Body::Few(_)));
+    let [mut longer, mut more] = [hash.clone(), hash];
+    longer.insert(b"1", &[0; FEW_BYTES_MAX], DeadlineChange::Clear, &settings);
+    more.insert(b"more", b"", DeadlineChange::Clear, &settings);
+    assert_eq!((longer.expiring_count(), more.expiring_count()), (0, 1));
+    for hash in [&mut longer, &mut more] {
+        assert!(matches!(hash.body, Body::Dense(_)));
+        (1..FEW_MAX).for_each(|number| assert!(hash.remove(format!("{number}").as_bytes())));
+        hash.remove(b"more");
+        assert!(matches!(hash.body, Body::Dense(_)));
+        assert!(hash.fields().eq([Timed::lasting((b"name", &[0; 65]))]));
+    }
 }
 
 #[test]
@@ -193,15 +229,26 @@ fn a_hash_with_a_field_twice_is_not_restored() {
     }
 }
 
-/// Random changes of fields with deadlines against a plain map, with every question after each.
 #[test]
 fn deadlines_behave_as_in_a_map() {
+    deadlines_behave(400, 4000);
+}
+
+#[test]
+fn deadlines_of_few_behave_as_in_a_map() {
+    for fields in 2..2 * FEW_MAX {
+        deadlines_behave(fields, 500);
+    }
+}
+
+/// Random changes of fields with deadlines against a plain map, with every question after each.
+fn deadlines_behave(fields: usize, rounds: usize) {
     let settings = settings(4);
-    let mut random = Random::new(9);
+    let mut random = Random::new(fields as u64);
     let mut hash = HashValue::empty();
     let mut model = std::collections::BTreeMap::<Vec<u8>, (Vec<u8>, Option<u64>)>::new();
-    for round in 0..4000 {
-        let (field, value) = (name(&mut random, 400), name(&mut random, 1000));
+    for round in 0..rounds {
+        let (field, value) = (name(&mut random, fields), name(&mut random, 1000));
         let deadline_ms = 1 + random.below(50) as u64;
         match random.below(8) {
             0..3 => {
@@ -238,6 +285,7 @@ fn deadlines_behave_as_in_a_map() {
                 hash.fields().map(|f| (f.field.to_vec(), (f.value.to_vec(), f.deadline_ms))).collect();
             let back = HashValue::restore(hash.is_packed(), hash.fields(), &settings).expect("it was a hash");
             assert!(back.fields().eq(hash.fields()));
+            hash = back;
             fields.sort();
             assert!(fields.into_iter().eq(model.clone()));
             assert_eq!(hash.live(&now).pairs().count(), hash.live(&now).len());

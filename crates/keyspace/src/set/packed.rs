@@ -1,4 +1,6 @@
-//! A small set: one block of members, in the order in which they were put in. See `block`.
+//! A small set, or a big one of few members: one block of them, in the order in which they were put in, but for `swap_remove`. See `block`.
+
+use std::ops::Range;
 
 use crate::block;
 
@@ -29,17 +31,37 @@ impl Packed {
         self.count += 1;
     }
 
-    /// Removes a member; says whether it was there.
-    pub(super) fn remove(&mut self, member: &[u8]) -> bool {
+    /// The bytes of the block, with this member added.
+    pub(super) fn bytes_with(&self, member: &[u8]) -> usize {
+        self.block.len() + block::element_bytes(member)
+    }
+
+    /// Where a member stands in the block.
+    fn find(&self, member: &[u8]) -> Option<Range<usize>> {
         let mut end = 0;
-        let found = self.iter().find(|&found| {
+        self.iter().find(|&found| {
             end += block::element_bytes(found);
             found == member
-        });
-        if found.is_none() {
-            return false;
+        })?;
+        Some(end - block::element_bytes(member)..end)
+    }
+
+    /// Removes a member, those behind it move up; says whether it was there.
+    pub(super) fn remove(&mut self, member: &[u8]) -> bool {
+        let Some(place) = self.find(member) else { return false };
+        block::replace(&mut self.block, place, 0);
+        self.count -= 1;
+        true
+    }
+
+    /// Removes a member, whose place the last one takes; says whether it was there.
+    pub(super) fn swap_remove(&mut self, member: &[u8]) -> bool {
+        let Some(place) = self.find(member) else { return false };
+        if place.end < self.block.len() {
+            let last = self.iter().last().map_or(0, block::element_bytes);
+            self.block[place.end..].rotate_right(last);
         }
-        block::replace(&mut self.block, end - block::element_bytes(member)..end, 0);
+        block::replace(&mut self.block, place, 0);
         self.count -= 1;
         true
     }

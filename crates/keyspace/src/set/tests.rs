@@ -75,6 +75,39 @@ fn the_same_changes_give_the_same_order_whatever_the_hash_key() {
     assert_eq!(digest_of(&left), digest_of(&right));
 }
 
+/// A snapshot does not say in which of its two ways a hashtable was kept.
+#[test]
+fn a_hashtable_of_few_members_goes_on_as_a_dense_one() {
+    let limits = settings(0, 0);
+    let mut random = Random::new(17);
+    let names: Vec<_> = (0..2 * FEW_MAX).map(|n| vec![b'n'; n]).collect();
+    for _ in 0..50 {
+        let mut dense = SetValue::collect(names.iter(), &limits);
+        names[5..].iter().for_each(|name| assert!(dense.remove(name)));
+        let mut few = SetValue::restore(dense.set_encoding(), dense.iter(), &limits).unwrap();
+        assert!(matches!((&dense.0, &few.0), (Encoding::Many(_), Encoding::Few(_))));
+        assert!(few.allocated_bytes() + 100 < dense.allocated_bytes());
+        while matches!(few.0, Encoding::Few(_)) {
+            let name = &names[random.below(names.len())];
+            if random.below(5) < 3 {
+                assert_eq!(few.insert(name, &limits), dense.insert(name, &limits));
+            } else {
+                assert_eq!(few.remove(name), dense.remove(name));
+            }
+            assert_eq!(members_of(&few), members_of(&dense));
+            let [mut walked, mut expected] = [Vec::new(), Vec::new()];
+            let cursor = few.scan(3, 2, |member| walked.push(member.to_vec()));
+            assert_eq!(cursor, dense.scan(3, 2, |member| expected.push(member.to_vec())));
+            assert_eq!(walked, expected);
+        }
+        assert!(few.len() > FEW_MAX);
+    }
+    let mut long = SetValue::collect([vec![b'l'; FEW_BYTES_MAX - 2]].iter(), &limits);
+    assert!(matches!(long.0, Encoding::Few(_)));
+    long.insert(b"one more", &limits);
+    assert!(matches!(long.0, Encoding::Many(_)));
+}
+
 #[test]
 fn encodings_change_where_redis_changes_them() {
     let limits = settings(3, 5);
