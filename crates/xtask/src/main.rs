@@ -54,7 +54,7 @@ usage: cargo xtask <chore>
                       failover     gaps and losses when the leader is killed (--stop: stopped for 3 s)
                       cluster      the same of six nodes, each in turn; hand-over; CPU while idle
                       restart      time from the start to the first answer
-                      memory       resident memory of three sets of data against Valkey
+                      memory       resident memory of several sets of data against Valkey
                       pauses       what others wait for while big collections grow, are copied, saved and freed, beside
                                    Valkey with a synced log (--elements N: default 10000000; --type T: only that one)
                       log          the store under the log: cargo bench -p storage

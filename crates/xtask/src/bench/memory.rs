@@ -1,6 +1,6 @@
 //! `memory`: what data takes in memory, resident, beside Valkey.
 //!
-//! Each of three sets of data goes into a fresh server of either kind. Measured is the resident memory of a server that has
+//! Each of these sets of data goes into a fresh server of either kind. Measured is the resident memory of a server that has
 //! come to rest: empty, and loaded after its log was compacted (SAVE, of Cairn; Valkey keeps none) and MEMORY PURGE. What
 //! counts is the one less the other; what a server takes when it is loaded stands beside it.
 
@@ -26,6 +26,12 @@ const LOOK: Duration = Duration::from_millis(200);
 /// Hashes for each string that the other chores would load, and the fields of each.
 const KEYS_PER_HASH: u64 = 10;
 const FIELDS: u64 = 10;
+/// What there is of each in a collection of few, and how long one is that makes it big.
+const FEW: u64 = 5;
+const LONG_VALUE_BYTES: usize = 120;
+const LONG_MEMBER_BYTES: usize = 76;
+/// When fields expire, in ms since 1970: not while this runs.
+const DEADLINE_MS: u64 = 4_000_000_000_000;
 /// Members that one ZADD adds.
 const MEMBERS_PER_COMMAND: u64 = 50;
 
@@ -35,7 +41,13 @@ enum Data {
     Strings,
     Hashes,
     SortedSet,
+    LongHashes,
+    TimedHashes,
+    LongSets,
 }
+
+const ALL: [Data; 6] =
+    [Data::Strings, Data::Hashes, Data::SortedSet, Data::LongHashes, Data::TimedHashes, Data::LongSets];
 
 /// Memory of one server, in bytes.
 #[derive(Clone, Copy)]
@@ -55,28 +67,30 @@ impl Data {
     fn count(self, keys: u64) -> u64 {
         match self {
             Self::Strings | Self::SortedSet => keys,
-            Self::Hashes => keys.div_ceil(KEYS_PER_HASH),
+            Self::Hashes | Self::LongHashes | Self::TimedHashes | Self::LongSets => keys.div_ceil(KEYS_PER_HASH),
         }
     }
 
     fn load(self, port: u16, keys: u64) -> Outcome {
         let count = self.count(keys);
-        match self {
-            Self::Strings => load_keys(port, count),
-            Self::Hashes => {
-                let mut loader = Loader::connect(port)?;
-                (0..count).try_for_each(|number| loader.send(&hash(number)))?;
-                loader.finish()
-            }
+        let command = match self {
+            Self::Strings => return load_keys(port, count),
             Self::SortedSet => {
                 let mut loader = Loader::connect(port)?;
                 let starts = (0..count).step_by(usize::try_from(MEMBERS_PER_COMMAND).expect("a small number"));
                 for start in starts {
                     loader.send(&members(start..count.min(start + MEMBERS_PER_COMMAND)))?;
                 }
-                loader.finish()
+                return loader.finish();
             }
-        }
+            Self::Hashes => hash,
+            Self::LongHashes => long_hash,
+            Self::TimedHashes => timed_hash,
+            Self::LongSets => long_set,
+        };
+        let mut loader = Loader::connect(port)?;
+        (0..count).try_for_each(|number| loader.send(&command(number)))?;
+        loader.finish()
     }
 }
 
@@ -86,6 +100,9 @@ impl fmt::Display for Data {
             Self::Strings => "strings of 64 bytes, keys of 16",
             Self::Hashes => "hashes of ten fields",
             Self::SortedSet => "members of one sorted set",
+            Self::LongHashes => "hashes of five fields, one of 120 bytes",
+            Self::TimedHashes => "hashes of five fields that expire",
+            Self::LongSets => "sets of five members of 76 bytes",
         })
     }
 }
@@ -94,6 +111,27 @@ impl fmt::Display for Data {
 fn hash(number: u64) -> Vec<String> {
     let pairs = (0..FIELDS).flat_map(|field| [format!("field{field}"), format!("value-{number}-{field}")]);
     ["HSET".to_owned(), key(number)].into_iter().chain(pairs).collect()
+}
+
+/// HSET of five fields, the last of which is longer than those of a small hash.
+fn long_hash(number: u64) -> Vec<String> {
+    let value = |field| if field + 1 < FEW { format!("value-{number}-{field}") } else { "v".repeat(LONG_VALUE_BYTES) };
+    let pairs = (0..FEW).flat_map(|field| [format!("field{field}"), value(field)]);
+    ["HSET".to_owned(), key(number)].into_iter().chain(pairs).collect()
+}
+
+/// HSETEX of five fields that expire together.
+fn timed_hash(number: u64) -> Vec<String> {
+    let head =
+        ["HSETEX", &key(number), "PXAT", &DEADLINE_MS.to_string(), "FIELDS", &FEW.to_string()].map(str::to_owned);
+    let pairs = (0..FEW).flat_map(|field| [format!("field{field}"), format!("value-{number}-{field}")]);
+    head.into_iter().chain(pairs).collect()
+}
+
+/// SADD of five members, longer than those of a small set.
+fn long_set(number: u64) -> Vec<String> {
+    let members = (0..FEW).map(|member| format!("{:0>LONG_MEMBER_BYTES$}", format!("{number}-{member}")));
+    ["SADD".to_owned(), key(number)].into_iter().chain(members).collect()
 }
 
 /// ZADD of these members, whose scores are in another order than their numbers.
@@ -110,7 +148,7 @@ pub(crate) fn memory(setting: &Setting<'_>) -> Outcome {
         ["data", "server", "empty MB", "loaded MB", "loaded less empty MB", "bytes each", "Cairn ÷ Valkey (95 %)"];
     let mut table = Table::new(&heads);
     let mut names = Vec::new();
-    for data in [Data::Strings, Data::Hashes, Data::SortedSet] {
+    for data in ALL {
         names.push(format!("{} {data}", data.count(setting.keys)));
         let (mut cairn, mut valkey) = (Vec::new(), Vec::new());
         for round in 1..=setting.pairs {
@@ -208,6 +246,12 @@ mod tests {
         assert_eq!(Data::SortedSet.count(1_000_000), 1_000_000);
         let hash = hash(99_999);
         assert_eq!((hash.len(), hash[1].len(), hash[21].as_str()), (22, 16, "value-99999-9"));
+        for (command, words, last) in
+            [(long_hash as fn(u64) -> Vec<String>, 12, 120), (timed_hash, 16, 9), (long_set, 7, 76)]
+        {
+            let command = command(7);
+            assert_eq!((command.len(), command.last().map(String::len)), (words, Some(last)), "{command:?}");
+        }
         let zadd = members(7..9);
         assert_eq!((zadd.len(), zadd[3].as_str(), zadd[5].as_str()), (6, "member:000000007", "member:000000008"));
         assert_ne!(zadd[2], zadd[4]);
