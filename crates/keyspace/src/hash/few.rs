@@ -43,9 +43,12 @@ impl FewHash {
         self.block.view().pairs().position(|pair| pair.0 == field)
     }
 
+    fn deadline_ms(&self, position: usize) -> Option<u64> {
+        self.due.iter().find(|due| due.position == position).map(|due| due.deadline_ms)
+    }
+
     fn timed<'a>(&self, position: usize, (field, value): super::Pair<'a>) -> Timed<'a> {
-        let due = self.due.iter().find(|due| due.position == position);
-        Timed { field, value, deadline_ms: due.map(|due| due.deadline_ms) }
+        Timed { field, value, deadline_ms: self.deadline_ms(position) }
     }
 
     /// A field with its value and deadline.
@@ -88,14 +91,21 @@ impl FewHash {
         let before = self.position(field);
         let is_new = self.block.insert(field, value);
         let position = before.unwrap_or(self.len() - 1);
-        let pair = |due: &Due| self.block.view().pairs().nth(due.position).map(|pair| pair.0);
+        if self.deadline_ms(position) != deadline_ms {
+            self.set_deadline(position, field, deadline_ms);
+        }
+        is_new
+    }
+
+    /// Lists the pair with this field, which is at this position, under another deadline, or no longer.
+    fn set_deadline(&mut self, position: usize, field: &[u8], deadline_ms: Option<u64>) {
         let mut left: Vec<Due> = self.due.iter().copied().filter(|due| due.position != position).collect();
         if let Some(deadline_ms) = deadline_ms {
-            let at = left.partition_point(|due| (due.deadline_ms, pair(due)) < (deadline_ms, Some(field)));
+            let place = |due: &Due| (due.deadline_ms, self.pair(due.position).field);
+            let at = left.partition_point(|due| place(due) < (deadline_ms, field));
             left.insert(at, Due { deadline_ms, position });
         }
         self.due = left.into();
-        is_new
     }
 
     /// Removes a field; says whether it was there. The last pair takes its place.
