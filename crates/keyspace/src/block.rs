@@ -89,6 +89,14 @@ pub(crate) fn replace(block: &mut Vec<u8>, range: Range<usize>, length: usize) -
     &mut block[start..new_end]
 }
 
+/// Takes the range of an element out; the block's last element, of so many bytes, moves into its place.
+pub(crate) fn swap_out(block: &mut Vec<u8>, range: Range<usize>, last_bytes: usize) {
+    if range.end < block.len() {
+        block[range.end..].rotate_right(last_bytes);
+    }
+    replace(block, range, 0);
+}
+
 /// Makes room for more bytes: in a big block for an eighth more than is needed, so that growing by one element at a time copies little and
 /// wastes little.
 pub(crate) fn reserve(block: &mut Vec<u8>, extra: usize) {

@@ -138,11 +138,8 @@ impl PackedHash {
     /// Removes a field, whose place the last pair takes; says whether it was there.
     pub(super) fn swap_remove(&mut self, field: &[u8]) -> bool {
         let Some(place) = self.view().find(field) else { return false };
-        if place.end < self.block.len() {
-            let last = self.view().pairs().last().map_or(0, |(field, value)| pair_bytes(field, value));
-            self.block[place.end..].rotate_right(last);
-        }
-        block::replace(&mut self.block, place, 0);
+        let last_bytes = self.view().pairs().last().map_or(0, |(field, value)| pair_bytes(field, value));
+        block::swap_out(&mut self.block, place, last_bytes);
         self.set_len(self.len() - 1);
         true
     }

@@ -57,11 +57,8 @@ impl Packed {
     /// Removes a member, whose place the last one takes; says whether it was there.
     pub(super) fn swap_remove(&mut self, member: &[u8]) -> bool {
         let Some(place) = self.find(member) else { return false };
-        if place.end < self.block.len() {
-            let last = self.iter().last().map_or(0, block::element_bytes);
-            self.block[place.end..].rotate_right(last);
-        }
-        block::replace(&mut self.block, place, 0);
+        let last_bytes = self.iter().last().map_or(0, block::element_bytes);
+        block::swap_out(&mut self.block, place, last_bytes);
         self.count -= 1;
         true
     }

@@ -107,25 +107,27 @@ impl fmt::Display for Data {
     }
 }
 
-/// HSET of ten fields with values of 10 to 16 bytes.
+/// So many fields with values of 9 to 16 bytes.
+fn pairs(number: u64, count: u64) -> impl Iterator<Item = String> {
+    (0..count).flat_map(move |field| [format!("field{field}"), format!("value-{number}-{field}")])
+}
+
+/// HSET of ten fields.
 fn hash(number: u64) -> Vec<String> {
-    let pairs = (0..FIELDS).flat_map(|field| [format!("field{field}"), format!("value-{number}-{field}")]);
-    ["HSET".to_owned(), key(number)].into_iter().chain(pairs).collect()
+    ["HSET".to_owned(), key(number)].into_iter().chain(pairs(number, FIELDS)).collect()
 }
 
 /// HSET of five fields, the last of which is longer than those of a small hash.
 fn long_hash(number: u64) -> Vec<String> {
-    let value = |field| if field + 1 < FEW { format!("value-{number}-{field}") } else { "v".repeat(LONG_VALUE_BYTES) };
-    let pairs = (0..FEW).flat_map(|field| [format!("field{field}"), value(field)]);
-    ["HSET".to_owned(), key(number)].into_iter().chain(pairs).collect()
+    let long = [format!("field{}", FEW - 1), "v".repeat(LONG_VALUE_BYTES)];
+    ["HSET".to_owned(), key(number)].into_iter().chain(pairs(number, FEW - 1)).chain(long).collect()
 }
 
 /// HSETEX of five fields that expire together.
 fn timed_hash(number: u64) -> Vec<String> {
     let head =
         ["HSETEX", &key(number), "PXAT", &DEADLINE_MS.to_string(), "FIELDS", &FEW.to_string()].map(str::to_owned);
-    let pairs = (0..FEW).flat_map(|field| [format!("field{field}"), format!("value-{number}-{field}")]);
-    head.into_iter().chain(pairs).collect()
+    head.into_iter().chain(pairs(number, FEW)).collect()
 }
 
 /// SADD of five members, longer than those of a small set.
