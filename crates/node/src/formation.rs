@@ -359,9 +359,9 @@ async fn finish_change(group: &Group<EntryWaiter>) {
     let is_mine = {
         let status = group.status();
         let status = status.borrow();
-        status.joint && status.leads() && status.ready
+        status.is_joint() && status.leads() && status.ready
     };
-    if is_mine && let Err(why) = group.finish_change().await {
+    if is_mine && let Err(why) = group.finish_change(false).await {
         tracing::warn!(%why, "a change of voters was not finished yet");
     }
 }

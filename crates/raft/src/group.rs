@@ -25,7 +25,7 @@ use crate::lease::Lease;
 use crate::log::{Log, LogState};
 use crate::log_store::LogStore;
 use crate::machine::{Machine, Refusal, Waiter};
-use crate::member::Member;
+use crate::member::{Member, next_voters};
 use crate::network::{self, AskEligible, Network};
 use crate::observer::{ClockPair, Observer};
 use crate::own_log::{OwnLog, StoredLog};
@@ -321,7 +321,7 @@ impl<W: Waiter> Group<W> {
     ///
     /// # Errors
     /// See [`GroupError`]. After `Unknown` or a lost leadership the group may be left with two sets of voters
-    /// ([`Status::joint`]): the same call on the new leader finishes the change.
+    /// ([`Status::is_joint`]): the same call on the new leader finishes the change.
     pub async fn change_voters(&self, voters: BTreeSet<ReplicaId>, retain: bool) -> Result<(), GroupError> {
         if self.inner.status.borrow().leads() && !voters.contains(&self.me().replica) {
             return Err(refused("the leader cannot remove itself: transfer leadership first"));
@@ -331,17 +331,15 @@ impl<W: Waiter> Group<W> {
         changed.map(drop).map_err(|error| self.change_error(error))
     }
 
-    /// Finishes a change of voters that an earlier leader left half done ([`Status::joint`]): the newer voters stay, the
-    /// others leave. Does nothing when there is none.
+    /// Finishes a change of voters that an earlier leader left half done ([`Status::is_joint`]): the newer voters stay, the
+    /// others stay as learners if `retain`, else they leave. Does nothing when there is none.
     ///
     /// # Errors
-    /// See [`GroupError`].
-    pub async fn finish_change(&self) -> Result<(), GroupError> {
-        let membership = self.inner.raft.server_metrics().borrow_watched().membership_config.membership().clone();
-        match membership.get_joint_config().as_slice() {
-            [_, .., newer] => self.change_voters(newer.iter().map(|&voter| ReplicaId(voter)).collect(), false).await,
-            _ => Ok(()),
-        }
+    /// See [`GroupError`]. `Refused` when this replica is not among [`Status::next_voters`]: one of those can finish it, once this
+    /// one has transferred its leadership there.
+    pub async fn finish_change(&self, retain: bool) -> Result<(), GroupError> {
+        let newer = next_voters(self.inner.raft.server_metrics().borrow_watched().membership_config.membership());
+        if newer.is_empty() { Ok(()) } else { self.change_voters(newer, retain).await }
     }
 
     /// On the leader: the last entry that each other member is known to hold at this moment. Its store has it as

@@ -39,6 +39,14 @@ const MEMBERS_MAX: usize = 4096;
 /// configs u8, each: voters u16, each: replica u64
 /// members u16, each: replica u64 | node 20 bytes | peer address u16 + text | client address u16 + text
 /// ```
+/// Who votes once the change of voters that is under way is finished; empty while there is none.
+pub(crate) fn next_voters(membership: &Membership) -> BTreeSet<ReplicaId> {
+    match membership.get_joint_config().as_slice() {
+        [_, .., newer] => newer.iter().map(|&voter| ReplicaId(voter)).collect(),
+        _ => BTreeSet::new(),
+    }
+}
+
 pub(crate) fn put_membership(out: &mut BytesMut, membership: &Membership) {
     let configs = membership.get_joint_config();
     out.put_u8(u8::try_from(configs.len()).expect("a membership has at most two configs"));

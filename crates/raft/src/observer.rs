@@ -16,6 +16,7 @@ use crate::ids::{LogId, ReplicaId};
 use crate::lease::Lease;
 use crate::log::LogState;
 use crate::machine::Waiter;
+use crate::member::next_voters;
 use crate::runtime::{LocalInstant, SeededRuntime};
 use crate::state::{Progress, State};
 use crate::status::{Role, Status};
@@ -135,7 +136,7 @@ impl<W: Waiter, C: Clock> Observer<W, C> {
             },
             term: server.vote.leader_id.term,
             leader: server.current_leader.and_then(|leader| membership.get_node(&leader)).cloned(),
-            joint: membership.get_joint_config().len() > 1,
+            next_voters: next_voters(membership),
             members_at: server.membership_config.log_id().as_ref().map_or(0, |id| id.index),
             members_stand: server.membership_config == server.committed_membership_config,
             last: self.log.last(),

@@ -1,6 +1,6 @@
 //! What a group looks like from this replica.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use crate::ids::{LogId, ReplicaId};
 use crate::member::Member;
@@ -35,8 +35,8 @@ pub struct Status {
     pub voters: BTreeMap<ReplicaId, Member>,
     /// Who only replicates.
     pub learners: BTreeMap<ReplicaId, Member>,
-    /// A change of voters is under way.
-    pub joint: bool,
+    /// Who votes once the change of voters that is under way is finished; empty while there is none.
+    pub next_voters: BTreeSet<ReplicaId>,
     /// The place of this membership in the log.
     pub members_at: u64,
     /// Whether that place is committed: then this membership stands.
@@ -63,6 +63,11 @@ impl Status {
     /// Whether this replica leads.
     pub fn leads(&self) -> bool {
         self.role == Role::Leader
+    }
+
+    /// Whether a change of voters is under way.
+    pub fn is_joint(&self) -> bool {
+        !self.next_voters.is_empty()
     }
 
     /// The member with this replica, whether it votes or not.

@@ -55,32 +55,42 @@ async fn lead_home<P: Platform>(node: &Shared<P>, is_forced: bool) -> Result<(),
         return Err("You should send CLUSTER FAILOVER to a replica".to_owned());
     }
     let (Some(group), Some(cluster)) = (home.group(), &node.cluster) else { return Err(NOT_READY.to_owned()) };
-    if !is_forced {
-        // One that follows closely on another: whom the change of voters under way leaves with a vote is what counts.
-        group.status().wait_for(|status| !status.joint).await.map_err(|_| STOPPING)?;
-    }
     // One that has just started is handed nothing yet.
     group.eligible().await;
-    let was_learner = !group.status().borrow().voters.contains_key(&group.me().replica);
-    if was_learner {
-        become_voter(node, cluster, group).await?;
-    }
-    // A learner that takes the place of the only voter is handed leadership without being asked for.
-    let goes_on = is_forced || was_learner;
+    let mut goes_on = is_forced;
     let mut news = cluster.news();
     while !home.leads() {
+        if is_to_learn(cluster, group) {
+            become_voter(node, cluster, group).await?;
+            // A learner that takes the place of the only voter is handed leadership without being asked for.
+            goes_on = true;
+        }
         let asked = tokio::select! {
             biased;
             led = begins_to_lead(&home, &mut news) => return led,
             asked = ask_leader(node, &home, group) => asked,
         };
         match asked {
-            Ok(()) => drop(tokio::time::timeout(ASKED_FOR, begins_to_lead(&home, &mut cluster.news())).await),
+            Ok(true) => drop(tokio::time::timeout(ASKED_FOR, begins_to_lead(&home, &mut cluster.news())).await),
+            Ok(false) => tokio::time::sleep(AGAIN_AFTER).await,
             Err(_) if goes_on => tokio::time::sleep(AGAIN_AFTER).await,
             Err(why) => return Err(why),
         }
     }
     Ok(())
+}
+
+/// Whether this node's replica does not vote, or is about to lose its vote: were it handed leadership, it would give it up again.
+fn is_to_learn(cluster: &Cluster, group: &Group<EntryWaiter>) -> bool {
+    !group.status().borrow().voters.contains_key(&group.me().replica)
+        || !is_wanted_to_vote(cluster, group.id(), group.me().replica)
+}
+
+/// Whether the topology, as far as it is known here, wants a replica of a shard to vote.
+fn is_wanted_to_vote(cluster: &Cluster, group: GroupId, replica: ReplicaId) -> bool {
+    let Some(topology) = cluster.topology() else { return false };
+    let replicas = topology.replicas(topology::Group::Shard(topology::ShardId(group.0)));
+    replicas.iter().any(|known| known.id.0 == replica.0 && known.wanted == topology::Standing::Voter)
 }
 
 async fn begins_to_lead(home: &Replica, news: &mut tokio::sync::watch::Receiver<u64>) -> Result<(), String> {
@@ -90,18 +100,20 @@ async fn begins_to_lead(home: &Replica, news: &mut tokio::sync::watch::Receiver<
     Ok(())
 }
 
-async fn ask_leader<P: Platform>(node: &Shared<P>, home: &Replica, group: &Group<EntryWaiter>) -> Result<(), String> {
+/// Whether the leader hands over; if not, it is to be asked again in a moment.
+async fn ask_leader<P: Platform>(node: &Shared<P>, home: &Replica, group: &Group<EntryWaiter>) -> Result<bool, String> {
     let transport = node.transport().ok_or(NOT_READY)?;
     let leader = home.status().leader.ok_or(DEAD)?;
     let request = Request::HandOver { group: group.id(), to: group.me().replica };
     match formation::ask(transport, &leader.address(), &request).await {
-        Some(Answer::Accepted(_)) => Ok(()),
+        Some(Answer::Accepted(_)) => Ok(true),
+        Some(Answer::Ask(_)) => Ok(false),
         Some(Answer::Refused(why)) => Err(why),
         _ => Err(DEAD.to_owned()),
     }
 }
 
-/// Has this node's replica, a learner, made a voter, and waits until it is one.
+/// Has this node's replica made a voter, and waits until it is one.
 async fn become_voter<P: Platform>(
     node: &Shared<P>,
     cluster: &Cluster,
@@ -118,7 +130,7 @@ async fn become_voter<P: Platform>(
     }
     let me = group.me().replica;
     let mut status = group.status();
-    let votes = status.wait_for(|status| status.voters.contains_key(&me) && !status.joint).await;
+    let votes = status.wait_for(|status| status.voters.contains_key(&me) && !status.is_joint()).await;
     votes.map(drop).map_err(|_| STOPPING.to_owned())
 }
 
@@ -127,7 +139,12 @@ pub(crate) async fn hand_over<P: Platform>(node: Arc<Shared<P>>, group: GroupId,
     let Some(replica) = node.replica_of(group).filter(|replica| replica.leads()) else {
         return Answer::Refused("Another node leads by now, ask again".to_owned());
     };
-    if !replica.status().voters.contains_key(&to) {
+    let (status, cluster) = (replica.status(), node.cluster.as_ref());
+    // Whoever the change of voters under way leaves out, or the next one will, would have to give leadership up again.
+    if status.is_joint() || cluster.is_some_and(|cluster| !is_wanted_to_vote(cluster, group, to)) {
+        return Answer::Ask(String::new());
+    }
+    if !status.voters.contains_key(&to) {
         return Answer::Refused("The replica does not vote: it has not caught up yet".to_owned());
     }
     if replica.yield_to(|member| member.replica == to).await {

@@ -90,7 +90,7 @@ pub(crate) fn is_member<P: Platform>(node: &Shared<P>, group: raft::GroupId, rep
         (None, Some(replica)) => replica.status(),
         (None, None) => return Answer::Ask(String::new()),
     };
-    let is_settled = status.leads() && status.ready && !status.joint && status.members_stand;
+    let is_settled = status.leads() && status.ready && !status.is_joint() && status.members_stand;
     let is_known = status.voters.contains_key(&replica) || status.learners.contains_key(&replica);
     match (is_settled, is_known) {
         (true, false) => Answer::Refused("it is no member".to_owned()),

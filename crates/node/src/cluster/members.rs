@@ -15,6 +15,9 @@ pub(super) enum Left {
     Tell(Change),
     /// Leadership is handed over: this replica is no longer to vote, and is in the way of that.
     HandOver(raft::ReplicaId),
+    /// As well, whatever the topology says by now: the log has a change of voters that leaves this replica out, which only one of
+    /// those that stay can finish.
+    Leave(raft::ReplicaId),
 }
 
 /// Does the next step, if there is one. Returns what it leaves to do.
@@ -23,8 +26,11 @@ pub(super) async fn realise<W: Waiter>(group: &Group<W>, wanted: Wanted, topolog
     if !status.leads() || !status.ready {
         return None;
     }
-    if status.joint {
-        report("finishing a change of voters", within(group.finish_change()).await);
+    if status.is_joint() {
+        if !status.next_voters.contains(&group.me().replica) {
+            return furthest(&status, &status.next_voters).map(Left::Leave);
+        }
+        report("finishing a change of voters", within(group.finish_change(true)).await);
         return None;
     }
     if !status.members_stand {
@@ -76,14 +82,19 @@ async fn change_voters<W: Waiter>(
 ) -> Option<raft::ReplicaId> {
     let me = group.me().replica;
     if !voters.contains(&me) {
-        let stays = |id: &&raft::ReplicaId| voters.contains(id) && status.voters.contains_key(id);
-        if let Some((&successor, _)) = status.matched.iter().filter(|(id, _)| stays(id)).max_by_key(|(_, at)| **at) {
+        if let Some(successor) = furthest(status, &voters) {
             return Some(successor);
         }
         voters.insert(me);
     }
     report("changing the voters", within(group.change_voters(voters, true)).await);
     None
+}
+
+/// The other voter among these that holds most of the log.
+fn furthest(status: &Status, among: &BTreeSet<raft::ReplicaId>) -> Option<raft::ReplicaId> {
+    let suits = |id: &raft::ReplicaId| among.contains(id) && status.voters.contains_key(id);
+    status.matched.iter().filter(|(id, _)| suits(id)).max_by_key(|(_, at)| **at).map(|(id, _)| *id)
 }
 
 fn members(status: &Status) -> Members {

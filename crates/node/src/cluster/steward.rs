@@ -300,6 +300,9 @@ pub(super) async fn keep_shard<P: Platform>(
         match realise(&group, Wanted::Shard(shard), &topology).await {
             Some(Left::Tell(change)) => news.push(change),
             // Tried again with the next look.
+            Some(Left::Leave(successor)) => {
+                let _ = replica.yield_to(|member| member.replica == successor).await;
+            }
             Some(Left::HandOver(successor)) if sure_in == status.term => {
                 let _ = replica.yield_to(|member| member.replica == successor).await;
             }
@@ -377,7 +380,7 @@ pub(super) async fn keep_meta<P: Platform>(ground: Ground<P>, meta: Arc<Meta>) {
         match realise(&group, Wanted::Meta, &topology).await {
             Some(Left::Tell(change)) => tell(node, vec![change]).await,
             // Tried again with the next look.
-            Some(Left::HandOver(successor)) => drop(group.transfer_leader(successor).await),
+            Some(Left::HandOver(successor) | Left::Leave(successor)) => drop(group.transfer_leader(successor).await),
             None => (),
         }
         // Without a lease it is this node that nobody hears.

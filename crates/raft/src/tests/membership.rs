@@ -33,7 +33,7 @@ fn a_learner_catches_up_and_becomes_a_voter() {
                 status.role == Role::Follower && status.voters.keys().copied().collect::<BTreeSet<_>>() == voters
             })
             .await;
-        assert!(!cluster.status(leader).joint);
+        assert!(!cluster.status(leader).is_joint());
         assert_eq!(cluster.status(leader).voters[&cluster.replica_id(new)], cluster.replicas[new].member);
         cluster.crash(out).await;
         let id = cluster.write().await;
@@ -204,6 +204,40 @@ fn a_transfer_that_fails_halfway_ends_in_an_election() {
     });
 }
 
+/// Leadership goes, between the two steps of a change, to a voter that the change leaves out: it gives it to one that stays.
+#[test]
+fn a_leader_that_a_change_leaves_out_cannot_finish_it() {
+    simulate(async {
+        let mut cluster = Cluster::formed(3, 39).await;
+        let (leader, heir) = (cluster.leader().await, cluster.follower().await);
+        let other = (0..3).find(|&number| number != leader && number != heir).unwrap();
+        let id = cluster.write().await;
+        cluster.level(id).await;
+        let stays: BTreeSet<_> = [leader, other].into_iter().map(|number| cluster.replica_id(number)).collect();
+        // The first step needs both of those that stay; one does not store it while the one before leads.
+        cluster.replicas[other].store.hold();
+        let (group, wished) = (cluster.group(leader), stays.clone());
+        drop(SeededRuntime::spawn(async move { group.change_voters(wished, true).await }));
+        cluster.wait_for("the first step", |cluster| cluster.status(leader).is_joint()).await;
+        assert_eq!(cluster.status(leader).next_voters, stays);
+        let (group, to) = (cluster.group(leader), cluster.replica_id(heir));
+        drop(SeededRuntime::spawn(async move { group.transfer_leader(to).await }));
+        cluster.wait_for("an election", |cluster| !cluster.status(leader).leads()).await;
+        cluster.replicas[other].store.release();
+        cluster.wait_for("the heir", |cluster| cluster.status(heir).ready).await;
+        assert!(cluster.status(heir).is_joint());
+        let refused = cluster.group(heir).finish_change(true).await;
+        assert!(matches!(refused, Err(GroupError::Refused(_))), "{refused:?}");
+        cluster.group(heir).transfer_leader(cluster.replica_id(leader)).await.unwrap();
+        cluster.wait_for("one that stays", |cluster| cluster.status(leader).ready).await;
+        cluster.group(leader).finish_change(true).await.unwrap();
+        cluster.wait_for("one set of voters", |cluster| !cluster.status(leader).is_joint()).await;
+        let status = cluster.status(leader);
+        assert_eq!(status.voters.keys().copied().collect::<BTreeSet<_>>(), stays);
+        assert_eq!(status.learners.keys().copied().collect::<Vec<_>>(), [to]);
+    });
+}
+
 /// The leader loses power between the two steps of a change: the next one finds the group with two sets of voters.
 #[test]
 fn a_change_left_half_done_is_finished_by_the_next_leader() {
@@ -222,19 +256,19 @@ fn a_change_left_half_done_is_finished_by_the_next_leader() {
         others.iter().for_each(|&number| cluster.replicas[number].store.hold());
         let wished = voters.clone();
         drop(SeededRuntime::spawn(async move { group.change_voters(wished, false).await }));
-        cluster.wait_for("the first step", |cluster| cluster.status(leader).joint).await;
+        cluster.wait_for("the first step", |cluster| cluster.status(leader).is_joint()).await;
         cluster.crash(leader).await;
         others.iter().for_each(|&number| cluster.replicas[number].store.release());
         cluster.start(leader).await;
         let next = cluster.leader().await;
-        assert!(cluster.status(next).joint);
-        cluster.group(next).finish_change().await.unwrap();
+        assert!(cluster.status(next).is_joint());
+        cluster.group(next).finish_change(false).await.unwrap();
         cluster
             .wait_for("one set of voters", |cluster| {
                 let status = cluster.status(next);
-                !status.joint && status.voters.keys().copied().collect::<BTreeSet<_>>() == voters
+                !status.is_joint() && status.voters.keys().copied().collect::<BTreeSet<_>>() == voters
             })
             .await;
-        assert_eq!(cluster.group(next).finish_change().await, Ok(()));
+        assert_eq!(cluster.group(next).finish_change(false).await, Ok(()));
     });
 }

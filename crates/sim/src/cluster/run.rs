@@ -332,7 +332,7 @@ impl Play for Run {
                      {} slots, {data:?}",
                     status.role,
                     status.term,
-                    status.joint,
+                    status.is_joint(),
                     status.applied,
                     replica.slots.len()
                 ));

@@ -285,7 +285,7 @@ pub(crate) fn is_whole(hosts: &Hosts, probes: &Probes, members: &[usize], level:
             meta_leads = true;
             let (voters, learners) = (probe.meta.voters.len(), probe.meta.learners.len());
             let is_complete = level == Level::No || voters + learners == members.len();
-            if probe.meta.joint || voters != META_VOTERS || !is_complete {
+            if probe.meta.is_joint() || voters != META_VOTERS || !is_complete {
                 return Err(format!("the topology's group has {voters} voters and {learners} learners"));
             }
         }
@@ -310,7 +310,7 @@ fn is_group_whole(
     let leader = held.iter().find(|(_, replica)| replica.accepts).ok_or("nobody accepts commands")?.1;
     let status = &leader.status;
     let wanted = if leader.slots.is_empty() { 1 } else { VOTERS };
-    if status.joint || !status.members_stand || status.voters.len() != wanted {
+    if status.is_joint() || !status.members_stand || status.voters.len() != wanted {
         return Err(format!("{} voters", status.voters.len()));
     }
     let ids: BTreeSet<NodeId> = members.iter().map(|&host| hosts.all[host].id()).collect();

@@ -228,7 +228,7 @@ impl Run {
         for host in &hosts.all {
             let Some(node) = host.node() else { return false };
             let status = node.status();
-            if status.voters.len() != hosts.count() || status.joint || !status.learners.is_empty() {
+            if status.voters.len() != hosts.count() || status.is_joint() || !status.learners.is_empty() {
                 return false;
             }
             probes.push(node.probe());
