@@ -2,6 +2,7 @@
 //!
 //! Nothing that serves clients asks here. What is shown is of one moment, and of this node alone: it says nothing of what others know.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use raft::{Clock, GroupId, NodeId, ReplicaId, Status};
@@ -71,6 +72,8 @@ pub struct ClusterProbe {
     pub leaders: Vec<KnownLeader>,
     /// The shard that the node is at home in, by its own topology: in others it is hidden from clients while it can be.
     pub home: Option<GroupId>,
+    /// The shard that each node is at home in, by the same topology.
+    pub homes: BTreeMap<NodeId, GroupId>,
     /// The nodes that have told this one that they are stopping, and not since that they are back: no hidden leader waits for them.
     pub leaving: Vec<NodeId>,
     /// The replicas of shards, in the order of the shards.
@@ -112,6 +115,7 @@ impl<P: Platform> Node<P> {
             is_joining: topology.phase() != Phase::Living,
             leaders: topology.shards().iter().filter_map(known).collect(),
             home: topology.node(cluster.me()).map(|node| GroupId(node.home.0)),
+            homes: topology.nodes().iter().map(|(id, node)| (NodeId(id.0), GroupId(node.home.0))).collect(),
             leaving: cluster.leaving(now_ns).into_iter().map(|node| NodeId(node.0)).collect(),
             replicas: cluster.replicas().into_iter().map(replica).collect(),
         })

@@ -42,6 +42,8 @@ pub(crate) struct Watch {
     hidden: BTreeMap<(usize, u64, GroupId), Instant>,
     /// By host, the shard that its node was at home in when it was seen last.
     homes: BTreeMap<usize, GroupId>,
+    /// By host, where it knew each node to be at home when it was seen last.
+    known_homes: BTreeMap<usize, BTreeMap<NodeId, GroupId>>,
     /// By host, the nodes that have told its node that they are stopping, when it was seen last.
     leaving: BTreeMap<usize, Vec<NodeId>>,
     /// In which life, and since when, a host is in one cluster with another (the second), and reaches it.
@@ -99,6 +101,7 @@ impl Watch {
             shown: BTreeSet::new(),
             hidden: BTreeMap::new(),
             homes: BTreeMap::new(),
+            known_homes: BTreeMap::new(),
             leaving: BTreeMap::new(),
             returned: BTreeMap::new(),
             clocks_jump,
@@ -184,20 +187,26 @@ impl Watch {
                 }
             }
         }
-        for (_, probe) in known(probes) {
+        for (by, probe) in known(probes) {
             for &KnownLeader { group, term, node } in &probe.leaders {
-                if !self.shown.insert((group, term, node)) {
+                let Some(host) = hosts.all.iter().position(|host| host.id() == node) else { continue };
+                // One whose topology is behind cannot know that a node has left its home.
+                let homes = [Some(&probe.homes), self.known_homes.get(&by)];
+                let is_behind = homes.into_iter().flatten().any(|homes| homes.get(&node) == Some(&group));
+                if by != host && is_behind || !self.shown.insert((group, term, node)) {
                     continue;
                 }
-                let Some(host) = hosts.all.iter().position(|host| host.id() == node) else { continue };
                 let since = self.hidden.get(&(host, hosts.all[host].life(), group)).copied();
                 let waits_for_none = || self.has_nobody_at_home(hosts, probes, group, host);
                 if let Some(since) = since.filter(|since| now - *since < HIDDEN_FOR && !waits_for_none()) {
                     let ms = (now - since).as_millis();
-                    return Err(format!("{node} is hidden in {group} and was shown to lead it after {ms} ms"));
+                    return Err(format!(
+                        "{node} is hidden in {group} and was shown to lead it by host {by} after {ms} ms"
+                    ));
                 }
             }
         }
+        self.known_homes = known(probes).map(|(host, probe)| (host, probe.homes.clone())).collect();
         Ok(())
     }
 
