@@ -379,10 +379,7 @@ async fn make_voter(group: &Group<EntryWaiter>, member: Member) -> Result<(), ra
         group.add_learner(member.clone()).await?;
     }
     let mut watching = group.status();
-    let level = watching.wait_for(|status| {
-        let matched = status.matched.get(&member.replica).copied().flatten();
-        !status.leads() || matched.is_some_and(|matched| Some(matched) >= status.committed)
-    });
+    let level = watching.wait_for(|status| !status.leads() || status.caught_up.contains(&member.replica));
     match tokio::time::timeout(CATCH_UP_WITHIN, level).await {
         Ok(Ok(status)) if status.leads() => (),
         Ok(_) => return Err(raft::GroupError::NotLeader(None)),

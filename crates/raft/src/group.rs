@@ -27,7 +27,7 @@ use crate::log_store::LogStore;
 use crate::machine::{Machine, Refusal, Waiter};
 use crate::member::{Member, next_voters};
 use crate::network::{self, AskEligible, Network};
-use crate::observer::{ClockPair, Observer};
+use crate::observer::{ClockPair, Observer, Past};
 use crate::own_log::{OwnLog, StoredLog};
 use crate::reads::{ReadError, Reads};
 use crate::reply::{Reply, Waiting};
@@ -191,6 +191,7 @@ impl<W: Waiter> Group<W> {
             log: log_state,
             status,
             clocks: ClockPair::new(),
+            past: Past::default(),
         };
         // Not ended by `stop`: it ends with openraft, and says why in the status.
         drop(SeededRuntime::spawn(observer.run()));

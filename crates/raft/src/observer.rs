@@ -3,6 +3,7 @@
 //! One task per group. It wakes when role, term, leader or members change, when apply says so, and every eighth of
 //! a lease; never per entry. A lease that is published late is only shorter.
 
+use std::collections::VecDeque;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -37,6 +38,25 @@ pub(crate) struct Observer<W: Waiter, C> {
     pub(crate) log: Arc<LogState<W>>,
     pub(crate) status: watch::Sender<Status>,
     pub(crate) clocks: ClockPair,
+    pub(crate) past: Past,
+}
+
+/// What was committed in the last lease, as samples: the first is as old as that once there is one.
+#[derive(Default)]
+pub(crate) struct Past(VecDeque<(LocalInstant, Option<LogId>)>);
+
+impl Past {
+    /// What was committed so long ago, or now if that is not known. `committed`: what is now.
+    fn ago(&mut self, length: Duration, now: LocalInstant, committed: Option<LogId>) -> Option<LogId> {
+        let samples = &mut self.0;
+        if samples.back().is_none_or(|(at, _)| now - *at >= length / 16) {
+            samples.push_back((now, committed));
+        }
+        while samples.get(1).is_some_and(|(at, _)| now - *at >= length) {
+            samples.pop_front();
+        }
+        samples.front().filter(|(at, _)| now - *at >= length).map_or(committed, |(_, past)| *past)
+    }
 }
 
 /// Notices when the machine was suspended: openraft's clock stands still then, the lease's does not.
@@ -125,7 +145,7 @@ impl<W: Waiter, C: Clock> Observer<W, C> {
         }
     }
 
-    fn status(&self, server: &RaftServerMetrics<Types<W>>, data: &RaftDataMetrics<Types<W>>) -> Status {
+    fn status(&mut self, server: &RaftServerMetrics<Types<W>>, data: &RaftDataMetrics<Types<W>>) -> Status {
         let membership = server.membership_config.membership();
         let mut status = Status {
             role: match server.state {
@@ -157,6 +177,11 @@ impl<W: Waiter, C: Clock> Observer<W, C> {
             let matched = data.replication.iter().flatten();
             status.matched = matched.map(|(&id, matched)| (ReplicaId(id), matched.as_ref().map(log_id))).collect();
             status.matched.remove(&self.me);
+            let asked = self.past.ago(self.lease_length, LocalInstant::now(), status.committed);
+            let level = status.matched.iter().filter(|(_, matched)| matched.is_some() && **matched >= asked);
+            status.caught_up = level.map(|(id, _)| *id).collect();
+        } else {
+            self.past = Past::default();
         }
         status
     }
@@ -203,6 +228,17 @@ mod tests {
 
     fn id(index: u64) -> LogId {
         LogId { term: 1, index }
+    }
+
+    #[test]
+    fn who_holds_what_was_committed_a_lease_ago_has_caught_up() {
+        let (start, lease, mut past) = (LocalInstant::now(), Duration::from_millis(160), Past::default());
+        // One entry a ms, looked at every ms.
+        let committed = |ms| past.ago(lease, start + Duration::from_millis(ms), Some(id(ms)));
+        let behind: Vec<u64> = (0..1000).map(committed).zip(0..).map(|(asked, ms)| ms - asked.unwrap().index).collect();
+        assert_eq!(behind[..160], [0; 160], "nothing older is known");
+        assert!(behind[160..].iter().all(|ms| (160..=170).contains(ms)), "{behind:?}");
+        assert!(past.0.len() <= 18, "{}", past.0.len());
     }
 
     #[test]

@@ -55,6 +55,10 @@ pub struct Status {
     pub log_bytes: u64,
     /// On the leader: the last entry that each other member is known to hold.
     pub matched: BTreeMap<ReplicaId, Option<LogId>>,
+    /// On the leader: the other members that are behind by less than a lease: they hold all that was committed that long ago. Under a
+    /// steady load no learner ever holds all that is committed at the same moment. (Ongaro's thesis, 4.2.1, asks for a
+    /// last round of catching up that is shorter than an election timeout.)
+    pub caught_up: BTreeSet<ReplicaId>,
     /// Why the group stopped, if it did: the log store failed, the machine failed, or it was told to.
     pub stopped: Option<String>,
 }

@@ -14,7 +14,7 @@ pub struct Members {
     pub voters: BTreeSet<ReplicaId>,
     /// Who replicates only.
     pub learners: BTreeSet<ReplicaId>,
-    /// The learners that have caught up, so that a commit would not wait for them.
+    /// The members that have caught up, so that a commit would not wait for them for long.
     pub caught_up: BTreeSet<ReplicaId>,
 }
 

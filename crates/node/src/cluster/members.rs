@@ -99,8 +99,7 @@ fn furthest(status: &Status, among: &BTreeSet<raft::ReplicaId>) -> Option<raft::
 
 fn members(status: &Status) -> Members {
     let ids = |members: &BTreeMap<raft::ReplicaId, Member>| members.keys().map(|id| ReplicaId(id.0)).collect();
-    let level = status.matched.iter().filter(|(_, matched)| **matched >= status.committed);
-    let caught_up = level.map(|(id, _)| ReplicaId(id.0)).collect();
+    let caught_up = status.caught_up.iter().map(|id| ReplicaId(id.0)).collect();
     Members { voters: ids(&status.voters), learners: ids(&status.learners), caught_up }
 }
 

@@ -41,6 +41,34 @@ fn a_learner_catches_up_and_becomes_a_voter() {
     });
 }
 
+/// One that is behind by a link's latency, always, has caught up; one that hears nothing has not, a lease later.
+#[test]
+fn a_learner_catches_up_with_a_leader_that_never_rests() {
+    simulate(async {
+        let mut cluster = Cluster::formed(1, 40).await;
+        let new = cluster.add().await;
+        let group = cluster.group(0);
+        group.add_learner(cluster.replicas[new].member.clone()).await.unwrap();
+        let (mut caught_up, mut level) = (0, 0);
+        for round in 0..4000 {
+            cluster.propose(0);
+            time::sleep(Duration::from_millis(1)).await;
+            let status = cluster.status(0);
+            if round >= 2000 {
+                caught_up += u32::from(status.caught_up.contains(&cluster.replica_id(new)));
+                level += u32::from(status.matched[&cluster.replica_id(new)] >= status.committed);
+            }
+        }
+        assert_eq!((caught_up, level), (2000, 0));
+        cluster.isolate(new);
+        for _ in 0..2000 {
+            cluster.propose(0);
+            time::sleep(Duration::from_millis(1)).await;
+        }
+        assert_eq!(cluster.status(0).caught_up, BTreeSet::new());
+    });
+}
+
 #[test]
 fn a_removed_replica_does_not_disturb_and_a_learner_can_be_removed() {
     simulate(async {
