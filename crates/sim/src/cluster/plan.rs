@@ -88,6 +88,8 @@ pub(crate) struct Plan {
     pub(crate) crossing: Vec<usize>,
     /// Hosts that lose power so long after they were told to meet the first (the first number), for so long (the second).
     pub(crate) cut_joiners: Vec<(usize, u64, u64)>,
+    /// Whenever a group is between two sets of voters, its leader loses power for so long, in ms.
+    pub(crate) undercut_ms: Option<u64>,
     /// In order of time.
     pub(crate) events: Vec<(Duration, Event)>,
 }
@@ -121,6 +123,9 @@ impl Plan {
             clocks,
             crossing: (1..MEMBERS).filter(|_| random.random_range(0..3) == 0).collect(),
             cut_joiners: Vec::new(),
+            undercut_ms: Some(seed.of("undercut", 0))
+                .filter(|&drawn| is_rough && drawn.is_multiple_of(4))
+                .map(|drawn| 1 + drawn / 4 % 2000),
             events: Vec::new(),
         };
         if is_rough {
@@ -244,6 +249,9 @@ impl fmt::Display for Plan {
         writeln!(f, "clocks {:?}; met from both sides: {:?}", self.clocks, self.crossing)?;
         if !self.cut_joiners.is_empty() {
             writeln!(f, "joiners that lose power (after, for): {:?}", self.cut_joiners)?;
+        }
+        if let Some(ms) = self.undercut_ms {
+            writeln!(f, "leaders lose power in the middle of a change of voters, for {ms} ms")?;
         }
         self.events.iter().try_for_each(|(at, event)| writeln!(f, "{:>7} ms {event:?}", at.as_millis()))
     }

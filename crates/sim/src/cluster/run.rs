@@ -10,7 +10,7 @@
 //! ```
 
 use std::cell::{Cell, RefCell};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::pin::pin;
 use std::rc::Rc;
 use std::time::Duration;
@@ -39,6 +39,8 @@ use crate::workload::{Client, Tags};
 const FORMED_WITHIN: Duration = Duration::from_secs(40);
 /// How long a shard may serve nobody while its leader is gone and the topology's group is silent.
 const GAP_MAX: Duration = Duration::from_millis(2500);
+/// Between two looks for a change of voters that could be undercut: some take no longer than two messages and a sync.
+const UNDERCUT_EVERY: Duration = Duration::from_millis(1);
 /// Between two looks at whether a cluster is whole.
 const WHOLE_EVERY: Duration = Duration::from_millis(250);
 
@@ -51,6 +53,8 @@ pub(crate) struct Run {
     operator: Operator,
     /// Set when clients are to come to an end.
     is_over: Rc<Cell<bool>>,
+    /// The changes of voters in the middle of which a leader has lost power: of which group, and where they are in its log.
+    undercut: BTreeSet<(GroupId, u64)>,
     /// In a calm run, the first leader's term of every shard.
     first_terms: BTreeMap<GroupId, u64>,
     /// What was not as it should be when that was looked at last.
@@ -73,6 +77,7 @@ impl Run {
             watch,
             operator,
             is_over: Rc::default(),
+            undercut: BTreeSet::new(),
             first_terms: BTreeMap::new(),
             disagreement: RefCell::default(),
         }
@@ -149,9 +154,11 @@ impl Run {
     async fn misfortune(&mut self) -> Result<(), String> {
         let start = Instant::now();
         let mut events = self.plan.events.clone().into_iter().peekable();
+        let every = self.plan.undercut_ms.map_or(LOOK_EVERY, |_| UNDERCUT_EVERY);
         while start.elapsed() < self.plan.length {
-            time::sleep(LOOK_EVERY).await;
+            time::sleep(every).await;
             let probes = self.look()?;
+            self.undercut(&probes);
             while let Some((_, event)) = events.next_if(|(at, _)| *at <= start.elapsed()) {
                 self.happen(event, &probes);
             }
@@ -177,6 +184,20 @@ impl Run {
             Event::Mislead { tag, shard, ms } => self.mislead(probes, tag, shard, ms),
             Event::FailOver(whom) => self.operator.fail_over(whom_of(probes, whom)),
             Event::Job(job) => self.operator.give(job),
+        }
+    }
+
+    /// Strikes leaders in the middle of a change of voters, if the plan says so; once for each change.
+    fn undercut(&mut self, probes: &Probes) {
+        let Some(ms) = self.plan.undercut_ms else { return };
+        for (host, probe) in watch::known(probes) {
+            let meta = std::iter::once((probe.cluster, &probe.meta));
+            let groups = meta.chain(probe.replicas.iter().map(|replica| (replica.group, &replica.status)));
+            let joint = groups.filter(|(_, status)| status.leads() && status.is_joint());
+            let news = joint.filter(|(group, status)| self.undercut.insert((*group, status.members_at))).count();
+            if news > 0 {
+                self.hazard(Hazard::PowerCut(host, ms));
+            }
         }
     }
 

@@ -72,7 +72,8 @@ pub(crate) fn probes(hosts: &Hosts) -> Probes {
     hosts.all.iter().map(|host| host.node().and_then(|node| node.cluster_probe())).collect()
 }
 
-fn known(probes: &Probes) -> impl Iterator<Item = (usize, &ClusterProbe)> {
+/// Those that are on and know their cluster.
+pub(crate) fn known(probes: &Probes) -> impl Iterator<Item = (usize, &ClusterProbe)> {
     probes.iter().enumerate().filter_map(|(host, probe)| Some((host, probe.as_ref()?)))
 }
 
