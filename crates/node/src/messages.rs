@@ -88,7 +88,7 @@ pub(crate) enum Answer {
     Node { node: NodeId, group: Option<GroupId> },
     /// Done, or under way. To Join: who the asking node is from now on.
     Accepted(Option<Identity>),
-    /// Not here, but the leader can: ask at this peer address.
+    /// Not here, but the leader can: ask at this peer address. Without one: not now, ask again in a moment.
     Ask(String),
     /// No, and why.
     Refused(String),

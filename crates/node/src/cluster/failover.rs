@@ -1,7 +1,8 @@
 //! CLUSTER FAILOVER: this node's replica is to lead its home shard.
 //!
 //! ```text
-//! a voter     asks the leader, which answers what it owes, holds new commands back, and transfers
+//! a voter     asks the leader, which answers what it owes, holds new commands back, and transfers; not while voters change,
+//!             and not to one that is to lose its vote: that one is made a voter first
 //! a learner   is made a voter first, through the topology: where there is one vote only, in the place of the leader's
 //! FORCE       tried again and again, whoever leads meanwhile: a dead leader's successor hands over as well
 //! ```
