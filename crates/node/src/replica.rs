@@ -209,8 +209,7 @@ impl Replica {
     pub(crate) async fn hand_over_to(&self, suits: impl Fn(&Member) -> bool) -> bool {
         let status = self.status();
         let Some(group) = self.group.get().filter(|_| status.leads()) else { return false };
-        let others = status.matched.iter().filter(|(replica, _)| status.voters.get(replica).is_some_and(&suits));
-        let Some((&successor, _)) = others.max_by_key(|(_, matched)| **matched) else { return false };
+        let Some(successor) = status.furthest(suits) else { return false };
         self.shard.pause(true);
         // What was proposed is answered by the one that proposed it: behind a lost leadership it would be uncertain.
         if tokio::time::timeout(SETTLE_WITHIN, self.settled()).await.is_err() {

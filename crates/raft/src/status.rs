@@ -56,7 +56,7 @@ pub struct Status {
     /// On the leader: the last entry that each other member is known to hold.
     pub matched: BTreeMap<ReplicaId, Option<LogId>>,
     /// On the leader: the other members that are behind by less than a lease: they hold all that was committed that long ago. Under a
-    /// steady load no learner ever holds all that is committed at the same moment. (Ongaro's thesis, 4.2.1, asks for a
+    /// steady load a learner may never hold all that is committed at the same moment. (Ongaro's thesis, 4.2.1, asks for a
     /// last round of catching up that is shorter than an election timeout.)
     pub caught_up: BTreeSet<ReplicaId>,
     /// Why the group stopped, if it did: the log store failed, the machine failed, or it was told to.
@@ -72,6 +72,12 @@ impl Status {
     /// Whether a change of voters is under way.
     pub fn is_joint(&self) -> bool {
         !self.next_voters.is_empty()
+    }
+
+    /// On the leader: the other voter, of those that suit, that is known to hold most of the log.
+    pub fn furthest(&self, suits: impl Fn(&Member) -> bool) -> Option<ReplicaId> {
+        let others = self.matched.iter().filter(|(id, _)| self.voters.get(id).is_some_and(&suits));
+        others.max_by_key(|(_, matched)| **matched).map(|(id, _)| *id)
     }
 
     /// The member with this replica, whether it votes or not.

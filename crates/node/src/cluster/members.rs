@@ -13,11 +13,9 @@ const STEP_WITHIN: Duration = Duration::from_secs(5);
 pub(super) enum Left {
     /// The topology is told this.
     Tell(Change),
-    /// Leadership is handed over: this replica is no longer to vote, and is in the way of that.
-    HandOver(raft::ReplicaId),
-    /// As well, whatever the topology says by now: the log has a change of voters that leaves this replica out, which only one of
-    /// those that stay can finish.
-    Leave(raft::ReplicaId),
+    /// Leadership is handed over: this replica is no longer to vote, and is in the way of that. `is_logged`: the log has that change
+    /// of voters already, which only one of those that stay can finish, whatever the topology says by now.
+    HandOver { to: raft::ReplicaId, is_logged: bool },
 }
 
 /// Does the next step, if there is one. Returns what it leaves to do.
@@ -28,7 +26,8 @@ pub(super) async fn realise<W: Waiter>(group: &Group<W>, wanted: Wanted, topolog
     }
     if status.is_joint() {
         if !status.next_voters.contains(&group.me().replica) {
-            return furthest(&status, &status.next_voters).map(Left::Leave);
+            let successor = status.furthest(|member| status.next_voters.contains(&member.replica));
+            return successor.map(|to| Left::HandOver { to, is_logged: true });
         }
         report("finishing a change of voters", within(group.finish_change(true)).await);
         return None;
@@ -45,7 +44,8 @@ pub(super) async fn realise<W: Waiter>(group: &Group<W>, wanted: Wanted, topolog
         }
         Step::ChangeVoters(voters) => {
             let voters: BTreeSet<_> = voters.into_iter().map(|id| raft::ReplicaId(id.0)).collect();
-            change_voters(group, &status, voters).await.map(Left::HandOver)
+            let successor = change_voters(group, &status, voters).await;
+            successor.map(|to| Left::HandOver { to, is_logged: false })
         }
         Step::RemoveLearners(mut learners) => {
             if wanted == Wanted::Meta {
@@ -82,19 +82,13 @@ async fn change_voters<W: Waiter>(
 ) -> Option<raft::ReplicaId> {
     let me = group.me().replica;
     if !voters.contains(&me) {
-        if let Some(successor) = furthest(status, &voters) {
+        if let Some(successor) = status.furthest(|member| voters.contains(&member.replica)) {
             return Some(successor);
         }
         voters.insert(me);
     }
     report("changing the voters", within(group.change_voters(voters, true)).await);
     None
-}
-
-/// The other voter among these that holds most of the log.
-fn furthest(status: &Status, among: &BTreeSet<raft::ReplicaId>) -> Option<raft::ReplicaId> {
-    let suits = |id: &raft::ReplicaId| among.contains(id) && status.voters.contains_key(id);
-    status.matched.iter().filter(|(id, _)| suits(id)).max_by_key(|(_, at)| **at).map(|(id, _)| *id)
 }
 
 fn members(status: &Status) -> Members {

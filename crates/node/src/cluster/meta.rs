@@ -207,8 +207,7 @@ impl Meta {
     /// Gives leadership to the voter that is furthest, if this replica leads and there is another.
     pub(crate) async fn hand_over(&self) {
         let (Some(group), status) = (self.group.get(), self.status()) else { return };
-        let others = status.matched.iter().filter(|(replica, _)| status.voters.contains_key(replica));
-        if let Some((&successor, _)) = others.max_by_key(|(_, matched)| **matched).filter(|_| status.leads()) {
+        if let Some(successor) = status.furthest(|_| true).filter(|_| status.leads()) {
             // Otherwise the others find out by themselves that nobody leads.
             drop(group.transfer_leader(successor).await);
         }

@@ -300,15 +300,12 @@ pub(super) async fn keep_shard<P: Platform>(
         match realise(&group, Wanted::Shard(shard), &topology).await {
             Some(Left::Tell(change)) => news.push(change),
             // Tried again with the next look.
-            Some(Left::Leave(successor)) => {
-                let _ = replica.yield_to(|member| member.replica == successor).await;
-            }
-            Some(Left::HandOver(successor)) if sure_in == status.term => {
-                let _ = replica.yield_to(|member| member.replica == successor).await;
+            Some(Left::HandOver { to, is_logged }) if is_logged || sure_in == status.term => {
+                let _ = replica.yield_to(|member| member.replica == to).await;
             }
             // Whoever gave leadership to this replica may have gone by a newer topology than is known here, by which this is the one that
             // stays. A change of nothing shows all that were made before it, and brings the next look. Once in a term: each is an entry.
-            Some(Left::HandOver(_)) => {
+            Some(Left::HandOver { .. }) => {
                 let is_sure = ground.node.change_topology(Vec::new()).await.is_ok();
                 sure_in = if is_sure { status.term } else { 0 };
             }
@@ -380,7 +377,7 @@ pub(super) async fn keep_meta<P: Platform>(ground: Ground<P>, meta: Arc<Meta>) {
         match realise(&group, Wanted::Meta, &topology).await {
             Some(Left::Tell(change)) => tell(node, vec![change]).await,
             // Tried again with the next look.
-            Some(Left::HandOver(successor) | Left::Leave(successor)) => drop(group.transfer_leader(successor).await),
+            Some(Left::HandOver { to, .. }) => drop(group.transfer_leader(to).await),
             None => (),
         }
         // Without a lease it is this node that nobody hears.
